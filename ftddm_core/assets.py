@@ -1,0 +1,26 @@
+"""Where the files that come with the project are: in the wheel, or beside the sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ftddm_core.errors import FormatError
+
+PACKAGE = Path(__file__).resolve().parent
+ROOTS = (PACKAGE / "assets", PACKAGE.parent / "assets")
+
+
+def asset_folder(name: str) -> Path:
+    """Return the folder of a bundled asset such as "weights" or "case".
+
+    Raises
+    ------
+    FormatError
+        If this installation does not have it.
+    """
+    for root in ROOTS:
+        if (root / name).is_dir():
+            return root / name
+    raise FormatError(
+        f"The bundled folder '{name}' is missing from {PACKAGE.parent}; install ftddm-viewer again."
+    )

@@ -1,0 +1,1 @@
+"""How good a result is, beside simpler methods on the same cases."""

@@ -1,0 +1,182 @@
+r"""How near an image is to the truth, and how sharp it is, slice by slice.
+
+Every metric has one signature, ``metric(output, truth, mask, acquired) -> float``: two slices
+(Nx, Ny) in one unit, the trusted voxels of that slice, and the acquired matrix (nx, ny). Where a
+metric is not defined, as on an empty slice, it is NaN. With x the output, r the truth and
+R = max r - min r over the slice:
+
+.. math::
+    \text{NRMSE} &= \|x - r\| / \|r\| \\
+    \text{PSNR} &= 10 \log_{10} (R^2 / \langle (x - r)^2 \rangle) \\
+    \text{SSIM} &: \text{Wang et al. 2004, eq. 13, mean over 7x7 windows, dynamic range } R \\
+    \text{sharpness} &= \langle |\nabla (x - Bx)|^2 \rangle / \langle |\nabla (r - Br)|^2 \rangle
+
+B keeps the frequencies that were acquired, so sharpness counts only what a method adds to them.
+The first three are taken over the whole slice, as Dong et al. 2025 do; PSNR and SSIM also inside
+the mask. NRMSE needs no such variant: truth and outputs are 0 outside the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import GeometryError
+from ftddm_core.imaging.fourier import Matrix, low_pass
+
+FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
+MetricFunction = Callable[[FloatArray, FloatArray, BoolArray, Matrix], float]
+
+SSIM_WINDOW = 7
+"""Voxels along the side of an SSIM window."""
+
+NO_DETAIL = 1e-12
+"""A truth whose detail has less than this share of its energy is band-limited up to rounding."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit and how to read it.
+
+    Parameters
+    ----------
+    name, unit
+        For the head of a column; the unit is empty where there is none.
+    better
+        Which way is better; "one": neither too little nor too much.
+    function
+        ``function(output, truth, mask, acquired) -> float``, NaN where undefined.
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower", "one"]
+    function: MetricFunction
+
+
+def nrmse(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
+    """Return |x - r| / |r|, euclidean over the slice."""
+    norm = float(np.linalg.norm(truth))
+    return float(np.linalg.norm(_double(output) - truth)) / norm if norm > 0 else np.nan
+
+
+def psnr(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
+    """Return the peak signal-to-noise ratio in dB over the slice; infinite for the truth itself."""
+    return _psnr(output, truth, np.ones(truth.shape, bool))
+
+
+def psnr_in_mask(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
+    """Return the PSNR in dB with the mean squared error of the trusted voxels only."""
+    return _psnr(output, truth, mask)
+
+
+def ssim(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
+    """Return the mean structural similarity of all windows that lie within the slice."""
+    margin = SSIM_WINDOW // 2
+    similarity = _similarity(output, truth)
+    return _mean(similarity[margin:-margin, margin:-margin])
+
+
+def ssim_in_mask(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
+    """Return the mean structural similarity of the windows around the trusted voxels."""
+    return _mean(_similarity(output, truth)[mask])
+
+
+def sharpness(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
+    """Return how much detail the output holds, relative to the truth: 1 is as sharp.
+
+    Detail is what lies outside the acquired box of k-space. Its mean squared difference between
+    neighbours is taken over pairs that both lie inside the mask eroded by one voxel, since the
+    mask's own edge is sharp whatever the method. NaN where there is no such pair, and where the
+    truth has no detail.
+    """
+    from scipy.ndimage import binary_erosion
+
+    inner = binary_erosion(mask)
+    reference = _roughness(_double(truth) - low_pass(_double(truth), acquired), inner)
+    if not reference > NO_DETAIL * np.square(_double(truth)).mean():
+        return np.nan
+    return _roughness(_double(output) - low_pass(_double(output), acquired), inner) / reference
+
+
+METRICS: dict[str, Metric] = {
+    "nrmse": Metric("NRMSE", "", "lower", nrmse),
+    "psnr": Metric("PSNR", "dB", "higher", psnr),
+    "ssim": Metric("SSIM", "", "higher", ssim),
+    "psnr_in_mask": Metric("PSNR in mask", "dB", "higher", psnr_in_mask),
+    "ssim_in_mask": Metric("SSIM in mask", "", "higher", ssim_in_mask),
+    "sharpness": Metric("Sharpness", "", "one", sharpness),
+}
+"""Every metric, in the order of the tables' columns."""
+
+
+def evaluate(
+    output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix
+) -> dict[str, float]:
+    """Return every metric of one slice by its key in `METRICS`.
+
+    Parameters
+    ----------
+    output, truth
+        Slices (Nx, Ny) in one unit.
+    mask
+        Trusted voxels (Nx, Ny).
+    acquired
+        Acquired matrix (nx, ny).
+
+    Raises
+    ------
+    GeometryError
+        If the three arrays are not slices of one matrix.
+    """
+    if truth.ndim != 2 or not output.shape == truth.shape == mask.shape:
+        raise GeometryError(
+            f"Metrics compare slices of one matrix, found output {output.shape}, truth "
+            f"{truth.shape} and mask {mask.shape}: bring them onto one grid first."
+        )
+    return {key: m.function(output, truth, mask, acquired) for key, m in METRICS.items()}
+
+
+def _double(image: FloatArray) -> NDArray[np.float64]:
+    return np.asarray(image, np.float64)
+
+
+def _mean(values: FloatArray) -> float:
+    """Return the mean, NaN of nothing."""
+    return float(values.mean()) if values.size else np.nan
+
+
+def _psnr(output: FloatArray, truth: FloatArray, where: BoolArray) -> float:
+    peak = float(np.ptp(truth))
+    error = _mean(np.square(_double(output) - truth)[where])
+    if not peak > 0 or np.isnan(error):
+        return np.nan
+    return float(10 * np.log10(peak**2 / error)) if error > 0 else np.inf
+
+
+def _similarity(output: FloatArray, truth: FloatArray) -> FloatArray:
+    """Return SSIM (Nx, Ny) around every voxel, NaN for a constant truth or a tiny slice."""
+    from skimage.metrics import structural_similarity
+
+    peak = float(np.ptp(truth))
+    if not peak > 0 or min(truth.shape) < SSIM_WINDOW:
+        return np.full(truth.shape, np.nan)
+    _, similarity = structural_similarity(
+        _double(output), _double(truth), data_range=peak, win_size=SSIM_WINDOW, full=True
+    )
+    result: FloatArray = similarity
+    return result
+
+
+def _roughness(image: FloatArray, inner: BoolArray) -> float:
+    """Return the mean squared difference of the neighbours that are both in `inner`."""
+    squares = [
+        np.square(np.diff(image, axis=axis))[pairs]
+        for axis, pairs in enumerate((inner[1:] & inner[:-1], inner[:, 1:] & inner[:, :-1]))
+    ]
+    return _mean(np.concatenate(squares))

@@ -1,0 +1,1 @@
+"""Images in world coordinates, their k-space and their files."""

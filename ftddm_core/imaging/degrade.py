@@ -1,0 +1,50 @@
+"""A high-resolution study made coarse: what a scan of fewer k-space samples would have given."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ftddm_core.errors import GeometryError
+from ftddm_core.imaging.fourier import Matrix, truncate
+from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
+from ftddm_core.imaging.volume import Study
+
+
+def coarse_matrix(matrix: Matrix, upscale: float) -> Matrix:
+    """Return the acquired matrix n = round(N / s) that a map of `matrix` comes from."""
+    nx, ny = (max(2, round(n / upscale)) for n in matrix)
+    return nx, ny
+
+
+def degrade(study: Study, upscale: float) -> Study:
+    """Return a high-resolution study's maps at their own coarse matrix; the original is the truth.
+
+    Untrusted and non-finite voxels are set to 0 and the centred n x n samples of k-space are kept,
+    so the coarse maps see no more than the mask lets them. Mask, T1 and FLAIR stay as they are.
+
+    Parameters
+    ----------
+    study
+        High-resolution maps (Nx, Ny, Z), with a mask.
+    upscale
+        Factor s by which they are degraded.
+
+    Raises
+    ------
+    GeometryError
+        If the study has no mask: what lies outside the brain would ring into it.
+    """
+    matrix = study.grid.shape[:2]
+    coarse = coarse_matrix(matrix, upscale)
+    affine = refined_affine(study.grid.affine, matrix, coarse)
+    maps = {}
+    for name, volume in study.maps.items():
+        mask = study.mask_of(name)
+        if mask is None:
+            raise GeometryError(f"{name} has no mask; a study is degraded inside its mask only.")
+        trusted = regrid_nearest(mask, volume.shape, volume.affine).data > 0
+        held = np.where(trusted & np.isfinite(volume.data), volume.data, 0)
+        maps[name] = replace(volume, data=truncate(held, coarse).astype(np.float32), affine=affine)
+    return replace(study, maps=maps, crlb={})

@@ -1,0 +1,230 @@
+"""A study from NIfTI files: what each file is for is read from its name.
+
+`ROLES` is the whole convention, and the place to teach the reader another one. The first pattern
+that matches the whole name without .nii or .nii.gz decides, whatever the case of its letters. A
+name that matches nothing known is a metabolite map, so that no map is ever left out silently.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io._nifti_file import is_nifti
+from ftddm_core.imaging.io.nifti import read_maps, read_volume, stem_of
+from ftddm_core.imaging.volume import Study, Volume
+
+PathLike = Path | str
+
+
+class Role(StrEnum):
+    """What a file is for."""
+
+    MAP = "metabolite map"
+    DERIVED = "derived map"
+    """Computed from a map: read only where it is listed and its metabolite has no map."""
+    CRLB = "CRLB"
+    MASK = "mask"
+    """Of one metabolite if the name before it is that of a map, else of the study."""
+    METABOLITE_MASK = "mask of one metabolite"
+    T1 = "T1"
+    FLAIR = "FLAIR"
+    OTHER = "neither map nor guide"
+
+
+_MET = r"(?:.*_)?met-(?P<name>[^_]+)"
+ROLES: tuple[tuple[str, Role], ...] = (
+    (_MET + r"_.*mask.*", Role.METABOLITE_MASK),
+    (_MET + r"_(?:.*_)?desc-crlb(?:_.*)?", Role.CRLB),
+    (_MET + r"_(?:.*_)?desc-signal(?:_.*)?", Role.MAP),
+    (_MET + r"_(?:.*_)?desc-.*", Role.DERIVED),
+    (_MET + r"(?:_.*)?", Role.MAP),
+    (r".*(?:seg|label|atlas|parc).*", Role.OTHER),
+    (r"(?P<name>.+)_crlb", Role.CRLB),
+    (r"(?P<name>.+)_mask", Role.MASK),
+    (r".*mask.*", Role.MASK),
+    (r"(?:.*_)?ce-.*", Role.OTHER),  # BIDS: with contrast enhancement
+    (r"(?:.*_)?T1w?[_-]?(?:contrast|post|ce|c|gd)", Role.OTHER),
+    (r"(?:.*_)?T1w?", Role.T1),
+    (r"(?:.*_)?FLAIR", Role.FLAIR),
+    (r"(?:.*_)?(?:T2|T2w|T2star|PD|PDw|SWI|DWI|ADC|bold|T1map|T2map|B0|B1)", Role.OTHER),
+    (r"(?:.*_)?(?:snr|fwhm|linewidth)", Role.OTHER),
+    (r".*_desc-(?!signal)[^_]*_mrsi", Role.OTHER),
+    (r"(?P<name>.+?)_(?:desc-)?ftddm.*", Role.DERIVED),
+    (r"(?P<name>.+)", Role.MAP),
+)
+_MASKS = (Role.MASK, Role.METABOLITE_MASK)
+_PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), role) for pattern, role in ROLES)
+
+
+class _File(NamedTuple):
+    path: Path
+    role: Role
+    name: str
+    """Of the metabolite; "" where the file's name holds none."""
+    listed: bool
+    """Named by the user, not found in a folder."""
+
+
+_Named = dict[str, tuple[Volume, Path]]
+"""Metabolite -> its volume and the file it came from."""
+
+
+def can_read(paths: Sequence[PathLike]) -> bool:
+    """Return whether every path is a folder, or named as a NIfTI file or its sidecar."""
+    known = (p.is_dir() or is_nifti(p) or p.suffix == ".json" for p in map(Path, paths))
+    return bool(paths) and all(known)
+
+
+def classify(path: PathLike) -> tuple[Role, str]:
+    """Return a file's role and its metabolite's name ("" where it has none), by its name alone."""
+    stem = stem_of(Path(path))
+    for pattern, role in _PATTERNS:
+        if match := pattern.fullmatch(stem):
+            return role, match.groupdict().get("name") or ""
+    return Role.OTHER, ""
+
+
+def read_study(
+    paths: PathLike | Sequence[PathLike],
+    t1: PathLike | None = None,
+    flair: PathLike | None = None,
+    mask: PathLike | None = None,
+) -> Study:
+    """Read the maps of one examination and what guides them.
+
+    Parameters
+    ----------
+    paths
+        A folder, of which the NIfTI files are read and not those of its subfolders, or a list of
+        files. Names are understood as `ROLES` has them; a CRLB or `met-` mask without its map is
+        ignored. A 4D file holds several maps, which its sidecar names.
+    t1, flair, mask
+        Files that take these roles, before any that `paths` holds.
+
+    Returns
+    -------
+    Study
+        CRLB in per cent; `source` keys are "t1", "flair", "mask", a map's name, and that name
+        followed by "_crlb" or "_mask".
+
+    Raises
+    ------
+    FormatError
+        If a path does not exist, there is no map, two files claim one role, or a file cannot be
+        read.
+    GeometryError
+        If the maps do not share one grid, or an affine is singular.
+    """
+    given = {
+        role: Path(path)
+        for role, path in ((Role.T1, t1), (Role.FLAIR, flair), (Role.MASK, mask))
+        if path is not None
+    }
+    taken = {path.resolve() for path in given.values()}
+    listed = [paths] if isinstance(paths, str | Path) else paths
+    files = [file for file in _find(listed) if file.path.resolve() not in taken]
+
+    maps = _read_named(f for f in files if f.role is Role.MAP)
+    maps |= _read_named(
+        f for f in files if f.role is Role.DERIVED and f.listed and _spelling(f.name, maps) is None
+    )
+    if not maps:
+        raise FormatError(_no_maps(listed, files))
+    crlb = _read_named((f for f in files if f.role is Role.CRLB), allow_empty=True, of=maps)
+    own_masks: _Named = {}
+    if Role.MASK not in given:
+        of_one = [f for f in files if f.role in _MASKS and _spelling(f.name, maps) is not None]
+        own_masks = _read_named(of_one, of=maps)
+        files = [f for f in files if f not in of_one]
+
+    single: dict[Role, tuple[Volume, Path]] = {}
+    for role in (Role.T1, Role.FLAIR, Role.MASK):
+        path = given.get(role) or _only(role, files)
+        if path is not None:
+            single[role] = read_volume(path), path
+
+    study_mask = single[Role.MASK][0] if Role.MASK in single else None
+    masks = {name: own_masks[name][0] if name in own_masks else study_mask for name in maps}
+    return Study(
+        maps={name: volume for name, (volume, _) in maps.items()},
+        mask={n: m for n, m in masks.items() if m is not None} if own_masks else study_mask,
+        t1=single[Role.T1][0] if Role.T1 in single else None,
+        flair=single[Role.FLAIR][0] if Role.FLAIR in single else None,
+        crlb={name: replace(volume, unit="%") for name, (volume, _) in crlb.items()},
+        source={
+            **{role.name.lower(): str(path) for role, (_, path) in single.items()},
+            **{name: str(path) for name, (_, path) in maps.items()},
+            **{f"{name}_crlb": str(path) for name, (_, path) in crlb.items()},
+            **{f"{name}_mask": str(path) for name, (_, path) in own_masks.items()},
+        },
+    )
+
+
+def _find(paths: Sequence[PathLike]) -> list[_File]:
+    """Return the files that the paths stand for, each once, with their roles."""
+
+    def expand() -> Iterator[tuple[Path, bool]]:
+        for path in map(Path, paths):
+            if path.is_dir():
+                # Hidden files are copies that file systems leave behind ("._tNAA.nii.gz").
+                inside = (p for p in path.iterdir() if is_nifti(p) and p.name[0] != ".")
+                yield from ((p, False) for p in sorted(inside))
+            elif path.exists():
+                if path.suffix != ".json":  # a sidecar is read with its image
+                    yield path, True
+            else:
+                raise FormatError(f"{path} does not exist. Check the path.")
+
+    unique = {path.resolve(): (path, listed) for path, listed in expand()}
+    return [_File(path, *classify(path), listed) for path, listed in unique.values()]
+
+
+def _spelling(name: str, of: Iterable[str]) -> str | None:
+    """Return a metabolite's name as it is spelled in `of`, whatever the case of its letters."""
+    return next((other for other in of if other.casefold() == name.casefold()), None)
+
+
+def _read_named(
+    files: Iterable[_File], *, allow_empty: bool = False, of: Iterable[str] | None = None
+) -> _Named:
+    """Read files of one role; with `of`, keep those metabolites and spell them that way."""
+    found: _Named = {}
+    for file in files:
+        for name, volume in read_maps(file.path, file.name, allow_empty=allow_empty).items():
+            key = name if of is None else _spelling(name, of)
+            if key is None:
+                continue
+            if (rival := _spelling(key, found)) is not None:
+                raise FormatError(
+                    f"{found[rival][1]} and {file.path} both claim to be the {file.role} of "
+                    f"{key}. Keep or list only one of them."
+                )
+            found[key] = volume, file.path
+    return found
+
+
+def _only(role: Role, files: Iterable[_File]) -> Path | None:
+    """Return the one file of a role, None where there is none."""
+    paths = [file.path for file in files if file.role is role]
+    if len(paths) > 1:
+        raise FormatError(
+            f"{paths[0]} and {paths[1]} both claim to be the {role} of the study. "
+            f"Keep only one of them, or say which with {role.name.lower()}."
+        )
+    return paths[0] if paths else None
+
+
+def _no_maps(paths: Sequence[PathLike], files: Sequence[_File]) -> str:
+    where = ", ".join(str(path) for path in paths) or "The list of files"
+    found = ", ".join(f"{file.path.name} ({file.role})" for file in files[:8])
+    more = f" and {len(files) - 8} more" if len(files) > 8 else ""
+    return (
+        f"{where} holds no metabolite map; found {found or 'no .nii or .nii.gz file'}{more}. "
+        "Name maps <metabolite>.nii.gz or ..._met-<metabolite>_desc-signal_mrsi.nii.gz."
+    )

@@ -1,0 +1,131 @@
+"""Images that know where they are: voxels, affine and unit stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import FormatError, GeometryError
+
+FloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3D image in world coordinates.
+
+    Parameters
+    ----------
+    data
+        Voxel values of shape (X, Y, Z), in `unit`.
+    affine
+        4x4 matrix from voxel indices to world coordinates in mm (right, anterior, superior
+        positive, as NIfTI has them); index (0, 0, 0) is the CENTRE of the first voxel.
+    unit
+        Unit of the values, "" where unknown (institutional units of a fit).
+    header
+        The header the image came with, kept so that a written file can carry it on.
+
+    Raises
+    ------
+    GeometryError
+        If the data are not 3D or the affine is not an invertible 4x4 matrix.
+    """
+
+    data: FloatArray
+    affine: FloatArray
+    unit: str = ""
+    header: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 3:
+            raise GeometryError(f"A volume needs 3 dimensions, found shape {self.data.shape}.")
+        affine = np.asarray(self.affine, dtype=float)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all():
+            raise GeometryError(f"An affine must be a finite 4x4 matrix, found {affine.tolist()}.")
+        if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+            raise GeometryError(
+                f"The affine's voxel axes are not independent (determinant 0): {affine.tolist()}."
+            )
+        object.__setattr__(self, "affine", affine)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Matrix (X, Y, Z)."""
+        x, y, z = self.data.shape
+        return x, y, z
+
+    @cached_property
+    def voxel_size(self) -> tuple[float, float, float]:
+        """Lengths of the voxel edges in mm."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    def with_data(self, data: FloatArray) -> Volume:
+        """Return the same grid and unit around other values of the same matrix."""
+        return replace(self, data=data)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One examination: metabolite maps on one grid, and what guides them.
+
+    Parameters
+    ----------
+    maps
+        Metabolite name -> map; all maps share matrix and affine.
+    mask
+        Voxels to trust (non-zero), one for the study or one per metabolite, on any grid;
+        None where the examination came without one.
+    t1, flair
+        MRI on their own grids; None where absent.
+    crlb
+        Metabolite name -> Cramer-Rao lower bound of the fit in per cent; may be empty.
+    source
+        Role ("t1", "tNAA", ...) -> path of the file it came from; empty for a simulation.
+
+    Raises
+    ------
+    FormatError
+        If there is no map.
+    GeometryError
+        If the maps do not share one grid.
+    """
+
+    maps: Mapping[str, Volume]
+    mask: Volume | Mapping[str, Volume] | None = None
+    t1: Volume | None = None
+    flair: Volume | None = None
+    crlb: Mapping[str, Volume] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.maps:
+            raise FormatError("The study holds no metabolite map.")
+        first_name, first = next(iter(self.maps.items()))
+        for name, volume in self.maps.items():
+            same = volume.shape == first.shape and np.allclose(
+                volume.affine, first.affine, atol=1e-3
+            )
+            if not same:
+                raise GeometryError(
+                    f"The maps must share one grid: {first_name} has matrix {first.shape}, "
+                    f"{name} has matrix {volume.shape} or another affine. "
+                    "Resample them, or open them one at a time."
+                )
+
+    @property
+    def grid(self) -> Volume:
+        """Any of the maps, for its matrix and affine."""
+        return next(iter(self.maps.values()))
+
+    def mask_of(self, metabolite: str) -> Volume | None:
+        """Return the mask that applies to one metabolite, None where there is none."""
+        if isinstance(self.mask, Mapping):
+            return self.mask.get(metabolite)
+        return self.mask

@@ -1,0 +1,1 @@
+"""The networks: schedule, bijections, flow, denoiser, weights."""

@@ -1,0 +1,1 @@
+"""From a study and settings to super-resolved maps."""

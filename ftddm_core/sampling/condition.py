@@ -1,0 +1,270 @@
+"""From a study to what the networks see: the one home of channel order, scaling and cleaning.
+
+The acquired map is cleaned, scaled by its own 99th percentile and zero-filled to the output grid;
+mask, T1 and FLAIR are brought there by world coordinates. Training forms its inputs with the same
+functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.imaging.fourier import Matrix, zero_fill
+from ftddm_core.imaging.geometry import (
+    effective_upscale,
+    output_matrix,
+    refined_affine,
+    regrid_mean,
+    regrid_nearest,
+)
+from ftddm_core.imaging.volume import Study, Volume
+
+FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
+
+CHANNELS = ("lowres", "mask", "t1", "flair")
+"""Order of the condition's channels; an absent MRI is a channel of zeros."""
+
+MULTIPLE = 8
+"""The networks halve the grid three times: slices are padded to a multiple of this."""
+
+SCALE_PERCENTILE = 99.0
+MRI_PERCENTILE = 99.5
+
+
+def cells(n: int, n_out: int) -> NDArray[np.intp]:
+    """Return for each of n_out >= n output voxels the acquired voxel whose cell it lies in.
+
+    Both grids share the centre of the first voxel, so output voxel J lies in the cell of the
+    acquired voxel nearest to J n / N; a tie goes to the upper one, as in `regrid_nearest`. The last
+    output voxels lie up to half an acquired voxel beyond the last cell and are counted to it.
+    """
+    nearest = (np.arange(n_out) * n / n_out + 0.5).astype(np.intp)
+    return np.minimum(nearest, n - 1)
+
+
+def trusted_cells(mask: BoolArray, acquired: Matrix) -> BoolArray:
+    """Return the acquired voxels (nx, ny, Z) whose cell holds a trusted output voxel.
+
+    Parameters
+    ----------
+    mask
+        Trusted voxels of the output grid, (Nx, Ny, Z).
+    acquired
+        Acquired matrix (nx, ny).
+    """
+    result = mask
+    for axis in (0, 1):
+        n = acquired[axis]
+        starts = np.searchsorted(cells(n, mask.shape[axis]), np.arange(n))
+        result = np.logical_or.reduceat(result, starts, axis=axis)
+    return result
+
+
+def clean(acquired: FloatArray, trusted: BoolArray) -> FloatArray:
+    """Set untrusted and non-finite acquired voxels to 0; trusted values are never altered."""
+    return np.where(trusted & np.isfinite(acquired), acquired, 0).astype(np.float32)
+
+
+def intensity_scale(cleaned: FloatArray, trusted: BoolArray) -> float:
+    """Return the 99th percentile of the trusted values of a whole cleaned map.
+
+    Raises
+    ------
+    FormatError
+        If it is not positive: there is nothing to sharpen.
+    """
+    values = cleaned[trusted]
+    scale = float(np.percentile(values, SCALE_PERCENTILE)) if values.size else 0.0
+    if not scale > 0:
+        raise FormatError(
+            f"The map has no signal inside the mask (99th percentile {scale:g} over {values.size} "
+            "trusted voxels). Check that the mask belongs to this map."
+        )
+    return scale
+
+
+def scale_mri(image: FloatArray, mask: BoolArray) -> FloatArray:
+    """Scale an MRI to 0..1: 0 stays 0, the 99.5th percentile inside the mask becomes 1."""
+    positive = np.maximum(np.nan_to_num(image), 0)
+    top = float(np.percentile(positive[mask], MRI_PERCENTILE)) if mask.any() else 0.0
+    if not top > 0:
+        return np.zeros_like(positive, dtype=np.float32)
+    return np.minimum(positive / top, 1).astype(np.float32)
+
+
+def stack(
+    lowres: FloatArray, mask: FloatArray, t1: FloatArray | None, flair: FloatArray | None
+) -> NDArray[np.float32]:
+    """Stack the channels of `CHANNELS` along a new first axis; None becomes zeros."""
+    zeros = np.zeros_like(lowres)
+    given = (lowres, mask, zeros if t1 is None else t1, zeros if flair is None else flair)
+    return np.stack(given).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What the networks are told about one metabolite, for every slice of a volume.
+
+    Parameters
+    ----------
+    metabolite
+        Its name.
+    channels
+        Array (4, Hp, Wp, Z) in the order of `CHANNELS`, padded at the far ends to a multiple of 8.
+    shape
+        Output matrix (Nx, Ny, Z) before padding.
+    affine
+        Of the output grid, in mm.
+    acquired
+        Acquired matrix (nx, ny).
+    upscale
+        Effective factor s = sqrt((Nx/nx)(Ny/ny)).
+    scale
+        What a network value of 1 means in the map's unit.
+    unit
+        The map's unit.
+    outliers
+        Number of trusted acquired voxels beyond ten times the scale: kept, but worth a look.
+    """
+
+    metabolite: str
+    channels: NDArray[np.float32]
+    shape: tuple[int, int, int]
+    affine: FloatArray
+    acquired: Matrix
+    upscale: float
+    scale: float
+    unit: str
+    outliers: int
+
+    @property
+    def lowres(self) -> NDArray[np.float32]:
+        """The cleaned zero-filled map (Nx, Ny, Z) in the map's unit."""
+        nx, ny, _ = self.shape
+        return self.channels[0, :nx, :ny] * np.float32(self.scale)
+
+    @property
+    def mask(self) -> BoolArray:
+        """Trusted voxels (Nx, Ny, Z) of the output grid."""
+        nx, ny, _ = self.shape
+        return np.asarray(self.channels[1, :nx, :ny] > 0)
+
+
+def form_condition(
+    metabolite: str,
+    acquired: FloatArray,
+    mask: BoolArray,
+    t1: FloatArray | None,
+    flair: FloatArray | None,
+    affine: FloatArray,
+    unit: str = "",
+) -> Condition:
+    """Clean, scale, zero-fill and stack one map.
+
+    Parameters
+    ----------
+    metabolite, unit
+        Name and unit of the map.
+    acquired
+        The map as it was measured, (nx, ny, Z).
+    mask
+        Trusted voxels of the output grid, (Nx, Ny, Z).
+    t1, flair
+        MRI on the output grid, scaled to 0..1; None where absent.
+    affine
+        Of the output grid, in mm.
+
+    Raises
+    ------
+    FormatError
+        If the map has no signal inside the mask; the message names the metabolite.
+    """
+    matrix = (acquired.shape[0], acquired.shape[1])
+    trusted = trusted_cells(mask, matrix)
+    cleaned = clean(acquired, trusted)
+    try:
+        scale = intensity_scale(cleaned, trusted)
+    except FormatError as error:
+        raise FormatError(f"{metabolite}: {error}") from None
+    lowres = zero_fill(cleaned / scale, (mask.shape[0], mask.shape[1]))
+    channels = stack(lowres, mask.astype(np.float32), t1, flair)
+    pad = [(0, 0), *((0, -n % MULTIPLE) for n in mask.shape[:2]), (0, 0)]
+    return Condition(
+        metabolite=metabolite,
+        channels=np.pad(channels, pad),
+        shape=(mask.shape[0], mask.shape[1], mask.shape[2]),
+        affine=affine,
+        acquired=matrix,
+        upscale=effective_upscale(matrix, (mask.shape[0], mask.shape[1])),
+        scale=scale,
+        unit=unit,
+        outliers=int((np.abs(cleaned) > 10 * scale).sum()),
+    )
+
+
+def default_mask(volume: Volume) -> Volume:
+    """Return the voxels of an acquired map that hold a value: finite and not 0."""
+    held = np.isfinite(volume.data) & (volume.data != 0)
+    return volume.with_data(held.astype(np.float32))
+
+
+def form_conditions(
+    study: Study, upscale: float, matrix: Matrix | None = None
+) -> Iterator[Condition]:
+    """Yield the condition of every map of a study at a factor s.
+
+    A study without a mask trusts every acquired voxel that holds a value.
+
+    Parameters
+    ----------
+    study
+        Maps as they were acquired.
+    upscale
+        Factor s.
+    matrix
+        Output matrix where it is known, as for a degraded study; None computes it from s.
+
+    Raises
+    ------
+    GeometryError
+        If a mask or an MRI does not overlap the maps; the message names it.
+    FormatError
+        If a map has no signal inside its mask.
+    """
+    grid = study.grid
+    acquired = (grid.shape[0], grid.shape[1])
+    matrix = matrix or output_matrix(acquired, upscale)
+    shape = (*matrix, grid.shape[2])
+    affine = refined_affine(grid.affine, acquired, matrix)
+
+    def place(role: str, volume: Volume, regrid: Any) -> FloatArray:
+        try:
+            placed: FloatArray = regrid(volume, shape, affine).data
+        except GeometryError as error:
+            raise GeometryError(f"{role}: {error}") from None
+        return placed
+
+    mri = {
+        role: place(role, volume, regrid_mean)
+        for role, volume in (("T1", study.t1), ("FLAIR", study.flair))
+        if volume is not None
+    }
+    masks: dict[int, BoolArray] = {}
+    for name, volume in study.maps.items():
+        given = study.mask_of(name)
+        source = default_mask(volume) if given is None else given
+        if id(given) not in masks or given is None:
+            placed = place(f"mask of {name}", source, regrid_nearest)
+            masks[id(given)] = np.asarray(np.nan_to_num(placed) > 0)
+        mask = masks[id(given)]
+        scaled = {role: scale_mri(image, mask) for role, image in mri.items()}
+        yield form_condition(
+            name, volume.data, mask, scaled.get("T1"), scaled.get("FLAIR"), affine, volume.unit
+        )

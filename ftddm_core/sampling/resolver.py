@@ -1,0 +1,357 @@
+"""The method end to end: condition -> flow -> truncated reverse chain -> maps, as a stream.
+
+Dong et al. 2025, with the chain of `sampling.sampler` and the geometry of `imaging.fourier`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ftddm_core.errors import SettingsError
+from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.model.checkpoint import Weights, load_weights
+from ftddm_core.model.schedule import NoiseSchedule
+from ftddm_core.sampling.condition import Condition, form_conditions
+from ftddm_core.sampling.noise import NoiseKey, batch_normal
+from ftddm_core.sampling.sampler import SAMPLERS, timesteps, truncated_chain
+from ftddm_core.settings import SamplerSettings, controls
+
+FloatArray = NDArray[np.float32]
+
+BATCH = 16
+"""Slices that go through the networks together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Super-resolved maps and everything needed to make them again.
+
+    Parameters
+    ----------
+    maps
+        Metabolite -> map (Nx, Ny, Z): one sample, or the mean of several.
+    deviation
+        Metabolite -> standard deviation over samples, before data consistency; empty for one.
+    conditions
+        What the networks were told about each metabolite.
+    settings
+        The exact settings, `upscale` filled in.
+    residual
+        Metabolite -> k-space residual before and after data consistency (the same where off).
+    weights, digest
+        Name and SHA-256 of the networks.
+    device
+        Where they ran.
+    seconds
+        Time from start to end.
+    """
+
+    maps: Mapping[str, Volume]
+    deviation: Mapping[str, Volume]
+    conditions: Mapping[str, Condition]
+    settings: SamplerSettings
+    residual: Mapping[str, tuple[float, float]]
+    weights: str
+    digest: str
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """A picture on the way.
+
+    Parameters
+    ----------
+    stage
+        "flow" for the flow's noisy image, "estimate" for a running estimate of x0, "result" for
+        the end, when `result` is set and `images` is empty.
+    done
+        Share of the work that is done, 0..1.
+    keys
+        What each image shows: seed, metabolite, slice and sample.
+    images
+        (B, Nx, Ny) in the maps' unit.
+    t
+        Noise level of the images.
+    """
+
+    stage: Literal["flow", "estimate", "result"]
+    done: float
+    keys: tuple[NoiseKey, ...] = ()
+    images: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    t: int = 0
+    result: Result | None = None
+
+
+def pick_device(wanted: str = "auto") -> torch.device:
+    """Return the device asked for, or the fastest there is.
+
+    Raises
+    ------
+    SettingsError
+        If this machine or this build of torch does not have it.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise SettingsError(
+            f"The device '{wanted}' is not available here: use auto, cpu, cuda or mps."
+        ) from None
+    return device
+
+
+def settle_upscale(
+    settings: SamplerSettings, study: Study, trained_voxel: float
+) -> SamplerSettings:
+    """Fill in an empty `upscale` by the value that brings the voxel nearest to the trained one."""
+    if settings.upscale is not None:
+        return settings
+    low, high = next(c.bounds for c in controls() if c.name == "upscale") or (2, 8)
+    voxel = float(np.sqrt(study.grid.voxel_size[0] * study.grid.voxel_size[1]))
+    return settings.replace(upscale=float(np.clip(voxel / trained_voxel, low, high)))
+
+
+class SuperResolver:
+    """Draws high-resolution metabolite maps given a study.
+
+    Parameters
+    ----------
+    weights
+        The networks.
+    device
+        "auto", or a torch device.
+
+    Examples
+    --------
+    >>> from ftddm_core import SamplerSettings, SuperResolver, open_study
+    >>> resolver = SuperResolver.load("small")                           # doctest: +SKIP
+    >>> result = resolver.run(open_study(["patient/"]), SamplerSettings())  # doctest: +SKIP
+    """
+
+    def __init__(self, weights: Weights, device: str = "auto") -> None:
+        self.weights = weights
+        self.device = pick_device(device)
+        self.denoiser = weights.denoiser.to(self.device)
+        self.flow = weights.flow.to(self.device)
+        self.schedule = NoiseSchedule()
+
+    @classmethod
+    def load(cls, weights: str = "small", device: str = "auto") -> SuperResolver:
+        """Load weights by name or folder."""
+        return cls(load_weights(weights), device)
+
+    def run(
+        self,
+        study: Study,
+        settings: SamplerSettings,
+        *,
+        matrix: Matrix | None = None,
+        progress: Callable[[float], None] = lambda done: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Result:
+        """Return the result; parameters and errors as for `stream`."""
+        for update in self.stream(study, settings, matrix=matrix, cancelled=cancelled):
+            progress(update.done)
+        if update.result is None:
+            raise RuntimeError("The stream ended without a result.")
+        return update.result
+
+    def stream(
+        self,
+        study: Study,
+        settings: SamplerSettings,
+        *,
+        matrix: Matrix | None = None,
+        slices: Collection[int] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Update]:
+        """Super-resolve a study, showing pictures on the way.
+
+        Every slice's noise depends on (seed, metabolite, slice, sample, t) alone, so a slice
+        computed by itself equals the same slice of the volume to rounding.
+
+        Parameters
+        ----------
+        study
+            Maps as they were acquired.
+        settings
+            What the user chose.
+        matrix
+            Output matrix, where `upscale` must not decide it (a degraded study has its own).
+        slices
+            Which slices to compute; None for all. Others stay 0.
+        cancelled
+            Asked between denoising steps.
+
+        Yields
+        ------
+        Update
+            For each batch of slices the flow's image and the running estimates; at last the result.
+
+        Raises
+        ------
+        Cancelled
+            As soon as `cancelled()` is true.
+        FormatError, GeometryError
+            If the study cannot be conditioned on; see `form_conditions`.
+        """
+        start = time.perf_counter()
+        settings = settle_upscale(settings, study, self.weights.trained_voxel)
+        upscale = settings.upscale or 0.0
+        conditions = {c.metabolite: c for c in form_conditions(study, upscale, matrix)}
+        keys = [
+            NoiseKey(settings.seed, name, k, sample)
+            for name, condition in conditions.items()
+            for k in range(condition.shape[2])
+            if condition.mask[..., k].any() and (slices is None or k in slices)
+            for sample in range(settings.samples)
+        ]
+        tally = {name: _Tally(condition.shape) for name, condition in conditions.items()}
+        per_batch = len(timesteps(settings.t_trunc, settings.steps))
+        n_batches = -(-len(keys) // BATCH)
+        for number in range(n_batches):
+            batch = tuple(keys[number * BATCH : (number + 1) * BATCH])
+            pictures = self._batch(batch, conditions, settings, cancelled)
+            images = np.zeros((0, 0, 0), np.float32)
+            for step, (t, is_flow, images) in enumerate(pictures):
+                done = (number + (step + 1) / per_batch) / n_batches
+                yield Update("flow" if is_flow else "estimate", done, batch, images, t)
+            for key, image in zip(batch, images, strict=True):
+                tally[key.metabolite].add(key.slice_index, image)
+        yield Update("result", 1.0, result=self._finish(conditions, tally, settings, start))
+
+    def _batch(
+        self,
+        keys: tuple[NoiseKey, ...],
+        conditions: Mapping[str, Condition],
+        settings: SamplerSettings,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[tuple[int, bool, FloatArray]]:
+        """Yield (t, is the flow's image, images in the maps' unit); the last are the result."""
+        own = [conditions[key.metabolite] for key in keys]
+        stacked = np.stack(
+            [c.channels[..., key.slice_index] for c, key in zip(own, keys, strict=True)]
+        )
+        channels = torch.from_numpy(stacked).to(self.device)
+        mask = channels[:, 1:2]
+        upscale = torch.tensor([c.upscale for c in own], device=self.device)
+        scale = torch.tensor([c.scale for c in own], device=self.device)[:, None, None]
+        nx, ny, _ = own[0].shape
+        shape = (channels.shape[2], channels.shape[3])
+
+        def normal(tag: int | str) -> Tensor:
+            return batch_normal(keys, tag, shape, self.device)
+
+        def picture(x: Tensor) -> FloatArray:
+            shown = (x * mask)[:, 0, :nx, :ny].clamp_min(0) * scale
+            return np.asarray(shown.cpu().numpy(), np.float32)
+
+        def denoise(x_t: Tensor, t: int) -> Tensor:
+            level = torch.full((len(keys),), t, device=self.device)
+            with torch.inference_mode():
+                v = self.denoiser(x_t, channels, level, upscale)
+            return self.schedule.x0_from_velocity(x_t, v, t)
+
+        with torch.inference_mode():
+            x = self._start(channels, upscale, settings, normal)
+        yield settings.t_trunc, True, picture(x)
+        chain = truncated_chain(
+            denoise,
+            x,
+            settings.t_trunc,
+            settings.steps,
+            normal,
+            settings.tau_diffusion,
+            self.schedule,
+            SAMPLERS[settings.sampler],
+            mask,
+            cancelled,
+        )
+        for t, x0 in chain:
+            yield t, False, picture(x0)
+
+    def _start(
+        self,
+        channels: Tensor,
+        upscale: Tensor,
+        settings: SamplerSettings,
+        normal: Callable[[str], Tensor],
+    ) -> Tensor:
+        """Draw x_{T_trunc} (B, 1, H, W): by the flow, by the flow and more noise, or pure noise."""
+        t, scale = settings.t_trunc, float(np.sqrt(settings.tau_flow))
+        if t == self.schedule.n_train_steps:
+            return scale * normal("jump")
+        level = min(max(t, 1), self.flow.config.t_flow_max)
+        levels = torch.full((len(channels),), level, device=self.device)
+        encoded = self.flow.encode(channels, levels, upscale)
+        x = self.flow.sample(normal("flow"), encoded, settings.tau_flow)
+        if t > level:
+            x = self.schedule.jump(x, level, t, scale * normal("jump"))
+        return x
+
+    def _finish(
+        self,
+        conditions: Mapping[str, Condition],
+        tally: Mapping[str, _Tally],
+        settings: SamplerSettings,
+        start: float,
+    ) -> Result:
+        maps, deviation, residual = {}, {}, {}
+        for name, condition in conditions.items():
+            image: NDArray[np.floating[Any]] = tally[name].mean
+            measured = condition.lowres.astype(np.float64)
+            before = after = consistency_residual(image, measured, condition.acquired)
+            if settings.consistency:
+                image = data_consistency(image, measured, condition.acquired)
+                after = consistency_residual(image, measured, condition.acquired)
+            residual[name] = (before, after)
+            maps[name] = Volume(image.astype(np.float32), condition.affine, condition.unit)
+            if settings.samples > 1:
+                spread = tally[name].deviation(settings.samples)
+                deviation[name] = maps[name].with_data(spread.astype(np.float32))
+        return Result(
+            maps=maps,
+            deviation=deviation,
+            conditions=conditions,
+            settings=settings,
+            residual=residual,
+            weights=self.weights.name,
+            digest=self.weights.digest,
+            device=str(self.device),
+            seconds=time.perf_counter() - start,
+        )
+
+
+class _Tally:
+    """Running mean and squared deviation of the samples of every slice (Welford 1962)."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.mean: NDArray[np.float64] = np.zeros(shape)
+        self.squares: NDArray[np.float64] = np.zeros(shape)
+        self.count = np.zeros(shape[2], int)
+
+    def add(self, k: int, image: NDArray[Any]) -> None:
+        """Take in one sample (Nx, Ny) of slice k."""
+        self.count[k] += 1
+        change = image - self.mean[..., k]
+        self.mean[..., k] += change / self.count[k]
+        self.squares[..., k] += change * (image - self.mean[..., k])
+
+    def deviation(self, samples: int) -> NDArray[np.float64]:
+        """Return the standard deviation over the samples (n - 1)."""
+        return np.asarray(np.sqrt(self.squares / (samples - 1)))

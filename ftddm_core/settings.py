@@ -1,0 +1,249 @@
+"""Every control of the method, once: bounds, unit, label, help and symbol beside its default.
+
+A field of `SamplerSettings` is at the same time a slider in napari, a slider on the web page, a
+command-line flag, an entry of the sidecar and a parameter of a permalink; front ends build all of
+them from `controls`. Nothing here imports torch, so that a menu opens at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from ftddm_core.errors import SettingsError
+
+DEFAULT_TAU_FLOW = 0.81
+DEFAULT_TAU_DIFFUSION = 0.81
+N_TRAIN_STEPS = 1000
+SAMPLER_NAMES = ("ancestral", "ancestral_fixed_large", "ddim")
+
+Value = float | int | bool | str | None
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a front end needs to draw, label and limit one setting.
+
+    Attributes
+    ----------
+    name, symbol
+        The field of `SamplerSettings`, and its symbol in the documentation.
+    type, default
+        float, int, bool or str; None only where ``optional``, the value then
+        following from the data or from another setting.
+    bounds, step
+        Smallest and largest value, both allowed, and a handy increment; None unless a number.
+    choices
+        The values allowed; empty unless a str.
+    unit
+        Empty where the setting has no dimension.
+    label, help
+        A few words for beside the control, and a sentence or two for its tooltip.
+    optional
+        Whether None is allowed.
+    """
+
+    name: str
+    type: type
+    default: Value
+    bounds: tuple[float, float] | None
+    choices: tuple[str, ...]
+    unit: str
+    label: str
+    help: str
+    symbol: str
+    step: float | None
+    optional: bool
+
+    def check(self, value: object) -> Value:
+        """Return ``value`` as this control's own type.
+
+        Raises
+        ------
+        SettingsError
+            Where it is of another type, not a number, out of bounds or not among the choices.
+        """
+        if value is None and self.optional:
+            return None
+        if self.type is bool and isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value in self.choices:
+            return value
+        if self.bounds is not None and isinstance(value, Real) and not isinstance(value, bool):
+            number = int(value) if isinstance(value, Integral) else float(value)
+            if self.bounds[0] <= number <= self.bounds[1]:  # false for a NaN
+                if self.type is float:
+                    return float(number)
+                if number == int(number):  # sliders may hand over 100.0 for 100
+                    return int(number)
+        raise SettingsError(f"{self.label} ({self.name}) cannot be {value!r}: {self._advice()}.")
+
+    def _advice(self) -> str:
+        empty = ", or leave it empty" if self.optional else ""
+        if self.bounds is not None:
+            kind = "whole number" if self.type is int else "number"
+            return f"give a {kind} from {self.bounds[0]:.10g} to {self.bounds[1]:.10g}{empty}"
+        if self.choices:
+            return f"choose one of {', '.join(self.choices)}{empty}"
+        return f"give true or false{empty}"
+
+
+def _control(
+    default: Value,
+    label: str,
+    symbol: str,
+    help: str,
+    *,
+    bounds: tuple[float, float] | None = None,
+    step: float = 1,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+) -> Any:
+    metadata = {"label": label, "symbol": symbol, "help": help, "unit": unit, "choices": choices}
+    number = {"bounds": bounds, "step": step if bounds else None}
+    return field(default=default, metadata=metadata | number)
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """What the user chooses about one super-resolution; immutable and valid once it exists.
+
+    Raises
+    ------
+    SettingsError
+        Where a value is of the wrong type or out of bounds, or ``steps`` contradicts ``t_trunc``.
+    """
+
+    upscale: float | None = _control(
+        None,
+        "Upscaling",
+        "s",
+        "Output matrix divided by acquired matrix. Empty: the value that brings the voxels nearest "
+        "to the 3.4 mm of the training data.",
+        bounds=(2, 8),
+        step=0.1,
+        unit="×",
+    )
+    tau_flow: float = _control(
+        DEFAULT_TAU_FLOW,
+        "Flow temperature",
+        "τ_f",
+        "Variance of the flow's latent noise. 0 gives the most probable start, 1 the full variety.",
+        bounds=(0, 1),
+        step=0.01,
+    )
+    tau_diffusion: float = _control(
+        DEFAULT_TAU_DIFFUSION,
+        "Diffusion temperature",
+        "τ_d",
+        "Variance of the noise in every denoising step. Higher is sharper, lower is nearer to the "
+        "mean of what the data allow.",
+        bounds=(0, 1),
+        step=0.01,
+    )
+    t_trunc: int = _control(
+        100,
+        "Truncation",
+        "T_trunc",
+        "Noise level at which the flow hands over to the denoiser. 0 is the flow alone, 1000 the "
+        "full diffusion model without a flow.",
+        bounds=(0, N_TRAIN_STEPS),
+        unit="timesteps",
+    )
+    steps: int | None = _control(
+        None,
+        "Denoising steps",
+        "n",
+        "Calls of the denoiser on the way from T_trunc to 0. Empty: one for every timestep, the "
+        "full chain; 10 is enough for a live preview.",
+        bounds=(1, N_TRAIN_STEPS),
+    )
+    samples: int = _control(
+        1,
+        "Samples",
+        "N",
+        "Independent draws. 8 or more show the uncertainty as their spread.",
+        bounds=(1, 64),
+    )
+    seed: int = _control(
+        0,
+        "Seed",
+        "seed",
+        "The same seed and settings give the same map, slice by slice.",
+        bounds=(0, 2**32 - 1),
+    )
+    consistency: bool = _control(
+        False,
+        "Data consistency",
+        "DC",
+        "Put the acquired k-space samples back, as the last operation. The map may then be "
+        "slightly negative, and not 0 outside the mask.",
+    )
+    sampler: str = _control(
+        "ancestral",
+        "Sampler",
+        "step",
+        "How one denoising step goes: ancestral draws from the posterior, ancestral_fixed_large "
+        "adds the larger noise of the authors' code, ddim adds none.",
+        choices=SAMPLER_NAMES,
+    )
+
+    def __post_init__(self) -> None:
+        for control in controls():
+            object.__setattr__(self, control.name, control.check(getattr(self, control.name)))
+        if self.steps is not None and self.steps > self.t_trunc:
+            raise SettingsError(
+                f"Truncation (t_trunc) is 0, the flow alone, yet {self.steps} denoising steps "
+                "(steps) are asked for: leave steps empty, or raise t_trunc to at least that."
+                if self.t_trunc == 0
+                else f"Denoising steps (steps) is {self.steps} but truncation (t_trunc) is only "
+                f"{self.t_trunc}: lower steps to 1..{self.t_trunc}, leave it empty for the full "
+                "chain, or raise t_trunc."
+            )
+
+    def replace(self, **changes: Value) -> SamplerSettings:
+        """Return a copy with ``changes`` made together, validated as a whole.
+
+        Raises
+        ------
+        SettingsError
+            For an unknown name or an invalid result; these settings stay as they are.
+        """
+        return SamplerSettings.from_dict({**self.to_dict(), **changes})
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return every setting by name, ready for JSON; `from_dict` undoes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
+        """Build settings from a sidecar or permalink; names left out take their defaults.
+
+        Raises
+        ------
+        SettingsError
+            For an unknown name or an invalid value.
+        """
+        names = [control.name for control in controls()]
+        if unknown := [str(key) for key in values if key not in names]:
+            raise SettingsError(
+                f"Unknown setting {', '.join(unknown)}: remove it; there are {', '.join(names)}."
+            )
+        return cls(**values)
+
+
+@cache
+def controls() -> tuple[Control, ...]:
+    """Return every control, in the order of the fields of `SamplerSettings`."""
+    hints = get_type_hints(SamplerSettings)
+    found = []
+    for item in fields(SamplerSettings):
+        kinds = get_args(hints[item.name]) or (hints[item.name],)  # (int, None) or (int,)
+        optional = NoneType in kinds
+        default: Any = item.default
+        found.append(Control(item.name, kinds[0], default, optional=optional, **item.metadata))
+    return tuple(found)
