@@ -166,7 +166,7 @@ def _similarity(output: FloatArray, truth: FloatArray) -> FloatArray:
     peak = float(np.ptp(truth))
     if not peak > 0 or min(truth.shape) < SSIM_WINDOW:
         return np.full(truth.shape, np.nan)
-    _, similarity = structural_similarity(
+    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
         _double(output), _double(truth), data_range=peak, win_size=SSIM_WINDOW, full=True
     )
     result: FloatArray = similarity

@@ -70,6 +70,12 @@ class Volume:
         """Return the same grid and unit around other values of the same matrix."""
         return replace(self, data=data)
 
+    def slab(self, start: int, stop: int) -> Volume:
+        """Return slices start..stop-1, still where they are in the world."""
+        affine = self.affine.copy()
+        affine[:3, 3] += start * self.affine[:3, 2]
+        return replace(self, data=self.data[..., start:stop], affine=affine)
+
 
 @dataclass(frozen=True, eq=False)
 class Study:
@@ -129,3 +135,11 @@ class Study:
         if isinstance(self.mask, Mapping):
             return self.mask.get(metabolite)
         return self.mask
+
+    def slab(self, start: int, stop: int) -> Study:
+        """Return a study of the maps' slices start..stop-1; mask and MRI stay as they are."""
+        return replace(
+            self,
+            maps={name: volume.slab(start, stop) for name, volume in self.maps.items()},
+            crlb={name: volume.slab(start, stop) for name, volume in self.crlb.items()},
+        )

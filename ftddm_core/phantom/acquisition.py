@@ -39,7 +39,7 @@ def quality_mask(
         + 1.5 * csf
         - 0.02 * height * (height < 0)
         + 0.35 * RandomField.draw(rng, 12.0)(points)[..., 0]
-        + rng.normal(0, 0.25, shape)
+        + rng.normal(0, 0.15, shape)
     )
     passing = np.quantile(score[brain], 1 - rng.uniform(0.1, 0.33))
     return np.asarray(brain & (score <= passing))

@@ -71,13 +71,17 @@ class Contrast:
         """Draw sequence parameters and tissue properties."""
         properties = np.array(list(RELAXATION.values()))
         properties = properties * np.exp(rng.normal(0, (0.03, 0.06, 0.08), properties.shape))
+        flair_tr = rng.uniform(8000, 10000)
+        # The inversion time is set where fluid vanishes, S = 0 in the second equation above.
+        fluid_t1 = properties[list(RELAXATION).index("csf"), 1]
+        null = fluid_t1 * np.log(2 / (1 + np.exp(-flair_tr / fluid_t1)))
         return cls(
             properties=properties.astype(np.float32),
             flip_angle=np.deg2rad(rng.uniform(12, 28)),
             t1w_tr=rng.uniform(15, 35),
             flair_te=rng.uniform(80, 140),
-            flair_ti=rng.uniform(2100, 2600),
-            flair_tr=rng.uniform(8000, 10000),
+            flair_ti=null * rng.normal(1, 0.02),
+            flair_tr=flair_tr,
             bias=RandomField.draw(rng, 60.0, 2),
             bias_amplitude=rng.uniform(0.0, 0.15),
             noise=rng.uniform(0.01, 0.05),

@@ -1,0 +1,126 @@
+"""Measurements as rows, their means as tables, and tables as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ftddm_core.evaluation.metrics import METRICS
+
+Table = list[dict[str, Any]]
+"""Rows of a summary: column -> value."""
+
+NOISE_FREE = "sharpness_noise_free"
+"""Key of the sharpness that is relative to the noise-free truth."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One slice of one metabolite, enlarged by one method.
+
+    Parameters
+    ----------
+    case, method, metabolite
+        What was measured.
+    upscale
+        Factor s that was asked for.
+    slice_index
+        Slice of the original study.
+    values
+        Key of `METRICS` -> value, NaN where undefined; `sharpness_noise_free` where known.
+    seconds
+        The method's time for the study, divided evenly over the slices that were measured.
+    """
+
+    case: str
+    method: str
+    upscale: float
+    metabolite: str
+    slice_index: int
+    values: Mapping[str, float]
+    seconds: float
+
+
+def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) -> Table:
+    """Return the mean of every figure over the rows that agree in the fields `by`.
+
+    Undefined figures (NaN) are left out of a mean; a mean of none is NaN.
+
+    Parameters
+    ----------
+    rows
+        Of one or many cases.
+    by
+        Fields of `Row`, for example ``("method", "upscale", "metabolite")``.
+
+    Returns
+    -------
+    list of dict
+        In the order of first appearance: the fields `by`, `slices` (the number of rows), every
+        figure, and `seconds` per slice.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, name) for name in by), []).append(row)
+    table = []
+    for key, members in groups.items():
+        names = list(dict.fromkeys(name for row in members for name in row.values))
+        means = {n: _mean([row.values.get(n, np.nan) for row in members]) for n in names}
+        seconds = _mean([row.seconds for row in members])
+        line = dict(zip(by, key, strict=True)) | {"slices": len(members)}
+        table.append(line | means | {"seconds": seconds})
+    return table
+
+
+def to_markdown(table: Table) -> str:
+    """Return a table in Markdown; an arrow shows which way is better, and 1 what is ideal.
+
+    >>> print(to_markdown([{"method": "bicubic", "upscale": 4.0, "psnr": 27.123}]))
+    | method | upscale | PSNR (dB) ↑ |
+    | --- | ---: | ---: |
+    | bicubic | 4 | 27.12 |
+    """
+    if not table:
+        return ""
+    columns = list(dict.fromkeys(name for line in table for name in line))
+    numeric = [all(not isinstance(line.get(name), str) for line in table) for name in columns]
+    lines = [
+        [_head(name) for name in columns],
+        ["---:" if number else "---" for number in numeric],
+        *([_cell(line.get(name)) for name in columns] for line in table),
+    ]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def to_json(table: Table) -> str:
+    """Return a table as JSON; NaN and infinity, which JSON does not know, become null."""
+    finite = [
+        {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in line.items()}
+        for line in table
+    ]
+    return json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else np.nan
+
+
+def _head(name: str) -> str:
+    if name == NOISE_FREE:
+        return "Sharpness, noise-free → 1"
+    if name not in METRICS:
+        return "seconds per slice" if name == "seconds" else name
+    metric = METRICS[name]
+    arrow = {"higher": "↑", "lower": "↓", "one": "→ 1"}[metric.better]
+    return f"{metric.name} ({metric.unit}) {arrow}" if metric.unit else f"{metric.name} {arrow}"
+
+
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

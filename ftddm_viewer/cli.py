@@ -1,0 +1,197 @@
+"""The command `ftddm`: its arguments and its errors. What the commands do is in `commands`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ftddm_core.errors import Cancelled, FtddmError
+from ftddm_core.settings import SamplerSettings, controls
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and how to get help, on one line; exit with code 2."""
+        self.exit(BAD_INPUT, f"ftddm: {message} (see: {self.prog} --help)\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        from ftddm_viewer import commands
+
+        command: Callable[[argparse.Namespace], None] = getattr(commands, options.command)
+        command(options)
+    except (KeyboardInterrupt, Cancelled):
+        print("ftddm: cancelled, nothing was written.", file=sys.stderr)
+        return INTERRUPTED
+    except FtddmError as error:
+        print("ftddm:", " ".join(str(error).split()), file=sys.stderr)
+        return BAD_INPUT
+    except MemoryError:
+        print("ftddm: out of memory; use a smaller --upscale.", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+def build_parser() -> Parser:
+    """Return the parser of every command."""
+    parser = Parser(
+        prog="ftddm",
+        description="Super-resolution of MR spectroscopic imaging. Research use only.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    subparsers = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+    )
+
+    def add(name: str, help: str) -> Parser:
+        added = subparsers.add_parser(name, help=help, description=help)
+        added.set_defaults(command=name)
+        return added
+
+    run = add("run", "Super-resolve a study: a folder or NIfTI files with fitted metabolite maps.")
+    run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
+    _add_out(run)
+    for role in ("t1", "flair", "mask"):
+        run.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image (NIfTI)")
+    _add_sampling(run)
+
+    demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
+    _add_out(demo)
+    _add_sampling(demo, upscale=4.0, steps=10)
+
+    simulate = add("simulate", "Simulate a patient with a known truth from a label map.")
+    simulate.add_argument(
+        "--anatomy", type=Path, required=True, metavar="FILE", help="FreeSurfer label map (NIfTI)"
+    )
+    _add_out(simulate)
+    simulate.add_argument("--seed", type=_seed, default=0, help="seed of the patient (0)")
+    simulate.add_argument("--matrix", type=int, default=64, help="in-plane matrix (64)")
+    simulate.add_argument("--slices", type=int, default=39, help="number of slices (39)")
+    simulate.add_argument("--voxel", type=float, default=3.4, help="voxel edge in mm (3.4)")
+    simulate.add_argument(
+        "--upscale",
+        type=float,
+        metavar="S",
+        help="also write the maps degraded by this factor, into lowres/",
+    )
+    lesion = simulate.add_mutually_exclusive_group()
+    lesion.add_argument("--glioma", action="store_true", default=None, help="with a tumour")
+    lesion.add_argument(
+        "--healthy", action="store_false", dest="glioma", help="without (else by chance)"
+    )
+
+    evaluate = add("evaluate", "Compare FTDDM with zero-filling and bicubic on known truths.")
+    evaluate.add_argument(
+        "study", nargs="*", type=Path, help="high-resolution studies (folders) with a mask"
+    )
+    evaluate.add_argument(
+        "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="label maps"
+    )
+    evaluate.add_argument("--patients", type=int, default=2, help="patients an anatomy (2)")
+    evaluate.add_argument("--slices", type=int, default=6, help="slices a patient (6)")
+    evaluate.add_argument(
+        "--factors", nargs="+", type=float, default=[2.0, 4.0, 8.0], metavar="S", help="2 4 8"
+    )
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
+    _add_sampling(evaluate, upscale=False)
+
+    sweep = add("sweep", "Print how sharpness and fidelity follow the two temperatures.")
+    sweep.add_argument(
+        "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
+    )
+    sweep.add_argument("--slices", type=int, default=4, help="slices, from the middle (4)")
+    _add_sampling(sweep, upscale=4.0)
+
+    train = add("train", "Train a network on simulated patients, or export trained weights.")
+    train.add_argument("what", choices=["denoiser", "flow", "export"])
+    train.add_argument(
+        "--config", default="small", metavar="NAME|FILE", help="a TOML file, or small"
+    )
+    train.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
+    train.add_argument(
+        "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="training label maps"
+    )
+    train.add_argument(
+        "--validation", nargs="+", type=Path, default=[], metavar="FILE", help="validation ones"
+    )
+    train.add_argument("--weights-out", type=Path, metavar="DIR", help="where export writes")
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
+    train.add_argument("--threads", type=int, help="CPU threads (all)")
+    return parser
+
+
+def settings_from(options: argparse.Namespace) -> SamplerSettings:
+    """Return the settings that the flags give; flags left out take their defaults."""
+    given = vars(options)
+    values = {c.name: given[c.name] for c in controls() if given.get(c.name) is not None}
+    return SamplerSettings.from_dict(values)
+
+
+def _add_out(parser: Parser) -> None:
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder the files are written to"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files of the same name")
+
+
+def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
+    """Add a flag for every control, the device and the weights; `name=False` leaves one out."""
+    group = parser.add_argument_group("sampling")
+    for control in controls():
+        default = defaults.get(control.name)
+        if default is False:
+            continue
+        flag = "--" + control.name.replace("_", "-")
+        shown = control.default if default is None else default
+        limits = f" {control.bounds[0]:.10g}..{control.bounds[1]:.10g}." if control.bounds else ""
+        text = f"{control.help}{limits} Default: {'empty' if shown is None else shown}."
+        text = text.replace("%", "%%")
+        if control.type is bool:
+            group.add_argument(flag, action="store_true", default=None, help=text)
+        else:
+            group.add_argument(
+                flag,
+                type=_number(control.type) if control.bounds else str,
+                default=default,
+                choices=control.choices or None,
+                metavar=None if control.choices else control.symbol,
+                help=text,
+            )
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
+    group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
+
+
+def _number(kind: type) -> Callable[[str], float | int]:
+    """Return a parser of numbers; bounds are checked by the settings themselves."""
+
+    def parse(text: str) -> float | int:
+        try:
+            return int(text) if kind is int else float(text)
+        except ValueError:
+            noun = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"'{text}' is not {noun}") from None
+
+    return parse
+
+
+def _seed(text: str) -> int:
+    seed = _number(int)(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{seed} is negative; a seed is 0 or more")
+    return int(seed)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"ftddm-viewer {version('ftddm-viewer')}"

@@ -1,0 +1,293 @@
+"""What each `ftddm` command does; `cli` parses its arguments and turns errors into one line."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from tqdm import tqdm
+
+from ftddm_core.assets import asset_folder
+from ftddm_core.errors import FormatError, SettingsError
+from ftddm_core.evaluation.compare import (
+    baseline_methods,
+    compare,
+    ftddm_method,
+    sharpness_sweep,
+)
+from ftddm_core.evaluation.tables import Row, summarise, to_json, to_markdown
+from ftddm_core.imaging.degrade import degrade
+from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.phantom.anatomy import Anatomy
+from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.sampling.resolver import Result, SuperResolver
+from ftddm_core.settings import SamplerSettings
+from ftddm_viewer.cli import settings_from
+from ftddm_viewer.saving import (
+    NOTICE,
+    check_writable,
+    result_files,
+    result_stem,
+    save_files,
+    study_files,
+    study_label,
+)
+
+MAIN_FIGURES = ("psnr", "ssim", "nrmse")
+
+
+def run(options: Namespace) -> None:
+    """Super-resolve a study and write its maps."""
+    settings = settings_from(options)
+    study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
+    label = study_label(study)
+    names = [f"{result_stem(label, name)}.nii.gz" for name in study.maps]
+    check_writable(options.out, names, overwrite=options.overwrite)
+    resolver = SuperResolver.load(options.weights, options.device)
+    with progress_bar("sampling") as progress:
+        result = resolver.run(study, settings, progress=progress)
+    paths = save_files(result_files(result, study), options.out, overwrite=options.overwrite)
+    for note in notes(study, result):
+        print(f"note: {note}", file=sys.stderr)
+    print(
+        to_markdown(
+            [
+                {
+                    "metabolite": name,
+                    "voxel in (mm)": _size(study.maps[name]),
+                    "voxel out (mm)": _size(result.maps[name]),
+                    "k-space residual": result.residual[name][1],
+                }
+                for name in result.maps
+            ]
+        )
+    )
+    print(f"\n{len(paths)} files in {options.out}, {result.seconds:.1f} s on {result.device}.")
+    print(NOTICE)
+
+
+def notes(study: Study, result: Result) -> list[str]:
+    """Return what a careful user would want to know about this study."""
+    found = [
+        f"no {name} given: the model was trained to do without, with less detail to go by."
+        for name, image in (("T1", study.t1), ("FLAIR", study.flair))
+        if image is None
+    ]
+    unmasked = [name for name in study.maps if study.mask_of(name) is None]
+    if unmasked:
+        found.append(f"no mask for {', '.join(unmasked)}: every voxel with a value is trusted.")
+    for name, condition in result.conditions.items():
+        if condition.outliers:
+            found.append(
+                f"{name}: {condition.outliers} trusted voxels exceed ten times the 99th percentile;"
+                " they were kept as they are."
+            )
+    return found
+
+
+def demo(options: Namespace) -> None:
+    """Degrade the bundled case, restore it, and write table, figure and maps."""
+    from ftddm_viewer.figures import result_figure, save_figure
+
+    settings = settings_from(options)
+    study = open_study(asset_folder("case"))
+    resolver = SuperResolver.load(options.weights, options.device)
+    results: list[Result] = []
+
+    with progress_bar("sampling") as progress:
+
+        def sample(low: Study, matrix: Matrix, upscale: float) -> dict[str, Volume]:
+            chosen = settings.replace(upscale=upscale)
+            results.append(resolver.run(low, chosen, matrix=matrix, progress=progress))
+            return dict(results[-1].maps)
+
+        upscale = settings.upscale or 4.0
+        rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
+    result = results[0]
+    low = degrade(study, upscale)
+    files = result_files(result, low)
+    paths = save_files(files, options.out, overwrite=True)
+    save_figure(result_figure(result, study), options.out / "demo.png")
+    print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")
+    print(to_markdown(_main_figures(rows, ("metabolite", "method"))))
+    print(
+        f"\nFTDDM: {result.seconds:.1f} s on {result.device} for {len(result.maps)} maps of "
+        f"{study.grid.shape[2]} slices; {len(paths)} files and demo.png in {options.out}."
+    )
+    print(NOTICE)
+
+
+def simulate(options: Namespace) -> None:
+    """Simulate a patient and write it as a study, with its noise-free truth beside it."""
+    if options.matrix < 8 or options.slices < 1 or not options.voxel > 0:
+        raise SettingsError(
+            f"Cannot simulate {options.slices} slices of {options.matrix}x{options.matrix} voxels "
+            f"of {options.voxel:g} mm: give a matrix of 8 or more, a slice, a voxel above 0."
+        )
+    label = f"sub-sim{options.seed:02d}"
+    check_writable(options.out, [f"{label}.json"], overwrite=options.overwrite)
+    anatomy = Anatomy.load(options.anatomy)
+    rng = np.random.default_rng(options.seed)
+    patient = Patient.draw(anatomy, rng, glioma=options.glioma)
+    # A thin slab is laid through the tumour, but no farther from the middle than it must be.
+    reach = max(0.0, 50.0 - options.slices * options.voxel / 2)
+    height = float(np.clip(patient.glioma.centre[2], -reach, reach)) if patient.glioma else 0.0
+    measured, noise_free = simulate_study(
+        patient,
+        rng,
+        matrix=(options.matrix, options.matrix),
+        n_slices=options.slices,
+        voxel=(options.voxel,) * 3,
+        height=height,
+    )
+    record = {
+        "Notice": "SIMULATED patient. " + NOTICE.partition(". ")[2],
+        "Anatomy": anatomy.name,
+        "Seed": options.seed,
+        "Glioma": patient.glioma is not None,
+        "Unit": measured.grid.unit,
+    }
+    files = study_files(measured, label, record)
+    truth = study_files(noise_free, label, record | {"NoiseFree": True})
+    files |= {f"noise_free/{name}": content for name, content in truth.items()}
+    if options.upscale is not None:
+        upscale = SamplerSettings(upscale=options.upscale).upscale or options.upscale
+        low = study_files(degrade(measured, upscale), label, record | {"DegradedBy": upscale})
+        files |= {f"lowres/{name}": content for name, content in low.items()}
+    save_files(files, options.out, overwrite=options.overwrite)
+    kind = "a glioma patient" if patient.glioma else "a healthy volunteer"
+    print(f"Simulated {kind} from {anatomy.name}: {len(files)} files in {options.out}.")
+
+
+def evaluate(options: Namespace) -> None:
+    """Compare methods on studies with a truth, simulated from anatomies or given."""
+    settings = settings_from(options)
+    for factor in options.factors:
+        settings.replace(upscale=factor)
+    resolver = SuperResolver.load(options.weights, options.device)
+    methods = {**baseline_methods(), "FTDDM": ftddm_method(resolver, settings)}
+    cases = list(_cases(options))
+    rows: list[Row] = []
+    with progress_bar("comparing") as progress:
+        for number, (name, study, truth) in enumerate(cases):
+            rows += compare(
+                study,
+                options.factors,
+                methods,
+                case=name,
+                noise_free=truth,
+                progress=lambda done, n=number: progress((n + done) / len(cases)),
+            )
+    table = summarise(rows, by=("upscale", "method"))
+    names = ", ".join(name for name, _, _ in cases)
+    print(f"Cases: {names}. Weights {resolver.weights.name} {resolver.weights.digest[:12]}.")
+    print(f"tau_flow {settings.tau_flow:g}, tau_diffusion {settings.tau_diffusion:g}, ", end="")
+    print(f"t_trunc {settings.t_trunc}, steps {settings.steps or settings.t_trunc}.\n")
+    print(to_markdown(table))
+    if options.json:
+        each = [
+            {"case": row.case, "method": row.method, "upscale": row.upscale,
+             "metabolite": row.metabolite, "slice": row.slice_index, **row.values}
+            for row in rows
+        ]  # fmt: skip
+        save_files({options.json.name: to_json(each).encode()}, options.json.parent, overwrite=True)
+
+
+def _cases(options: Namespace) -> Iterator[tuple[str, Study, Study | None]]:
+    """Yield name, measured and noise-free study of every case asked for."""
+    if not options.study and not options.anatomies:
+        raise FormatError("Nothing to evaluate: give study folders, or --anatomies FILE...")
+    for path in options.study:
+        truth = path / "noise_free"
+        yield path.name, open_study(path), open_study(truth) if truth.is_dir() else None
+    for path in options.anatomies:
+        anatomy = Anatomy.load(path)
+        for number in range(options.patients):
+            rng = np.random.default_rng([options.seed or 0, number])
+            patient = Patient.draw(anatomy, rng, glioma=True)
+            height = float(patient.glioma.centre[2]) if patient.glioma else 0.0
+            study, truth = simulate_study(patient, rng, n_slices=options.slices, height=height)
+            yield f"{anatomy.name}-{number}", study, truth
+
+
+def sweep(options: Namespace) -> None:
+    """Print sharpness and PSNR over both temperatures."""
+    settings = settings_from(options)
+    study = open_study(options.study or asset_folder("case"))
+    middle, half = study.grid.shape[2] // 2, options.slices // 2
+    study = study.slab(max(0, middle - half), max(0, middle - half) + options.slices)
+    resolver = SuperResolver.load(options.weights, options.device)
+    with progress_bar("sweeping") as progress:
+        table = sharpness_sweep(
+            study, settings.upscale or 4.0, resolver, settings, progress=progress
+        )
+    print(to_markdown(table))
+
+
+def train(options: Namespace) -> None:
+    """Train a network, or export two trained ones."""
+    import torch
+
+    from ftddm_core.sampling.resolver import pick_device
+    from ftddm_core.training.run import RunConfig, export
+    from ftddm_core.training.run import train as train_network
+
+    config = RunConfig.load(options.config)
+    if options.what == "export":
+        if options.weights_out is None:
+            raise SettingsError("Say where the weights go: --weights-out DIR.")
+        steps = export(config, options.out, options.weights_out)
+        print(f"Weights after {steps} steps in {options.weights_out}.")
+        return
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    fit = config.denoiser if options.what == "denoiser" else config.flow
+    with (
+        tqdm(desc="patients", unit="patient", disable=None) as patients,
+        tqdm(desc=options.what, total=fit.steps, unit="step", disable=None) as bar,
+    ):
+
+        def rendering(done: int, total: int) -> None:
+            patients.total = total
+            patients.update(done - patients.n)
+
+        def progress(step: int, losses: dict[str, float]) -> None:
+            bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
+            bar.update(step - bar.n)
+
+        train_network(
+            options.what,
+            config,
+            options.anatomies,
+            options.validation,
+            options.out,
+            device=str(pick_device(options.device)),
+            rendering=rendering,
+            progress=progress,
+        )
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[float], None]]:
+    """Give a function that takes the share done, 0..1, and draws a bar on a terminal."""
+    shape = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+    with tqdm(desc=text, total=1.0, disable=None, leave=False, bar_format=shape) as bar:
+
+        def progress(done: float) -> None:
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+def _main_figures(rows: list[Row], by: tuple[str, ...]) -> list[dict[str, object]]:
+    kept = (*by, *MAIN_FIGURES)
+    return [{name: line[name] for name in kept} for line in summarise(rows, by=by)]
+
+
+def _size(volume: Volume) -> str:
+    return " x ".join(f"{edge:.3g}" for edge in volume.voxel_size)

@@ -1,0 +1,164 @@
+"""What a figure of a result shows: images, colour limits and words, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.sampling.condition import CHANNELS
+
+if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
+    from ftddm_core.sampling.resolver import Result
+
+PERCENTILE = 99.5
+"""Of the trusted values: the upper colour limit, so that a wild voxel cannot dim the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRow:
+    """What is shown of one metabolite, every image on the output grid.
+
+    Parameters
+    ----------
+    metabolite
+        Its name.
+    lowres, output, truth
+        Maps in one unit; truth None where it is not known.
+    t1
+        T1w; None where absent.
+    mask
+        Trusted voxels (Nx, Ny, Z); the maps are shown inside it.
+    """
+
+    metabolite: str
+    lowres: Volume
+    output: Volume
+    mask: NDArray[np.bool_]
+    t1: Volume | None = None
+    truth: Volume | None = None
+
+
+def rows_of(
+    result: Result, metabolites: Sequence[str] | None = None, truth: Study | None = None
+) -> list[ImageRow]:
+    """Collect the rows of a result's figure.
+
+    Parameters
+    ----------
+    result
+        What the resolver returned.
+    metabolites
+        Which, in this order; None for the first three.
+    truth
+        High-resolution study on the output grid, where it is known.
+
+    Raises
+    ------
+    FormatError
+        If a metabolite is not among the maps.
+    GeometryError
+        If a truth is not on the output grid.
+    """
+    rows = []
+    known = [name for name in result.maps if truth is None or name in truth.maps]
+    for name in known[:3] if metabolites is None else metabolites:
+        if name not in known:
+            raise FormatError(f"There is no map of {name} to show; there are {', '.join(known)}.")
+        output, condition = result.maps[name], result.conditions[name]
+        t1 = condition.channels[CHANNELS.index("t1"), : condition.shape[0], : condition.shape[1]]
+        true_map = None if truth is None else truth.maps[name]
+        if true_map is not None and true_map.shape != output.shape:
+            raise GeometryError(
+                f"The truth of {name} has matrix {true_map.shape}, the output {output.shape}: "
+                "only a truth on the output grid can be shown beside it."
+            )
+        rows.append(
+            ImageRow(
+                metabolite=name,
+                lowres=output.with_data(condition.lowres),
+                output=output,
+                mask=condition.mask,
+                t1=output.with_data(t1) if t1.any() else None,
+                truth=true_map,
+            )
+        )
+    return rows
+
+
+def interesting_slice(rows: Sequence[ImageRow]) -> int:
+    """Return the slice whose measured maps vary most inside the mask, the middle of an empty one.
+
+    A slice through much brain varies more than one through little, and one through a tumour most.
+    Values are limited to 0 and the 99.5th percentile, so that a wild voxel cannot decide.
+    """
+    variation = np.zeros(rows[0].output.shape[2])
+    for row in rows:
+        top = _top([row.lowres], row.mask)
+        shown = np.clip(row.lowres.data / top, 0, 1)
+        count = np.maximum(row.mask.sum((0, 1)), 1)
+        mean = (shown * row.mask).sum((0, 1)) / count
+        variation += (np.square(shown - mean) * row.mask).sum((0, 1))
+    return int(variation.argmax()) if variation.any() else len(variation) // 2
+
+
+def heading(result: Result) -> str:
+    """Return what a picture of a result must say: voxel before and after, factor and seed."""
+    name, output = next(iter(result.maps.items()))
+    condition = result.conditions[name]
+    ratio = [n / m for n, m in zip(condition.shape[:2], condition.acquired, strict=True)]
+    fine = output.voxel_size
+    coarse = (fine[0] * ratio[0], fine[1] * ratio[1], fine[2])
+    before, after = (" × ".join(f"{edge:.1f}" for edge in size) for size in (coarse, fine))
+    drawn = result.settings.samples
+    mean = f", mean of {drawn} samples" if drawn > 1 else ""
+    return (
+        f"Nominal voxel {before} mm → {after} mm\n"
+        f"AI-generated, ×{condition.upscale:.3g}, seed {result.settings.seed}{mean}"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One image of a row: its column, values and colours, and whether a colour bar follows."""
+
+    column: str
+    volume: Volume
+    colours: str
+    limits: tuple[float, float]
+    bar: bool = False
+
+
+def panels(row: ImageRow) -> Iterator[Panel]:
+    """Yield a row's images from left to right: T1w, input, output, truth, difference.
+
+    Input, output and truth share their colours; the difference is output minus truth, or minus the
+    zero-filled input where no truth is known. An absent image has no panel.
+    """
+    if row.t1 is not None:
+        yield Panel("T1w", row.t1, "gray", (0, 1))
+    maps = {"Input (zero-filled)": row.lowres, "Output": row.output}
+    if row.truth is not None:
+        maps["Truth"] = row.truth
+    limits = (0, _top(list(maps.values()), row.mask))
+    inside = {name: v.with_data(np.where(row.mask, v.data, np.nan)) for name, v in maps.items()}
+    for name, volume in inside.items():
+        yield Panel(name, volume, "viridis", limits, bar=name == list(inside)[-1])
+    other = "Input (zero-filled)" if row.truth is None else "Truth"
+    change = row.output.with_data(inside["Output"].data - inside[other].data)
+    bound = _top([change.with_data(np.abs(change.data))], row.mask)
+    name = "Output − input" if row.truth is None else "Output − truth"
+    yield Panel(name, change, "RdBu_r", (-bound, bound), bar=True)
+
+
+def _top(volumes: Sequence[Volume], mask: NDArray[np.bool_]) -> float:
+    """Return the upper colour limit of images that share their colours."""
+    values = np.concatenate([v.data[mask] for v in volumes])
+    values = values[np.isfinite(values)]
+    top = float(np.percentile(values, PERCENTILE)) if values.size else 0.0
+    return top if top > 0 else 1.0

@@ -1,0 +1,265 @@
+"""Training examples: what the networks learn from must be what they will be given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from heads import nested_head
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftddm_core.imaging.fourier import k_space_support, truncate, zero_fill, zero_fill_matrix
+from ftddm_core.sampling.condition import CHANNELS, clean, trusted_cells
+from ftddm_core.training import dataset
+from ftddm_core.training.dataset import GRIDS, UPSCALE_RANGE, Pool, PoolConfig, render, render_pool
+
+SLICES = 3
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Return three rendered patients on disk."""
+    folder = tmp_path_factory.mktemp("pool")
+    found = []
+    for seed in range(3):
+        found.append(folder / f"{seed}.npz")
+        np.savez(found[-1], **render(nested_head(), np.random.default_rng(seed), SLICES))
+    return found
+
+
+@pytest.fixture
+def pool(paths):
+    return Pool(paths)
+
+
+@pytest.fixture
+def quiet(pool):
+    """Return the pool without noise."""
+    for patient in pool.patients:
+        patient["noise"] = 0 * patient["noise"]
+    return pool
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Record what each volume drawn was: its matrix, and the branch that made its coarse map."""
+    record: dict[str, list] = {"matrix": [], "truncate": [], "scan_again": [], "_coarse_mask": []}
+
+    def spy(name, what):
+        original = getattr(dataset, name)
+
+        def recorded(*arguments):
+            result = original(*arguments)
+            record["matrix" if name == "coarse_matrix" else name].append(what(arguments, result))
+            return result
+
+        monkeypatch.setattr(dataset, name, recorded)
+
+    spy("coarse_matrix", lambda _, result: result)
+    spy("truncate", lambda arguments, _: arguments[0])
+    spy("scan_again", lambda arguments, _: arguments[0])
+    spy("_coarse_mask", lambda _, result: result)
+    return record
+
+
+def volumes(pool, calls, count, grid=(64, 48)):
+    """Yield (x0, channels, s, matrix, branch, truth) of drawn volumes."""
+    for seed in range(count):
+        before = {name: len(entries) for name, entries in calls.items()}
+        x0, channels, s = pool._volume(np.random.default_rng(seed), grid)
+        new = {name: entries[before[name] :] for name, entries in calls.items()}
+        branch = "truncate" if new["truncate"] else "scan_again"
+        assert bool(new["truncate"]) != bool(new["scan_again"])
+        yield x0, channels, s, new["matrix"][0], branch, new[branch][0]
+
+
+def test_a_rendered_patient_is_scaled_and_inside_its_brain(pool):
+    for patient in pool.patients:
+        assert patient["truth"].shape == (7, 64, 64, SLICES)
+        assert patient["truth"].min() >= 0
+        assert np.isfinite(patient["truth"]).all()
+        assert (patient["noise"] > 0).all()
+        mask = patient["mask"]
+        assert mask.dtype == bool
+        assert mask.any()
+        for name in ("t1", "flair"):
+            image = patient[name].astype(np.float32)
+            assert image.min() >= 0
+            assert image.max() == pytest.approx(1, abs=1e-3)
+            # The brightest half per cent of the mask is at the top, not more.
+            assert 0.002 < (image[mask] >= 0.999).mean() < 0.02
+
+
+def test_x0_is_zero_outside_the_mask_and_the_mask_is_the_condition_s(pool):
+    for seed in range(6):
+        batch = pool.draw(np.random.default_rng(seed), 6)
+        assert batch.x0.shape[2:] == batch.condition.shape[2:]
+        assert tuple(batch.x0.shape[2:]) in GRIDS
+        assert not batch.x0[batch.mask == 0].any()
+        assert set(batch.mask.unique().tolist()) == {0, 1}
+        assert (batch.mask.sum((1, 2, 3)) > 20).all()
+        assert batch.x0.min() >= 0
+        # About 0..1: the scale is a percentile of the coarse map.
+        assert 0.3 < batch.x0.amax((1, 2, 3)).median() < 3
+
+
+def test_without_noise_the_low_resolution_channel_is_x0_truncated_and_zero_filled(quiet, calls):
+    """The retrospective case: truncation of x0 alone, cleaned as any acquired map is."""
+    seen = 0
+    for x0, channels, _, matrix, branch, _ in volumes(quiet, calls, 16):
+        if branch != "truncate":
+            continue
+        seen += 1
+        coarse = truncate(x0, matrix)
+        cleaned = clean(coarse, trusted_cells(channels[1] > 0, matrix))
+        np.testing.assert_allclose(channels[0], zero_fill(cleaned, (64, 48)), atol=1e-4)
+        # It knows the truth through its mask only.
+        assert not x0[channels[1] == 0].any()
+    assert seen > 3
+
+
+def test_a_new_scan_sees_what_lies_outside_the_mask(quiet, calls):
+    """The prospective case: the unmasked truth scanned coarsely and cleaned, with few dropouts."""
+    dropouts = []
+    for x0, channels, _, matrix, branch, truth in volumes(quiet, calls, 24):
+        if branch != "scan_again":
+            continue
+        mask = channels[1] > 0
+        scale = np.median(truth[x0 > 0] / x0[x0 > 0])
+        np.testing.assert_allclose(x0, truth * mask / scale, atol=1e-3)
+        coarse = np.maximum(truncate(truth, matrix), 0)
+        cleaned = clean(coarse, trusted_cells(mask, matrix)) / scale
+        # Zero-filling loses nothing: its pseudo-inverse brings the acquired voxels back.
+        back = [
+            np.linalg.pinv(zero_fill_matrix(n, N)) for n, N in zip(matrix, (64, 48), strict=True)
+        ]
+        found = np.einsum("xX,XYz,yY->xyz", back[0], channels[0], back[1])
+        dropped = (np.abs(found) < 1e-3) & (cleaned > 1e-2)
+        np.testing.assert_allclose(found[~dropped], cleaned[~dropped], atol=2e-3)
+        dropouts.append(dropped.sum() / (cleaned > 1e-2).sum())
+    assert len(dropouts) > 3
+    assert max(dropouts) < 0.08
+    assert any(dropouts)
+    assert not all(dropouts)
+
+
+def test_both_branches_and_coarse_masks_are_drawn(pool, calls):
+    branches = [branch for *_, branch, _ in volumes(pool, calls, 60)]
+    assert 0.3 < np.mean([b == "truncate" for b in branches]) < 0.7
+    assert 0.05 < len(calls["_coarse_mask"]) / 60 < 0.4
+
+
+def test_the_upscale_is_that_of_the_channel_s_k_space(pool, calls):
+    """s = sqrt((Nx/nx)(Ny/ny)), and the zero-filled channel holds n x n frequencies, no more."""
+    drawn = []
+    for _, channels, s, matrix, _, _ in volumes(pool, calls, 16):
+        assert k_space_support(channels[0]) == matrix
+        assert s == pytest.approx(np.sqrt(64 / matrix[0] * 48 / matrix[1]))
+        assert UPSCALE_RANGE[0] * 0.95 < s < UPSCALE_RANGE[1] * 1.1
+        drawn.append(s)
+    assert np.ptp(np.log(drawn)) > 1
+    assert any(n % 2 for n, _ in calls["matrix"])
+    assert any(n % 2 == 0 for n, _ in calls["matrix"])
+
+
+def test_batches_carry_one_factor_for_each_slice(pool):
+    batch = pool.draw(np.random.default_rng(3), 5, per_volume=2)
+    assert batch.upscale.shape == (5,)
+    assert batch.upscale[0] == batch.upscale[1]
+    assert batch.upscale[2] == batch.upscale[3]
+    assert len(set(batch.upscale.tolist())) == 3
+
+
+def test_an_mri_is_sometimes_absent_and_stays_in_0_to_1(pool):
+    absent = np.zeros(2)
+    for seed in range(80):
+        _, channels, _ = pool._volume(np.random.default_rng(seed), (56, 64))
+        images = channels[2:]
+        assert images.min() >= 0
+        assert images.max() <= 1
+        absent += ~images.any((1, 2, 3))
+    # 12 % without T1, 20 % without FLAIR; three deviations of 80 draws.
+    np.testing.assert_allclose(absent / 80, (0.12, 0.2), atol=0.14)
+    assert (absent > 0).all()
+
+
+def test_views_turn_everything_alike(quiet, calls):
+    """Truth, mask and MRI of a drawn volume are the same view of one patient, and views vary."""
+    quiet.patients = quiet.patients[:1]
+    patient = quiet.patients[0]
+    corners = set()
+    t1 = CHANNELS.index("t1")
+    for _, channels, *_, truth in volumes(quiet, calls, 20, grid=(64, 64)):
+        matches = []
+        for turn in range(4):
+            for flip in (False, True):
+
+                def view(image, turn=turn, flip=flip):
+                    return np.rot90(image[::-1] if flip else image, turn)
+
+                if any(np.array_equal(truth, view(t).astype(np.float32)) for t in patient["truth"]):
+                    matches.append((turn, flip))
+                    if not any(np.array_equal(channels[1], m) for m in calls["_coarse_mask"]):
+                        np.testing.assert_array_equal(channels[1], view(patient["mask"]))
+                    if channels[t1].any():
+                        held, given = channels[t1] > 0, view(patient["t1"]) > 0
+                        assert (held == given).mean() > 0.99
+        if matches:
+            assert len(matches) == 1
+            corners.add(matches[0])
+    assert len(corners) > 3
+
+
+def test_batches_depend_on_their_seed_alone(pool, paths):
+    one, same = (Pool(paths).draw(np.random.default_rng([5, 1]), 4) for _ in range(2))
+    other = pool.draw(np.random.default_rng([5, 2]), 4)
+    for a, b in zip(vars(one).values(), vars(same).values(), strict=True):
+        assert bool((a == b).all())
+    assert one.x0.shape != other.x0.shape or not bool((one.x0 == other.x0).all())
+
+
+def test_the_pool_is_rendered_once_and_each_patient_from_its_own_seed(tmp_path, monkeypatch):
+    rendered = []
+
+    def fake(anatomy, rng, slices):
+        rendered.append(anatomy)
+        return {"value": rng.random(slices)}
+
+    monkeypatch.setattr(dataset, "render", fake)
+    monkeypatch.setattr(dataset.Anatomy, "load", staticmethod(lambda path: path.name))
+    sources, seen = [Path("a"), Path("b")], []
+    config = PoolConfig(patients=3, slices=4, seed=7)
+    paths = render_pool(sources, config, tmp_path, lambda done, total: seen.append((done, total)))
+    assert rendered == ["a", "b", "a"]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    values = [np.load(path)["value"] for path in paths]
+    for i, value in enumerate(values):
+        np.testing.assert_array_equal(value, np.random.default_rng([7, i]).random(4))
+    # What is there stays; what is missing is rendered again, the same.
+    paths[1].unlink()
+    assert render_pool(sources, config, tmp_path) == paths
+    assert rendered == ["a", "b", "a", "b"]
+    np.testing.assert_array_equal(np.load(paths[1])["value"], values[1])
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@given(*[st.integers(2, 8)] * 2, *[st.integers(0, 12)] * 2, st.integers(0, 99))
+@settings(deadline=None)
+def test_a_coarse_mask_holds_the_cells_trusted_for_the_larger_part(nx, ny, more_x, more_y, seed):
+    shape = (nx + more_x, ny + more_y, 2)
+    mask = np.random.default_rng(seed).random(shape) < 0.5
+    votes: dict[tuple[int, int, int], list[bool]] = {}
+    cell_of = {}
+    for i, j, k in np.ndindex(shape):
+        nearest = [
+            min(int(np.floor(round(v * n / n_out, 9) + 0.5)), n - 1)
+            for v, n, n_out in ((i, nx, shape[0]), (j, ny, shape[1]))
+        ]
+        cell_of[i, j, k] = (*nearest, k)
+        votes.setdefault(cell_of[i, j, k], []).append(bool(mask[i, j, k]))
+    expected = np.zeros(shape, bool)
+    for voxel, cell in cell_of.items():
+        expected[voxel] = 2 * sum(votes[cell]) > len(votes[cell])
+    np.testing.assert_array_equal(dataset._coarse_mask(mask, (nx, ny)), expected)
