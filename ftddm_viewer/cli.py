@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,14 +31,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         command: Callable[[argparse.Namespace], None] = getattr(commands, options.command)
         command(options)
+        sys.stdout.flush()
     except (KeyboardInterrupt, Cancelled):
-        print("ftddm: cancelled, nothing was written.", file=sys.stderr)
+        kept = "; the same command goes on from the last checkpoint."
+        print(
+            f"ftddm: cancelled{kept if options.command == 'train' else ', nothing was written.'}",
+            file=sys.stderr,
+        )
         return INTERRUPTED
-    except FtddmError as error:
+    except BrokenPipeError:  # whoever read the table has left, as in `ftddm run ... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (FtddmError, OSError) as error:
         print("ftddm:", " ".join(str(error).split()), file=sys.stderr)
         return BAD_INPUT
-    except MemoryError:
-        print("ftddm: out of memory; use a smaller --upscale.", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        # torch reports a lack of memory as a RuntimeError.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        print("ftddm: out of memory; use a smaller --upscale or matrix.", file=sys.stderr)
         return BAD_INPUT
     return 0
 
@@ -63,11 +75,15 @@ def build_parser() -> Parser:
     _add_out(run)
     for role in ("t1", "flair", "mask"):
         run.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image (NIfTI)")
+    run.add_argument(
+        "--unfill", action="store_true", help="undo zero-filling done before, by the maps' k-space"
+    )
     _add_sampling(run)
 
     demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
-    _add_out(demo)
+    _add_out(demo, overwrite=False)
     _add_sampling(demo, upscale=4.0, steps=10)
+    demo.set_defaults(steps=None)  # 10, or fewer where t_trunc is less
 
     simulate = add("simulate", "Simulate a patient with a known truth from a label map.")
     simulate.add_argument(
@@ -97,8 +113,8 @@ def build_parser() -> Parser:
     evaluate.add_argument(
         "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="label maps"
     )
-    evaluate.add_argument("--patients", type=int, default=2, help="patients an anatomy (2)")
-    evaluate.add_argument("--slices", type=int, default=6, help="slices a patient (6)")
+    evaluate.add_argument("--patients", type=_count, default=2, help="patients an anatomy (2)")
+    evaluate.add_argument("--slices", type=_count, default=6, help="slices a patient (6)")
     evaluate.add_argument(
         "--factors", nargs="+", type=float, default=[2.0, 4.0, 8.0], metavar="S", help="2 4 8"
     )
@@ -109,8 +125,8 @@ def build_parser() -> Parser:
     sweep.add_argument(
         "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
     )
-    sweep.add_argument("--slices", type=int, default=4, help="slices, from the middle (4)")
-    _add_sampling(sweep, upscale=4.0)
+    sweep.add_argument("--slices", type=_count, default=4, help="slices, from the middle (4)")
+    _add_sampling(sweep, upscale=4.0, t_trunc=False)
 
     train = add("train", "Train a network on simulated patients, or export trained weights.")
     train.add_argument("what", choices=["denoiser", "flow", "export"])
@@ -126,7 +142,7 @@ def build_parser() -> Parser:
     )
     train.add_argument("--weights-out", type=Path, metavar="DIR", help="where export writes")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
-    train.add_argument("--threads", type=int, help="CPU threads (all)")
+    train.add_argument("--threads", type=_count, help="CPU threads (all)")
     return parser
 
 
@@ -137,11 +153,14 @@ def settings_from(options: argparse.Namespace) -> SamplerSettings:
     return SamplerSettings.from_dict(values)
 
 
-def _add_out(parser: Parser) -> None:
+def _add_out(parser: Parser, *, overwrite: bool = True) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder the files are written to"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files of the same name")
+    if overwrite:
+        parser.add_argument(
+            "--overwrite", action="store_true", help="replace files of the same name"
+        )
 
 
 def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
@@ -182,6 +201,13 @@ def _number(kind: type) -> Callable[[str], float | int]:
             raise argparse.ArgumentTypeError(f"'{text}' is not {noun}") from None
 
     return parse
+
+
+def _count(text: str) -> int:
+    count = _number(int)(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is too few; give 1 or more")
+    return int(count)
 
 
 def _seed(text: str) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -18,8 +20,8 @@ from ftddm_core.evaluation.compare import (
     ftddm_method,
     sharpness_sweep,
 )
-from ftddm_core.evaluation.tables import Row, summarise, to_json, to_markdown
-from ftddm_core.imaging.degrade import degrade
+from ftddm_core.evaluation.tables import Row, side_by_side, summarise, to_json, to_markdown
+from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
@@ -32,21 +34,23 @@ from ftddm_viewer.saving import (
     NOTICE,
     check_writable,
     result_files,
-    result_stem,
+    result_names,
     save_files,
     study_files,
-    study_label,
 )
 
 MAIN_FIGURES = ("psnr", "ssim", "nrmse")
+DEMO_STEPS = 10
+DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
 
 
 def run(options: Namespace) -> None:
     """Super-resolve a study and write its maps."""
     settings = settings_from(options)
     study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
-    label = study_label(study)
-    names = [f"{result_stem(label, name)}.nii.gz" for name in study.maps]
+    if options.unfill:
+        study = undo_zero_filling(study)
+    names = result_names(study, settings.samples)
     check_writable(options.out, names, overwrite=options.overwrite)
     resolver = SuperResolver.load(options.weights, options.device)
     with progress_bar("sampling") as progress:
@@ -81,6 +85,12 @@ def notes(study: Study, result: Result) -> list[str]:
     unmasked = [name for name in study.maps if study.mask_of(name) is None]
     if unmasked:
         found.append(f"no mask for {', '.join(unmasked)}: every voxel with a value is trusted.")
+    matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
+    if acquired != matrix:
+        found.append(
+            f"the maps look zero-filled: their k-space fills {acquired[0]}x{acquired[1]} of "
+            f"{matrix[0]}x{matrix[1]}; add --unfill to start from what was acquired."
+        )
     for name, condition in result.conditions.items():
         if condition.outliers:
             found.append(
@@ -92,10 +102,15 @@ def notes(study: Study, result: Result) -> list[str]:
 
 def demo(options: Namespace) -> None:
     """Degrade the bundled case, restore it, and write table, figure and maps."""
-    from ftddm_viewer.figures import result_figure, save_figure
+    from ftddm_viewer.figures import draw_rows, save_figure
+    from ftddm_viewer.image_rows import heading, rows_of
 
     settings = settings_from(options)
+    if settings.steps is None:
+        settings = settings.replace(steps=min(DEMO_STEPS, settings.t_trunc) or None)
     study = open_study(asset_folder("case"))
+    names = [*result_names(study, settings.samples), "demo.png"]
+    check_writable(options.out, names, overwrite=True)
     resolver = SuperResolver.load(options.weights, options.device)
     results: list[Result] = []
 
@@ -110,25 +125,33 @@ def demo(options: Namespace) -> None:
         rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
     result = results[0]
     low = degrade(study, upscale)
-    files = result_files(result, low)
-    paths = save_files(files, options.out, overwrite=True)
-    save_figure(result_figure(result, study), options.out / "demo.png")
+    picture = draw_rows(
+        rows_of(result, DEMO_METABOLITES, study), f"Simulated patient\n{heading(result)}"
+    )
+    files = result_files(result, low, {"DegradedBy": upscale})
+    with tempfile.TemporaryDirectory() as folder:
+        save_figure(picture, Path(folder, "demo.png"))
+        files["demo.png"] = Path(folder, "demo.png").read_bytes()
+    save_files(files, options.out, overwrite=True)
     print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")
-    print(to_markdown(_main_figures(rows, ("metabolite", "method"))))
+    each = summarise(rows, by=("metabolite", "method"))
+    every = [{"metabolite": "all", **line} for line in summarise(rows, by=("method",))]
+    print(to_markdown(side_by_side(each + every, "metabolite", "method", MAIN_FIGURES)))
     print(
         f"\nFTDDM: {result.seconds:.1f} s on {result.device} for {len(result.maps)} maps of "
-        f"{study.grid.shape[2]} slices; {len(paths)} files and demo.png in {options.out}."
+        f"{study.grid.shape[2]} slices; {len(files)} files in {options.out}, see demo.png."
     )
     print(NOTICE)
 
 
 def simulate(options: Namespace) -> None:
     """Simulate a patient and write it as a study, with its noise-free truth beside it."""
-    if options.matrix < 8 or options.slices < 1 or not options.voxel > 0:
+    if options.matrix < 8 or options.slices < 1 or not 0 < options.voxel < np.inf:
         raise SettingsError(
             f"Cannot simulate {options.slices} slices of {options.matrix}x{options.matrix} voxels "
             f"of {options.voxel:g} mm: give a matrix of 8 or more, a slice, a voxel above 0."
         )
+    upscale = SamplerSettings(upscale=options.upscale).upscale
     label = f"sub-sim{options.seed:02d}"
     check_writable(options.out, [f"{label}.json"], overwrite=options.overwrite)
     anatomy = Anatomy.load(options.anatomy)
@@ -155,8 +178,7 @@ def simulate(options: Namespace) -> None:
     files = study_files(measured, label, record)
     truth = study_files(noise_free, label, record | {"NoiseFree": True})
     files |= {f"noise_free/{name}": content for name, content in truth.items()}
-    if options.upscale is not None:
-        upscale = SamplerSettings(upscale=options.upscale).upscale or options.upscale
+    if upscale is not None:
         low = study_files(degrade(measured, upscale), label, record | {"DegradedBy": upscale})
         files |= {f"lowres/{name}": content for name, content in low.items()}
     save_files(files, options.out, overwrite=options.overwrite)
@@ -169,6 +191,8 @@ def evaluate(options: Namespace) -> None:
     settings = settings_from(options)
     for factor in options.factors:
         settings.replace(upscale=factor)
+    if options.json:
+        check_writable(options.json.parent, [options.json.name], overwrite=True)
     resolver = SuperResolver.load(options.weights, options.device)
     methods = {**baseline_methods(), "FTDDM": ftddm_method(resolver, settings)}
     cases = list(_cases(options))
@@ -183,12 +207,11 @@ def evaluate(options: Namespace) -> None:
                 noise_free=truth,
                 progress=lambda done, n=number: progress((n + done) / len(cases)),
             )
-    table = summarise(rows, by=("upscale", "method"))
     names = ", ".join(name for name, _, _ in cases)
     print(f"Cases: {names}. Weights {resolver.weights.name} {resolver.weights.digest[:12]}.")
     print(f"tau_flow {settings.tau_flow:g}, tau_diffusion {settings.tau_diffusion:g}, ", end="")
     print(f"t_trunc {settings.t_trunc}, steps {settings.steps or settings.t_trunc}.\n")
-    print(to_markdown(table))
+    print(to_markdown(summarise(rows, by=("upscale", "method"))))
     if options.json:
         each = [
             {"case": row.case, "method": row.method, "upscale": row.upscale,
@@ -204,7 +227,8 @@ def _cases(options: Namespace) -> Iterator[tuple[str, Study, Study | None]]:
         raise FormatError("Nothing to evaluate: give study folders, or --anatomies FILE...")
     for path in options.study:
         truth = path / "noise_free"
-        yield path.name, open_study(path), open_study(truth) if truth.is_dir() else None
+        name = path.resolve().name
+        yield name, open_study(path), open_study(truth) if truth.is_dir() else None
     for path in options.anatomies:
         anatomy = Anatomy.load(path)
         for number in range(options.patients):
@@ -242,7 +266,8 @@ def train(options: Namespace) -> None:
         if options.weights_out is None:
             raise SettingsError("Say where the weights go: --weights-out DIR.")
         steps = export(config, options.out, options.weights_out)
-        print(f"Weights after {steps} steps in {options.weights_out}.")
+        trained = ", ".join(f"{name} {count}" for name, count in steps.items())
+        print(f"Weights in {options.weights_out}, after these steps of training: {trained}.")
         return
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -282,11 +307,6 @@ def progress_bar(text: str) -> Iterator[Callable[[float], None]]:
             bar.update(done - bar.n)
 
         yield progress
-
-
-def _main_figures(rows: list[Row], by: tuple[str, ...]) -> list[dict[str, object]]:
-    kept = (*by, *MAIN_FIGURES)
-    return [{name: line[name] for name in kept} for line in summarise(rows, by=by)]
 
 
 def _size(volume: Volume) -> str:

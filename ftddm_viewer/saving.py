@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,14 +37,41 @@ def study_label(study: Study) -> str:
 
 def result_stem(label: str, metabolite: str, description: str = "ftddm") -> str:
     """Return a map's file name without its ending: `<label>_met-<name>_desc-<what>_mrsi`."""
-    return f"{label}_met-{re.sub(r'[^A-Za-z0-9]+', '', metabolite)}_desc-{description}_mrsi"
+    short = re.sub(r"[^A-Za-z0-9]+", "", metabolite) or "unnamed"
+    return f"{label}_met-{short}_desc-{description}_mrsi"
 
 
-def result_files(result: Result, study: Study) -> dict[str, bytes]:
+def result_names(study: Study, samples: int) -> list[str]:
+    """Return the names of the files that `result_files` will make of a study.
+
+    Raises
+    ------
+    FormatError
+        If two maps would have the same file name.
+    """
+    label = study_label(study)
+    owner: dict[str, str] = {}
+    for name in study.maps:
+        stem = result_stem(label, name)
+        other = owner.setdefault(stem.casefold(), name)
+        if other != name:
+            raise FormatError(
+                f"The maps '{other}' and '{name}' would both be written as {stem}.nii.gz: "
+                "rename one, with letters and digits."
+            )
+    descriptions = ("ftddm", "ftddmSd") if samples > 1 else ("ftddm",)
+    stems = [result_stem(label, name, what) for name in study.maps for what in descriptions]
+    return [f"{stem}{ending}" for stem in stems for ending in (".nii.gz", ".json")]
+
+
+def result_files(
+    result: Result, study: Study, record: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
     """Return name -> content of a NIfTI and a sidecar for every map of a result.
 
     A result of several samples also gets its standard deviation, `desc-ftddmSd`. The content
     depends on inputs, settings, weights and software alone, never on the time or on where it ran.
+    What `record` says is added to every sidecar.
     """
     label = study_label(study)
     inputs = {role: _fingerprint(Path(path)) for role, path in sorted(study.source.items())}
@@ -57,8 +84,8 @@ def result_files(result: Result, study: Study) -> dict[str, bytes]:
         for description, (volume, statistic) in images.items():
             stem = result_stem(label, name, description)
             files[f"{stem}.nii.gz"] = encode_volume(volume)
-            record = {"Statistic": statistic} | sidecar(result, name, inputs)
-            files[f"{stem}.json"] = (json.dumps(record, indent=2) + "\n").encode()
+            own = {"Statistic": statistic} | sidecar(result, name, inputs) | dict(record or {})
+            files[f"{stem}.json"] = (json.dumps(own, indent=2) + "\n").encode()
     return files
 
 
@@ -118,31 +145,58 @@ def save_files(files: Mapping[str, bytes], folder: Path, *, overwrite: bool = Fa
         If a file exists already, or the folder cannot be written to.
     """
     check_writable(folder, files, overwrite=overwrite)
-    targets = [folder / name for name in files]
+    parents = {parent for name in files for parent in (folder / name).parents}
+    made = sorted((p for p in parents if not p.exists()), key=lambda p: len(p.parts))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".ftddm-", dir=folder.parent))
-        try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Inside the folder, which may be a file system of its own: files are renamed, not copied.
+        with tempfile.TemporaryDirectory(prefix=".ftddm-", dir=folder) as staging:
+            new, old = Path(staging, "new"), Path(staging, "old")
             for name, content in files.items():
-                part = staging / name
-                part.parent.mkdir(parents=True, exist_ok=True)
-                part.write_bytes(content)
-            for name, target in zip(files, targets, strict=True):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(staging / name, target)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    except OSError as error:
+                for root in (new, old):
+                    (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (new / name).write_bytes(content)
+            _exchange(files, folder, new, old)
+    except BaseException as error:
+        for parent in reversed(made):
+            with suppress(OSError):  # not empty: something else was put there meanwhile
+                parent.rmdir()
+        if not isinstance(error, OSError):
+            raise
         reason = error.strerror or error
-        raise FormatError(f"Cannot write to {folder}: {reason}. Choose another --out.") from None
-    return targets
+        raise FormatError(f"Cannot write to {folder}: {reason}. Choose another folder.") from None
+    return [folder / name for name in files]
+
+
+def _exchange(names: Iterable[str], folder: Path, new: Path, old: Path) -> None:
+    """Move files from `new` into a folder, those they replace to `old`; undo all if one fails."""
+    moved: list[str] = []
+    try:
+        for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
+            moved.append(name)
+            if (folder / name).exists():
+                os.replace(folder / name, old / name)
+            os.replace(new / name, folder / name)
+    except BaseException:
+        for name in moved:
+            if (old / name).exists():
+                os.replace(old / name, folder / name)
+            elif not (new / name).exists():
+                (folder / name).unlink()
+        raise
 
 
 def check_writable(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:
     """Raise a FormatError if files of these names may not be written, before any work is done."""
-    if folder.exists() and not folder.is_dir():
-        raise FormatError(f"{folder} is a file, a folder is needed; choose another --out.")
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise FormatError(f"{nearest} is a file, a folder is needed; choose another.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise FormatError(f"Cannot write to {folder}: permission denied. Choose another folder.")
     existing = [folder / name for name in names if (folder / name).exists()]
+    if blocked := [path for path in existing if path.is_dir()]:
+        raise FormatError(f"{blocked[0]} is a folder, a file is to be written there; move it away.")
     if existing and not overwrite:
         raise FormatError(
             f"{existing[0]} exists already; choose another --out, or say --overwrite to replace it."

@@ -76,6 +76,24 @@ def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) ->
     return table
 
 
+def side_by_side(table: Table, row: str, column: str, figures: Sequence[str]) -> Table:
+    """Return a table with one line per value of `row` and, for each figure, every `column`.
+
+    >>> table = [
+    ...     {"upscale": 2.0, "method": "bicubic", "psnr": 27.0},
+    ...     {"upscale": 2.0, "method": "FTDDM", "psnr": 30.0},
+    ... ]
+    >>> side_by_side(table, "upscale", "method", ["psnr"])
+    [{'upscale': 2.0, 'PSNR (dB) ↑ bicubic': 27.0, 'PSNR (dB) ↑ FTDDM': 30.0}]
+    """
+    lines: dict[Any, dict[str, Any]] = {}
+    for figure in figures:
+        for entry in table:
+            line = lines.setdefault(entry[row], {row: entry[row]})
+            line[f"{_head(figure)} {entry[column]}"] = entry[figure]
+    return list(lines.values())
+
+
 def to_markdown(table: Table) -> str:
     """Return a table in Markdown; an arrow shows which way is better, and 1 what is ideal.
 

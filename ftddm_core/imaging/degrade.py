@@ -1,4 +1,4 @@
-"""A high-resolution study made coarse: what a scan of fewer k-space samples would have given."""
+"""Studies on a coarser matrix: degraded on purpose, or freed of zero-filling done before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ftddm_core.errors import GeometryError
-from ftddm_core.imaging.fourier import Matrix, truncate
+from ftddm_core.imaging.fourier import Matrix, k_space_support, truncate, unfill
 from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
 from ftddm_core.imaging.volume import Study
 
@@ -47,4 +47,38 @@ def degrade(study: Study, upscale: float) -> Study:
         trusted = regrid_nearest(mask, volume.shape, volume.affine).data > 0
         held = np.where(trusted & np.isfinite(volume.data), volume.data, 0)
         maps[name] = replace(volume, data=truncate(held, coarse).astype(np.float32), affine=affine)
+    return replace(study, maps=maps, crlb={})
+
+
+def acquired_matrix(study: Study) -> Matrix:
+    """Return the matrix that the maps' k-space fills: their own unless they were zero-filled.
+
+    Read from the maps alone, so a mask that was applied after zero-filling hides it.
+    """
+    found = [k_space_support(volume.data) for volume in study.maps.values()]
+    return max(nx for nx, _ in found), max(ny for _, ny in found)
+
+
+def undo_zero_filling(study: Study) -> Study:
+    """Return a zero-filled study's maps on their acquired matrix; everything else stays.
+
+    Raises
+    ------
+    GeometryError
+        If the maps do not look zero-filled.
+    """
+    matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
+    if acquired == matrix:
+        raise GeometryError(
+            f"The maps do not look zero-filled: their k-space fills all of {matrix[0]}x{matrix[1]}."
+        )
+    affine = refined_affine(study.grid.affine, matrix, acquired)
+    maps = {
+        name: replace(
+            volume,
+            data=unfill(np.nan_to_num(volume.data), acquired).astype(np.float32),
+            affine=affine,
+        )
+        for name, volume in study.maps.items()
+    }
     return replace(study, maps=maps, crlb={})

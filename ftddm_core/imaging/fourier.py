@@ -84,6 +84,26 @@ def zero_fill(image: FloatArray, matrix: Matrix) -> FloatArray:
     return _in_plane(image, zero_fill_matrix(nx, matrix[0]), zero_fill_matrix(ny, matrix[1]))
 
 
+def unfill(image: FloatArray, matrix: Matrix) -> FloatArray:
+    """Undo `zero_fill`: return the samples (nx, ny, ...) that were enlarged to (Nx, Ny, ...).
+
+    Unlike `truncate` it restores the halved unpaired sample of an even matrix, by the left inverse
+    of the zero-filling operator.
+
+    Raises
+    ------
+    GeometryError
+        If the matrix is larger than the image's.
+    """
+    n_out_x, n_out_y = image.shape[:2]
+    nx, ny = matrix
+    if nx > n_out_x or ny > n_out_y:
+        raise GeometryError(f"A {n_out_x}x{n_out_y} map was not zero-filled from {nx}x{ny}.")
+    rows = np.linalg.pinv(zero_fill_matrix(nx, n_out_x))
+    columns = np.linalg.pinv(zero_fill_matrix(ny, n_out_y))
+    return _in_plane(image, rows, columns)
+
+
 def truncate(image: FloatArray, matrix: Matrix) -> FloatArray:
     """Keep the centred n x n samples of k-space, as a scan of that matrix acquires them.
 

@@ -1,0 +1,79 @@
+"""Degrading a study, and finding the matrix below a zero-filling."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ftddm_core.errors import GeometryError
+from ftddm_core.imaging.degrade import acquired_matrix, coarse_matrix, degrade, undo_zero_filling
+from ftddm_core.imaging.fourier import unfill, zero_fill
+from ftddm_core.imaging.geometry import refined_affine
+from ftddm_core.imaging.volume import Study, Volume
+
+AFFINE = np.array([[-3.0, 0.2, 0, 80], [0.1, 3.2, 0.3, -90], [0, -0.2, 5.0, 11], [0, 0, 0, 1]])
+
+
+def study_of(shape, seed=0):
+    rng = np.random.default_rng(seed)
+    maps = {name: Volume(rng.uniform(1, 2, shape), AFFINE) for name in ("tNAA", "tCho")}
+    return Study(maps, mask=Volume(np.ones(shape), AFFINE))
+
+
+@pytest.mark.parametrize("acquired", [(12, 12), (13, 13), (12, 15), (9, 10)])
+@pytest.mark.parametrize("matrix", [(24, 24), (31, 40)])
+def test_zero_filling_is_undone_exactly(acquired, matrix):
+    study = study_of((*acquired, 3))
+    affine = refined_affine(AFFINE, acquired, matrix)
+    filled = replace(
+        study,
+        maps={n: Volume(zero_fill(v.data, matrix), affine) for n, v in study.maps.items()},
+    )
+    assert acquired_matrix(filled) == acquired
+    restored = undo_zero_filling(filled)
+    np.testing.assert_allclose(restored.grid.affine, AFFINE, atol=1e-9)
+    for name, volume in study.maps.items():
+        np.testing.assert_allclose(restored.maps[name].data, volume.data, atol=1e-5)
+
+
+def test_a_map_that_was_not_zero_filled_is_left_alone():
+    study = study_of((12, 14, 2))
+    assert acquired_matrix(study) == (12, 14)
+    with pytest.raises(GeometryError, match="do not look zero-filled"):
+        undo_zero_filling(study)
+
+
+def test_unfill_refuses_a_larger_matrix():
+    with pytest.raises(GeometryError, match="was not zero-filled from 9x8"):
+        unfill(np.ones((8, 8)), (9, 8))
+
+
+@pytest.mark.parametrize(("upscale", "coarse"), [(2, (32, 24)), (3, (21, 16)), (8, (8, 6))])
+def test_degrading_keeps_the_origin_and_the_masked_mean(upscale, coarse):
+    study = study_of((64, 48, 2))
+    low = degrade(study, upscale)
+    assert coarse_matrix((64, 48), upscale) == coarse
+    assert low.grid.shape == (*coarse, 2)
+    np.testing.assert_allclose(low.grid.affine[:3, 3], AFFINE[:3, 3], atol=1e-9)
+    field = np.array(low.grid.shape[:2]) * low.grid.voxel_size[:2]
+    np.testing.assert_allclose(field, np.array((64, 48)) * study.grid.voxel_size[:2], rtol=1e-9)
+    for name in study.maps:  # the sample at k = 0 is the mean
+        before, after = study.maps[name].data.mean((0, 1)), low.maps[name].data.mean((0, 1))
+        np.testing.assert_allclose(after, before, rtol=1e-5)
+
+
+def test_degrading_sees_nothing_outside_the_mask():
+    study = study_of((32, 32, 1))
+    mask = np.zeros((32, 32, 1))
+    mask[8:20, 6:25] = 1
+    wild = {n: v.with_data(np.where(mask > 0, v.data, 1e6)) for n, v in study.maps.items()}
+    wild["tNAA"].data[0, 0, 0] = np.nan
+    one = degrade(replace(study, mask=Volume(mask, AFFINE)), 4)
+    two = degrade(replace(study, maps=wild, mask=Volume(mask, AFFINE)), 4)
+    for name in study.maps:
+        np.testing.assert_array_equal(one.maps[name].data, two.maps[name].data)
+
+
+def test_degrading_needs_a_mask():
+    with pytest.raises(GeometryError, match="tNAA has no mask"):
+        degrade(replace(study_of((16, 16, 1)), mask=None), 2)
