@@ -173,7 +173,7 @@ def _exchange(names: Iterable[str], folder: Path, new: Path, old: Path) -> None:
     moved: list[str] = []
     try:
         for name in names:
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             moved.append(name)
             if (folder / name).exists():
                 os.replace(folder / name, old / name)

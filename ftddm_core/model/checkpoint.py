@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import nn
 
 from ftddm_core.assets import asset_folder
@@ -24,6 +25,9 @@ FORMAT = 1
 
 TRAINED_VOXEL = 3.4
 """In-plane voxel in mm at the middle of the training data, to which `upscale` defaults."""
+
+UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What the networks raise, in one way or another, when a config.json makes no sense."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +86,16 @@ def load_weights(name_or_folder: str | Path) -> Weights:
         flow_config["encoder"] = _unet_config(flow_config["encoder"])
         flow = ConditionalGlow(FlowConfig(**flow_config))
         voxel = float(config.get("trained_voxel", TRAINED_VOXEL))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'config.json'} describes no network: {error}.") from None
+        if not 0 < voxel < math.inf:
+            raise ValueError(f"trained_voxel is {voxel} mm")
+    except UNFIT as error:
+        raise CheckpointError(
+            f"{folder / 'config.json'} describes no network ({_reason(error)}); copy it again."
+        ) from None
     digest = hashlib.sha256()
     for network, path in ((denoiser, "denoiser.safetensors"), (flow, "flow.safetensors")):
         digest.update(_load_into(network, folder / path))
-    return Weights(folder.name, digest.hexdigest(), denoiser, flow, voxel)
+    return Weights(folder.resolve().name, digest.hexdigest(), denoiser, flow, voxel)
 
 
 def save_weights(
@@ -100,7 +108,7 @@ def save_weights(
             key: (value.half() if value.is_floating_point() else value).contiguous()
             for key, value in network.state_dict().items()
         }
-        save_file(tensors, folder / f"{name}.safetensors")
+        (folder / f"{name}.safetensors").write_bytes(save(tensors))
     config = {
         "format": FORMAT,
         "trained_voxel": TRAINED_VOXEL,
@@ -127,11 +135,17 @@ def _unet_config(values: Mapping[str, Any]) -> UNetConfig:
     return UNetConfig(**fields)
 
 
+def _reason(error: Exception) -> str:
+    """Return an error as the end of a sentence: its kind and the first two lines at most."""
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:2])[:200]}"
+
+
 def _load_into(network: nn.Module, path: Path) -> bytes:
     """Load a file into a network in float32; return the SHA-256 of the file."""
     try:
         content = path.read_bytes()
-        tensors = load_file(path)
+        tensors = load(content)
         network.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
         )
@@ -140,9 +154,8 @@ def _load_into(network: nn.Module, path: Path) -> bytes:
             f"{path} is missing from the weights; copy the whole folder."
         ) from None
     except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f"{path} is damaged or does not fit its config.json ({reason}); copy it again."
+            f"{path} is damaged or does not fit its config.json ({_reason(error)}); copy it again."
         ) from None
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return hashlib.sha256(content).digest()

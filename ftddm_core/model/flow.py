@@ -98,6 +98,10 @@ class ConditionalGlow(nn.Module):
         super().__init__()
         self.config = config
         self.schedule = NoiseSchedule()
+        if config.t_flow_max not in range(1, self.schedule.n_train_steps + 1):
+            raise ValueError(
+                f"t_flow_max lies in 1..{self.schedule.n_train_steps}, found {config.t_flow_max}"
+            )
         generator = generator or torch.Generator().manual_seed(0)
         widths = config.encoder.channels
         self.encoder = Trunk(config.encoder, config.encoder.condition_channels)
@@ -154,9 +158,9 @@ class ConditionalGlow(nn.Module):
         return Encoded(signal * x0, variance.sqrt(), features, base)
 
     def forward(self, x_t: Tensor, encoded: Encoded) -> tuple[list[Tensor], Tensor]:
-        """Return the latents z, (B, 2, H/2, W/2), (B, 4, H/4, W/4), (B, 16, H/8, W/8), and log|det|.
+        """Return the latents z and log|det dz/dx_t| of shape (B,), in nats.
 
-        The log-determinant (B,) of dz/dx_t is in nats.
+        The latents are (B, 2, H/2, W/2), (B, 4, H/4, W/4) and (B, 16, H/8, W/8).
         """
         logdet = -encoded.deviation.log().sum((1, 2, 3))
         rest = (x_t - encoded.mean) / encoded.deviation

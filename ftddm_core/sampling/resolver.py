@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftddm_core.errors import SettingsError
+from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
@@ -107,8 +107,8 @@ def pick_device(wanted: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(wanted)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=device).item()  # "meta" holds no values, and fails only here
+    except (RuntimeError, AssertionError, ImportError):
         raise SettingsError(
             f"The device '{wanted}' is not available here: use auto, cpu, cuda or mps."
         ) from None
@@ -194,9 +194,9 @@ class SuperResolver:
         matrix
             Output matrix, where `upscale` must not decide it (a degraded study has its own).
         slices
-            Which slices to compute; None for all. Others stay 0.
+            Which slices to compute; None for all. Others stay 0, and no residual counts them.
         cancelled
-            Asked between denoising steps.
+            Asked before every batch of slices and every denoising step.
 
         Yields
         ------
@@ -225,6 +225,8 @@ class SuperResolver:
         per_batch = len(timesteps(settings.t_trunc, settings.steps))
         n_batches = -(-len(keys) // BATCH)
         for number in range(n_batches):
+            if cancelled():  # the chain asks too, but T_trunc = 0 has none
+                raise Cancelled(f"Stopped after {number} of {n_batches} batches, as asked.")
             batch = tuple(keys[number * BATCH : (number + 1) * BATCH])
             pictures = self._batch(batch, conditions, settings, cancelled)
             images = np.zeros((0, 0, 0), np.float32)
@@ -313,12 +315,15 @@ class SuperResolver:
     ) -> Result:
         maps, deviation, residual = {}, {}, {}
         for name, condition in conditions.items():
-            image: NDArray[np.floating[Any]] = tally[name].mean
-            measured = condition.lowres.astype(np.float64)
-            before = after = consistency_residual(image, measured, condition.acquired)
+            image = tally[name].mean
+            computed = tally[name].count > 0
+            found: NDArray[np.floating[Any]] = image[..., computed]
+            measured = condition.lowres[..., computed].astype(np.float64)
+            before = after = _residual(found, measured, condition)
             if settings.consistency:
-                image = data_consistency(image, measured, condition.acquired)
-                after = consistency_residual(image, measured, condition.acquired)
+                found = data_consistency(found, measured, condition.acquired)
+                after = _residual(found, measured, condition)
+                image[..., computed] = found
             residual[name] = (before, after)
             maps[name] = Volume(image.astype(np.float32), condition.affine, condition.unit)
             if settings.samples > 1:
@@ -335,6 +340,13 @@ class SuperResolver:
             device=str(self.device),
             seconds=time.perf_counter() - start,
         )
+
+
+def _residual(
+    image: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]], condition: Condition
+) -> float:
+    """Return the k-space residual of the slices given, 0 where nothing was measured in them."""
+    return consistency_residual(image, measured, condition.acquired) if measured.any() else 0.0
 
 
 class _Tally:

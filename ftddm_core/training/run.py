@@ -55,7 +55,7 @@ class RunConfig:
         SettingsError
             If it names something that does not exist.
         """
-        bundled = Path(__file__).with_name(f"{name_or_path}.toml")
+        bundled = Path(__file__).parent / f"{name_or_path}.toml"
         path = bundled if bundled.is_file() else Path(name_or_path)
         try:
             content: dict[str, Any] = tomllib.loads(path.read_text())

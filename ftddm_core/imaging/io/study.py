@@ -81,6 +81,11 @@ def can_read(paths: Sequence[PathLike]) -> bool:
     return bool(paths) and all(known)
 
 
+def holds_map(paths: Sequence[PathLike]) -> bool:
+    """Return whether, by their names alone, there is a map among files and folders that exist."""
+    return any(f.role is Role.MAP or (f.role is Role.DERIVED and f.listed) for f in _find(paths))
+
+
 def classify(path: PathLike) -> tuple[Role, str]:
     """Return a file's role and its metabolite's name ("" where it has none), by its name alone."""
     stem = stem_of(Path(path))

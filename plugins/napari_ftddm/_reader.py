@@ -1,0 +1,45 @@
+"""Studies and NIfTI maps for napari's File > Open.
+
+A folder, or several files opened as a stack, is read as one study, with the roles that
+`ftddm_core.imaging.io` reads from the names. Every layer keeps its true affine, oblique or not:
+resampling for display is left to the widget, so that what is saved from a layer is where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ftddm_core.errors import FtddmError
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io.study import can_read, holds_map
+from napari_ftddm._layers import LayerTuple, study_layers
+
+PathOrPaths = str | Path | Sequence[str | Path]
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
+    """Return the function that reads these paths, None where they hold no metabolite map.
+
+    Only names are looked at; nothing is opened, and nothing is raised.
+    """
+    try:
+        paths = _listed(path)
+        return read_layers if can_read(paths) and holds_map(paths) else None
+    except (FtddmError, OSError, TypeError, ValueError):  # nothing there, or not a name at all
+        return None
+
+
+def read_layers(path: PathOrPaths) -> list[LayerTuple]:
+    """Return the layers of a study.
+
+    Raises
+    ------
+    FormatError, GeometryError
+        If the files cannot be read as a study; napari shows the message.
+    """
+    return study_layers(open_study(_listed(path)))
+
+
+def _listed(path: PathOrPaths) -> list[Path]:
+    return [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]

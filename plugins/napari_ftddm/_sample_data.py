@@ -1,0 +1,12 @@
+"""The bundled case for napari's File > Open Sample: a patient who does not exist."""
+
+from __future__ import annotations
+
+from ftddm_core.assets import asset_folder
+from ftddm_core.imaging.io import open_study
+from napari_ftddm._layers import LayerTuple, study_layers
+
+
+def simulated_case() -> list[LayerTuple]:
+    """Return the layers of the bundled glioma patient; every name says that it is simulated."""
+    return study_layers(open_study(asset_folder("case")), suffix=" (simulated)")

@@ -1,0 +1,212 @@
+"""The contract of the house: who may import whom, and what no file may hold."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "ftddm_core": ROOT / "ftddm_core",
+    "ftddm_viewer": ROOT / "ftddm_viewer",
+    "napari_ftddm": ROOT / "plugins" / "napari_ftddm",
+}
+MODULES = {
+    ".".join((name, *path.relative_to(folder).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
+    for name, folder in PACKAGES.items()
+    for path in sorted(folder.rglob("*.py"))
+}
+CORE = [name for name in MODULES if name.split(".")[0] == "ftddm_core"]
+
+# Part of the core -> the parts it may import, besides itself.
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": {"errors"},
+    "assets": {"errors"},
+    "imaging": {"errors"},
+    "phantom": {"errors", "imaging"},
+    "model": {"errors", "assets"},
+    "sampling": {"errors", "settings", "imaging", "model"},
+    "training": {"errors", "imaging", "phantom", "model", "sampling"},
+    "evaluation": {"errors", "settings", "imaging", "sampling"},
+}
+QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
+TOOLKITS = QT | {"gradio", "matplotlib", "tkinter"}
+WITHOUT_TORCH = (
+    "ftddm_core",
+    "ftddm_core.settings",
+    "ftddm_core.sampling.condition",
+    "ftddm_core.evaluation.compare",
+    *(name for name in CORE if name.startswith(("ftddm_core.imaging", "ftddm_core.phantom"))),
+)
+LARGEST_WEIGHTS = 16e6
+LONGEST_MODULE = 500
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield the full name of everything that a module imports anywhere in it."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
+            source = f"{base}.{node.module or ''}".strip(".") if node.level else node.module or ""
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def tops(module: str) -> set[str]:
+    return {name.partition(".")[0] for name in imports(module)}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules that a fresh Python holds after running some code."""
+    show = "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    found = subprocess.run(
+        [sys.executable, "-c", code + show],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return set(found.stdout.splitlines()[-1].split())
+
+
+def project_files() -> list[Path]:
+    """Return the files that are, or are about to be, under version control."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: the list of the project's files is not known")
+    listed = subprocess.run(
+        [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+# ---------------------------------------------------------------- who imports whom
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if name.count(".")])
+def test_the_core_imports_downwards_only(module: str) -> None:
+    part = module.split(".")[1]
+    used = {name.split(".")[1] for name in imports(module) if name.startswith("ftddm_core.")}
+    assert used <= LAYERS[part] | {part}
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_knows_no_front_end(module: str) -> None:
+    assert not tops(module) & (TOOLKITS | {"ftddm_viewer", "napari_ftddm"})
+
+
+@pytest.mark.parametrize("module", [name for name in CORE if ".imaging" in name])
+def test_images_need_no_torch(module: str) -> None:
+    assert "torch" not in tops(module)
+
+
+def test_what_needs_no_torch_does_not_load_it() -> None:
+    """Nor does anything that it imports in turn."""
+    loaded = loaded_by("\n".join(f"import {name}" for name in WITHOUT_TORCH))
+    assert not loaded & ({"torch"} | TOOLKITS)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name not in CORE])
+def test_each_toolkit_has_one_home(module: str) -> None:
+    found = tops(module)
+    if not module.startswith("napari_ftddm"):
+        assert not found & (QT | {"napari_ftddm"})
+    if not module.startswith("ftddm_viewer.web"):
+        assert "gradio" not in found
+    if module in ("ftddm_viewer.session", "ftddm_viewer.jobs", "ftddm_viewer.scene"):
+        assert not found & TOOLKITS
+    assert "matplotlib.pyplot" not in set(imports(module))
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = loaded_by(
+        "import ftddm_viewer.cli as cli\n"
+        "try: cli.main(['run', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0"
+    )
+    assert not loaded & (TOOLKITS | {"torch", "scipy", "skimage", "nibabel", "numpy", "tqdm"})
+
+
+def test_the_rules_are_about_modules_that_exist() -> None:
+    parts = {name.split(".")[1] for name in CORE if name.count(".")}
+    assert parts == set(LAYERS)
+    assert set(WITHOUT_TORCH) <= set(CORE)
+    assert len(CORE) > 30
+
+
+# ---------------------------------------------------------------- what a module holds
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_is(module: str) -> None:
+    assert (ast.get_docstring(tree_of(module)) or "").strip()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_too_long(module: str) -> None:
+    assert MODULES[module].read_text(encoding="utf-8").count("\n") <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_neither_asserts_nor_prints(module: str) -> None:
+    for node in ast.walk(tree_of(module)):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: raise an FtddmError"
+        called = node.func if isinstance(node, ast.Call) else None
+        assert not (isinstance(called, ast.Name) and called.id == "print"), f"line {called.lineno}"
+
+
+WITH_EXAMPLES = [name for name in MODULES if ">>>" in MODULES[name].read_text(encoding="utf-8")]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_in_modules(name: str) -> None:
+    found = doctest.testmod(import_module(name))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_in_pages(page: Path) -> None:
+    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
+
+
+# ---------------------------------------------------------------- what the repository holds
+
+
+def test_no_file_names_a_place_of_one_machine() -> None:
+    places = [b"/" + name + b"/" for name in (b"work", b"root", b"home", b"Users")]
+    found = {
+        f"{path.relative_to(ROOT)}: {place.decode()}"
+        for path in project_files()
+        for place in places
+        if place in path.read_bytes()
+    }
+    assert not found
+
+
+def test_weights_stay_small_enough_for_a_clone() -> None:
+    files = [path for path in project_files() if "weights" in path.parts]
+    assert [path.name for path in files if path.suffix == ".safetensors"]
+    assert not [path for path in files if path.stat().st_size > LARGEST_WEIGHTS]
+    assert not [path for path in project_files() if path.suffix in (".pt", ".pth", ".pkl", ".ckpt")]

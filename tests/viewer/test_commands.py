@@ -1,0 +1,213 @@
+"""The commands beside `run`: simulate, evaluate, sweep, demo and train."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in, load, residual, sidecar
+
+from ftddm_core.errors import Cancelled
+from ftddm_core.imaging.io import open_study
+from ftddm_core.model.flow import FLOW_PRESETS
+from ftddm_core.model.unet import UNET_PRESETS
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_viewer.cli import main
+
+
+def test_simulate(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    """A study with its truth and its coarse maps, the same bytes for the same seed."""
+    words = ["simulate", "--anatomy", label_map, "--matrix", 24, "--slices", 2, "--voxel", 8.0]
+    words += ["--upscale", 4, "--glioma"]
+    outcome = ftddm(*words, "--seed", 3, "--out", tmp_path / "a")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("Simulated a glioma patient from nested")
+    assert ftddm(*words, "--seed", 3, "--out", tmp_path / "b").code == 0
+    assert ftddm(*words, "--seed", 4, "--out", tmp_path / "c").code == 0
+    assert files_in(tmp_path / "a") == files_in(tmp_path / "b")
+    assert files_in(tmp_path / "a") != files_in(tmp_path / "c")
+
+    measured, truth, low = (
+        open_study(tmp_path / "a" / name) for name in ("", "noise_free", "lowres")
+    )
+    assert list(measured.maps) == list(truth.maps) == list(low.maps)
+    assert len(measured.maps) == 7
+    assert measured.t1 is not None
+    assert measured.flair is not None
+    for folder in ("", "noise_free", "lowres"):
+        record = json.loads((tmp_path / "a" / folder / "sub-sim03.json").read_text())
+        assert record["Notice"].startswith("SIMULATED patient. Research use only")
+        assert "AI-generated" not in record["Notice"]
+        assert (record["Seed"], record["Glioma"], record["Unit"]) == (3, True, "mM")
+        assert record.get("NoiseFree", False) is (folder == "noise_free")
+        assert record.get("DegradedBy") == (4.0 if folder == "lowres" else None)
+    mask = np.asarray(measured.mask_of("tNAA").data > 0)  # type: ignore[union-attr]
+    for name, volume in measured.maps.items():
+        exact, coarse = truth.maps[name], low.maps[name]
+        assert 0 < np.abs(volume.data - exact.data).mean() < exact.data.max()
+        np.testing.assert_array_equal(volume.affine, exact.affine)
+        assert coarse.shape == (6, 6, 2)
+        np.testing.assert_allclose(coarse.affine[:3, 3], volume.affine[:3, 3], atol=1e-4)
+        np.testing.assert_allclose(coarse.voxel_size, (32, 32, 8), rtol=1e-5)
+        held = np.where(mask, volume.data, 0).astype(np.float64)
+        assert residual(held, coarse.data.astype(np.float64)) < 1e-5
+
+
+def test_simulate_a_volunteer(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    words = ["--matrix", 16, "--slices", 1, "--voxel", 12.0, "--healthy", "--out", tmp_path / "a"]
+    outcome = ftddm("simulate", "--anatomy", label_map, *words)
+    assert outcome.code == 0
+    assert outcome.out.startswith("Simulated a healthy volunteer")
+    assert not (tmp_path / "a" / "lowres").exists()
+    assert json.loads((tmp_path / "a" / "sub-sim00.json").read_text())["Glioma"] is False
+
+
+def test_run_on_what_was_simulated(
+    label_map: Path, weights: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    words = ["--matrix", 24, "--slices", 1, "--voxel", 8.0, "--upscale", 4]
+    assert ftddm("simulate", "--anatomy", label_map, *words, "--out", tmp_path / "p").code == 0
+    words = ["--upscale", 4, "--weights", weights, "--steps", 1]
+    outcome = ftddm("run", tmp_path / "p" / "lowres", *words, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    data, affine = load(tmp_path / "out" / "sub-sim00_met-Gln_desc-ftddm_mrsi.nii.gz")
+    assert data.shape == (24, 24, 1)
+    truth = open_study(tmp_path / "p").maps["Gln"]
+    np.testing.assert_allclose(affine, truth.affine, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def simulated(label_map: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("simulated") / "case"
+    words = ["--matrix", "24", "--slices", "2", "--voxel", "8", "--out", str(folder)]
+    assert main(["simulate", "--anatomy", str(label_map), *words]) == 0
+    return folder
+
+
+def test_evaluate(simulated: Path, weights: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    figures = tmp_path / "new" / "figures.json"
+    outcome = ftddm(
+        *("evaluate", simulated, "--weights", weights, "--steps", 1, "--factors", 2, 3),
+        *("--json", figures),
+    )
+    assert outcome.code == 0, outcome.err
+    assert "Cases: case. Weights tiny " in outcome.out
+    for method in ("zero-filling", "bicubic", "FTDDM"):
+        for factor in (2, 3):
+            assert re.search(rf"^\| {factor} \| {method} \|.*\d", outcome.out, re.MULTILINE)
+    rows = json.loads(figures.read_text())
+    assert {row["method"] for row in rows} == {"zero-filling", "bicubic", "FTDDM"}
+    assert {row["upscale"] for row in rows} == {2, 3}
+    assert {row["case"] for row in rows} == {"case"}
+    assert all(row["sharpness_noise_free"] is None or row["psnr"] for row in rows)
+
+
+def test_evaluate_on_anatomies(label_map: Path, weights: Path, ftddm: Ftddm) -> None:
+    words = ["--patients", 1, "--slices", 1, "--factors", 4, "--steps", 1, "--weights", weights]
+    outcome = ftddm("evaluate", "--anatomies", label_map, *words)
+    assert outcome.code == 0
+    assert "Cases: nested-0. " in outcome.out
+
+
+def test_sweep(simulated: Path, weights: Path, ftddm: Ftddm) -> None:
+    words = ["--weights", weights, "--steps", 1, "--slices", 1, "--upscale", 3]
+    outcome = ftddm("sweep", simulated, *words)
+    assert outcome.code == 0, outcome.err
+    found = re.findall(r"^\| (tau_flow|tau_diffusion|both) \| (\d+) \| ([\d.]+) \|", outcome.out, 8)
+    assert found == [
+        (varied, "0" if varied == "tau_flow" else "100", tau)
+        for varied in ("tau_flow", "tau_diffusion", "both")
+        for tau in ("0", "0.5", "1")
+    ]
+
+
+def test_demo(weights: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    """Table, picture and maps; a second time it replaces its own files by the same."""
+    words = ["demo", "--out", tmp_path / "out", "--weights", weights, "--steps", 1]
+    outcome = ftddm(*words)
+    assert outcome.code == 0, outcome.err
+    for name in ("tNAA", "Gln", "zero-filling", "bicubic", "FTDDM", "PSNR", "SSIM"):
+        assert name in outcome.out
+    files = files_in(tmp_path / "out")
+    assert len(files) == 15
+    assert files["demo.png"].startswith(b"\x89PNG")
+    record = sidecar(tmp_path / "out", "tNAA")
+    assert record["DegradedBy"] == 4
+    assert record["AcquiredMatrix"][:2] == [16, 16]
+    assert record["Settings"]["steps"] == 1
+    assert ftddm(*words).code == 0
+    assert files_in(tmp_path / "out") == files
+
+
+@pytest.mark.parametrize(("truncation", "steps"), [("100", 10), ("4", 4), ("0", None)])
+def test_demo_is_quick_at_any_truncation(
+    truncation: str,
+    steps: int | None,
+    weights: Path,
+    tmp_path: Path,
+    ftddm: Ftddm,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody is told off about steps that nobody asked for."""
+    seen = []
+
+    def run(self: SuperResolver, study: Any, settings: Any, **kwargs: Any) -> None:
+        seen.append(settings)
+        raise Cancelled("seen enough")
+
+    monkeypatch.setattr(SuperResolver, "run", run)
+    words = ["--out", tmp_path / "out", "--weights", weights, "--t-trunc", truncation]
+    assert ftddm("demo", *words).code == 130
+    assert (seen[0].t_trunc, seen[0].steps) == (int(truncation), steps)
+
+
+def test_train_export_and_run(
+    label_map: Path,
+    study: Path,
+    tmp_path: Path,
+    ftddm: Ftddm,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From a label map to maps: two steps of training, weights, a result."""
+    monkeypatch.setitem(UNET_PRESETS, "tiny", TINY_UNET)
+    monkeypatch.setitem(FLOW_PRESETS, "tiny", TINY_FLOW)
+    config = tmp_path / "tiny.toml"
+    config.write_text(
+        'preset = "tiny"\n'
+        "[pool]\npatients = 2\nslices = 2\nseed = 1\n"
+        "[validation]\npatients = 1\nslices = 2\nseed = 2\n"
+        "[denoiser]\nsteps = 2\nbatch = 2\n"
+        "[flow]\nsteps = 2\nbatch = 2\n"
+    )
+    common = ["--config", config, "--out", tmp_path / "run"]
+    anatomies = ["--anatomies", label_map, "--validation", label_map]
+    for what in ("denoiser", "flow"):
+        outcome = ftddm("train", what, *common, *anatomies)
+        assert outcome.code == 0, outcome.err
+        assert (tmp_path / "run" / what / "log.jsonl").read_text().count("\n") == 1
+    exported = tmp_path / "weights" / "mine"
+    outcome = ftddm("train", "export", *common, "--weights-out", exported)
+    assert outcome.code == 0
+    assert outcome.out.endswith("after these steps of training: denoiser 2, flow 2.\n")
+    assert set(files_in(exported)) == {"config.json", "denoiser.safetensors", "flow.safetensors"}
+    words = ["--out", tmp_path / "out", "--weights", exported, "--steps", 2]
+    assert ftddm("run", study, *words).code == 0
+    assert sidecar(tmp_path / "out", "tNAA")["Weights"]["Name"] == "mine"
+
+
+def test_interrupted_training_says_that_it_goes_on(
+    ftddm: Ftddm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ftddm_core.training.run.train", train)
+    outcome = ftddm("train", "flow", "--out", tmp_path / "run")
+    assert outcome.code == 130
+    assert "goes on from the last checkpoint" in outcome.err
+    assert "nothing was written" not in outcome.err

@@ -1,0 +1,224 @@
+"""All files appear or none, and a study's names become file names that can be read back."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import oblique_affine
+from tiny import files_in
+
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io.study import Role, classify
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_viewer.saving import (
+    check_writable,
+    result_names,
+    result_stem,
+    save_files,
+    study_files,
+    study_label,
+)
+
+NEW = {"a.json": b"A", "below/b.nii.gz": b"B", "c.json": b"C"}
+Shape = (4, 5, 2)
+
+
+def study_of(*names: str, source: dict[str, str] | None = None) -> Study:
+    maps = {name: Volume(np.ones(Shape), oblique_affine(Shape)) for name in names}
+    return Study(maps, source=source or {})
+
+
+def fail_at(call: int, error: BaseException, real: Any) -> Any:
+    """Return a function that works, but for its call of this number."""
+    calls = []
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        if len(calls) == call:
+            raise error
+        return real(*args, **kwargs)
+
+    return function
+
+
+def test_files_appear_where_they_belong(tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "out"
+    paths = save_files(NEW, folder)
+    assert paths == [folder / name for name in NEW]
+    assert files_in(tmp_path / "some") == {f"out/{name}": data for name, data in NEW.items()}
+    assert {path.name for path in folder.iterdir()} == {"a.json", "below", "c.json"}
+    assert (folder / "a.json").stat().st_mode & 0o444 == 0o444 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+)
+@pytest.mark.parametrize("call", [1, 2, 3])
+@pytest.mark.parametrize("stage", ["write", "exchange"])
+@pytest.mark.parametrize("before", [{}, {"mine": b"0"}, {"c.json": b"old C", "a.json": b"old A"}])
+def test_a_failure_leaves_no_trace(
+    error: BaseException,
+    call: int,
+    stage: str,
+    before: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whenever the disk is full or Ctrl-C is hit, all is as it was."""
+    folder = tmp_path / "some" / "out"
+    if before:
+        save_files(before, folder)
+    with monkeypatch.context() as patch:
+        if stage == "write":
+            patch.setattr(Path, "write_bytes", fail_at(call, error, Path.write_bytes))
+        else:
+            patch.setattr(os, "replace", fail_at(call, error, os.replace))
+        expected = FormatError if isinstance(error, OSError) else KeyboardInterrupt
+        with pytest.raises(expected):
+            save_files(NEW, folder, overwrite=True)
+    if before:
+        assert files_in(folder) == before
+        assert {path.name for path in folder.iterdir()} == set(before)
+    else:
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_message_of_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "write_bytes", fail_at(1, full, Path.write_bytes))
+    with pytest.raises(FormatError, match=r"out: No space left on device. Choose another folder"):
+        save_files(NEW, tmp_path / "out")
+
+
+def test_a_folder_that_is_a_file_system_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are renamed inside the folder only: a mounted --out is on another device."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if folder not in Path(source).parents or folder not in Path(target).parents:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    save_files(NEW, folder)
+    assert files_in(folder) == NEW
+
+
+def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
+    save_files({"c.json": b"old"}, tmp_path)
+    with pytest.raises(FormatError, match=r"c\.json exists already; .*--overwrite"):
+        save_files(NEW, tmp_path)
+    assert files_in(tmp_path) == {"c.json": b"old"}
+    save_files(NEW, tmp_path, overwrite=True)
+    assert files_in(tmp_path) == NEW
+
+
+def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_writable(Path("out"), NEW)
+    check_writable(Path(), NEW)
+    save_files(NEW, Path("out"))
+    save_files({"d": b"D"}, Path())
+    assert files_in(tmp_path) == {"d": b"D"} | {f"out/{name}": data for name, data in NEW.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        (
+            "x/sub-01_ses-A_space-orig_met-NAANAAG_desc-signal_mrsi.nii.gz",
+            "sub-01_ses-A_space-orig",
+        ),
+        ("x/patient 7/tNAA.nii.gz", "patient-7"),
+        ("x/Müller, Jörg/tNAA.nii.gz", "M-ller-J-rg"),
+        ("x/$(reboot)/tNAA.nii.gz", "reboot"),
+        ("x/日本/tNAA.nii.gz", "study"),
+        ("x/a/../b/tNAA.nii.gz", "b"),
+        ("x/../../sub 1;_met-tNAA.nii.gz", "sub-1"),
+        ("/tNAA.nii.gz", "study"),
+    ],
+)
+def test_labels(path: str, label: str) -> None:
+    assert study_label(study_of("tNAA", source={"t1": "y/T1.nii", "tNAA": path})) == label
+
+
+def test_a_study_without_files_has_a_label() -> None:
+    assert study_label(study_of("tNAA")) == "study"
+
+
+@given(st.text(min_size=1, max_size=8), st.text(max_size=12))
+def test_every_name_is_safe_and_can_be_read_back(metabolite: str, label: str) -> None:
+    """Whatever is in a header: one file name, no folder, known again as this map's result."""
+    source = {metabolite: f"{label.replace('/', '')}_met-x.nii"}
+    name = result_names(study_of(metabolite, source=source), samples=1)[0]
+    assert name.isascii()
+    assert Path(name).name == name
+    assert not name.startswith((".", "-"))
+    role, found = classify(name)
+    assert role is Role.DERIVED
+    assert f"_met-{found}_desc-ftddm_mrsi" in name
+
+
+def test_several_samples_bring_their_deviation() -> None:
+    names = result_names(study_of("tNAA", "NAA+NAAG"), samples=2)
+    assert names == [
+        f"study_met-{name}_desc-{what}_mrsi{ending}"
+        for name in ("tNAA", "NAANAAG")
+        for what in ("ftddm", "ftddmSd")
+        for ending in (".nii.gz", ".json")
+    ]
+
+
+@pytest.mark.parametrize(("one", "other"), [("NAA+NAAG", "NAANAAG"), ("α", "β"), ("Ins", "ins.")])
+def test_two_maps_never_share_a_file(one: str, other: str) -> None:
+    with pytest.raises(FormatError, match=r"would both be written as .*rename one"):
+        result_names(study_of(one, "Glu", other), samples=1)
+
+
+def test_stem_of_a_name_without_letters() -> None:
+    assert result_stem("sub-1", "α", "ftddmSd") == "sub-1_met-unnamed_desc-ftddmSd_mrsi"
+
+
+def test_a_study_written_is_a_study_read(tmp_path: Path) -> None:
+    """Values to float32, affine and roles survive; the record stands beside them."""
+    rng = np.random.default_rng(0)
+    affine = oblique_affine(Shape)
+    fine = oblique_affine((9, 8, 7), (1.5, 1.5, 2.0), angles=(3, 5, 60))
+    maps = {name: Volume(rng.random(Shape), affine, "mM") for name in ("tNAA", "tCho")}
+    before = Study(
+        maps,
+        mask=Volume((rng.random(Shape) > 0.4).astype(float), affine),
+        t1=Volume(rng.random((9, 8, 7)), fine),
+        flair=Volume(rng.random((9, 8, 7)), fine),
+    )
+    files = study_files(before, "sub-sim01", {"Notice": "SIMULATED"})
+    assert files == study_files(before, "sub-sim01", {"Notice": "SIMULATED"})
+    save_files(files, tmp_path)
+    after = open_study(tmp_path)
+    assert set(after.maps) == set(maps)
+    pairs = [(after.maps[name], maps[name]) for name in maps]
+    pairs += [(after.t1, before.t1), (after.flair, before.flair), (after.mask, before.mask)]
+    for read, written in pairs:
+        assert isinstance(read, Volume)
+        assert isinstance(written, Volume)
+        np.testing.assert_array_equal(read.data, written.data.astype(np.float32))
+        np.testing.assert_allclose(read.affine, written.affine, atol=1e-5)
+    assert study_label(after) == "sub-sim01"
