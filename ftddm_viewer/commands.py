@@ -29,6 +29,7 @@ from ftddm_core.phantom.anatomy import Anatomy
 from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.sampling.resolver import Result, SuperResolver
 from ftddm_core.settings import SamplerSettings
+from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.saving import (
     NOTICE,
@@ -55,7 +56,8 @@ def run(options: Namespace) -> None:
     resolver = SuperResolver.load(options.weights, options.device)
     with progress_bar("sampling") as progress:
         result = resolver.run(study, settings, progress=progress)
-    paths = save_files(result_files(result, study), options.out, overwrite=options.overwrite)
+    files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
+    paths = save_files(files, options.out, overwrite=options.overwrite)
     for note in notes(study, result):
         print(f"note: {note}", file=sys.stderr)
     print(
@@ -169,7 +171,7 @@ def simulate(options: Namespace) -> None:
         height=height,
     )
     record = {
-        "Notice": "SIMULATED patient. " + NOTICE.partition(". ")[2],
+        "Notice": f"SIMULATED patient. {RESEARCH_ONLY}.",
         "Anatomy": anatomy.name,
         "Seed": options.seed,
         "Glioma": patient.glioma is not None,

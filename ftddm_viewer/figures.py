@@ -17,13 +17,13 @@ from matplotlib.patheffects import withStroke
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.volume import Study
+from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.image_rows import ImageRow, Panel, heading, interesting_slice, panels, rows_of
 from ftddm_viewer.orientation import radiological_slice
 
 if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
     from ftddm_core.sampling.resolver import Result
 
-DISCLAIMER = "Research use only, not for clinical use"
 DPI = 150
 PANEL = 2.1
 """Inches along the longer side of a panel."""
@@ -86,7 +86,7 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
     for axes, label in zip(grid[0], columns, strict=True):
         axes.set_title(label, fontsize=9)
     figure.suptitle(f"{title}, slice {k}", fontsize=10)
-    figure.supxlabel(DISCLAIMER, fontsize=9, color="#b00020", fontweight="bold")
+    figure.supxlabel(RESEARCH_ONLY, fontsize=9, color="#b00020", fontweight="bold")
     return figure
 
 

@@ -17,9 +17,9 @@ from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import encode_volume
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.resolver import Result
+from ftddm_viewer import RESEARCH_ONLY
 
-NOTICE = "AI-generated. Research use only, not for clinical use."
-"""On every picture and in every sidecar."""
+NOTICE = f"AI-generated. {RESEARCH_ONLY}."
 
 SOFTWARE = ("ftddm-viewer", "torch", "numpy", "scipy", "nibabel")
 

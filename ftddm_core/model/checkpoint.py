@@ -39,7 +39,7 @@ class Weights:
     name
         Name of the folder they came from.
     digest
-        SHA-256 over both weight files, as a hexadecimal string.
+        SHA-256 of config.json and both weight files, one after the other, in hexadecimal.
     denoiser, flow
         The networks, in float32 on the CPU, ready for inference.
     trained_voxel
@@ -92,7 +92,7 @@ def load_weights(name_or_folder: str | Path) -> Weights:
         raise CheckpointError(
             f"{folder / 'config.json'} describes no network ({_reason(error)}); copy it again."
         ) from None
-    digest = hashlib.sha256()
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
     for network, path in ((denoiser, "denoiser.safetensors"), (flow, "flow.safetensors")):
         digest.update(_load_into(network, folder / path))
     return Weights(folder.resolve().name, digest.hexdigest(), denoiser, flow, voxel)
@@ -142,7 +142,7 @@ def _reason(error: Exception) -> str:
 
 
 def _load_into(network: nn.Module, path: Path) -> bytes:
-    """Load a file into a network in float32; return the SHA-256 of the file."""
+    """Load a file into a network in float32; return the bytes of the file."""
     try:
         content = path.read_bytes()
         tensors = load(content)
@@ -158,4 +158,4 @@ def _load_into(network: nn.Module, path: Path) -> bytes:
             f"{path} is damaged or does not fit its config.json ({_reason(error)}); copy it again."
         ) from None
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return hashlib.sha256(content).digest()
+    return content

@@ -33,6 +33,7 @@ from tiny import (
 )
 
 from ftddm_core.errors import Cancelled
+from ftddm_core.imaging.fourier import zero_fill
 from ftddm_core.imaging.io import open_study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SAMPLER_NAMES, controls
@@ -474,3 +475,21 @@ def test_a_reader_who_leaves(study: Path, weights: Path, tmp_path: Path) -> None
         line for line in found.stderr.splitlines() if "note:" in line
     ]
     assert len(files_in(out)) == 4
+
+
+def test_unfill_starts_from_the_matrix_below_a_zero_filling(tmp_path, ftddm, weights):
+    rng = np.random.default_rng(3)
+    acquired = rng.uniform(1, 2, (12, 10, 1)).astype(np.float32)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save_nifti(folder / "tNAA.nii.gz", zero_fill(acquired, (24, 20)), np.diag([3, 3, 5, 1.0]))
+    quick = ("run", folder, "--upscale", 2, "--steps", 1, "--weights", weights)
+    plain = ftddm(*quick, "--out", tmp_path / "plain")
+    assert "fills 12x10 of 24x20; add --unfill" in plain.err
+    out = tmp_path / "out"
+    assert ftddm(*quick, "--unfill", "--out", out).code == 0
+    (written,) = out.glob("*.json")
+    record = json.loads(written.read_text())
+    assert record["AcquiredMatrix"] == [12, 10, 1]
+    assert record["Matrix"] == [24, 20, 1]
+    assert record["Unfilled"] is True

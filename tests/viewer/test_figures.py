@@ -23,7 +23,8 @@ from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer.figures import DISCLAIMER, draw_rows, result_figure, save_figure
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.figures import draw_rows, result_figure, save_figure
 from ftddm_viewer.image_rows import ImageRow, heading, interesting_slice, rows_of
 from ftddm_viewer.orientation import radiological_slice
 
@@ -150,7 +151,7 @@ def test_every_picture_says_what_it_is(case: tuple[Any, Study]) -> None:
     result, study = case
     figure = result_figure(result, study, metabolites=("tCho", "Gly"), k=1)
     words = [text.get_text() for text in texts(figure)]
-    assert words.count(DISCLAIMER) == 1
+    assert words.count(RESEARCH_ONLY) == 1
     assert (
         "Nominal voxel 6.8 × 6.8 × 4.0 mm → 3.4 × 3.4 × 4.0 mm\nAI-generated, ×2, seed 42, slice 1"
     ) in words
