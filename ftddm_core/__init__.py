@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from ftddm_core.imaging.io import open_study as open_study
     from ftddm_core.imaging.volume import Study as Study
     from ftddm_core.imaging.volume import Volume as Volume
-    from ftddm_core.sampling.resolver import Result as Result
     from ftddm_core.sampling.resolver import SuperResolver as SuperResolver
+    from ftddm_core.sampling.result import Result as Result
     from ftddm_core.settings import SamplerSettings as SamplerSettings
 
 _HOMES = {
-    "Result": "ftddm_core.sampling.resolver",
+    "Result": "ftddm_core.sampling.result",
     "SamplerSettings": "ftddm_core.settings",
     "Study": "ftddm_core.imaging.volume",
     "SuperResolver": "ftddm_core.sampling.resolver",

@@ -27,7 +27,8 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.anatomy import Anatomy
 from ftddm_core.phantom.patient import Patient, simulate_study
-from ftddm_core.sampling.resolver import Result, SuperResolver
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.sampling.result import Result
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.cli import settings_from

@@ -22,7 +22,7 @@ from ftddm_viewer.image_rows import ImageRow, Panel, heading, interesting_slice,
 from ftddm_viewer.orientation import radiological_slice
 
 if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
-    from ftddm_core.sampling.resolver import Result
+    from ftddm_core.sampling.result import Result
 
 DPI = 150
 PANEL = 2.1

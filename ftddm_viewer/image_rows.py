@@ -14,7 +14,7 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.condition import CHANNELS
 
 if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
-    from ftddm_core.sampling.resolver import Result
+    from ftddm_core.sampling.result import Result
 
 PERCENTILE = 99.5
 """Of the trusted values: the upper colour limit, so that a wild voxel cannot dim the picture."""

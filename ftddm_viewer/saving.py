@@ -16,7 +16,7 @@ from typing import Any
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import encode_volume
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.sampling.resolver import Result
+from ftddm_core.sampling.result import Result
 from ftddm_viewer import RESEARCH_ONLY
 
 NOTICE = f"AI-generated. {RESEARCH_ONLY}."

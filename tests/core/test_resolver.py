@@ -24,13 +24,8 @@ from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.sampling import resolver as module
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_core.sampling.noise import NoiseKey
-from ftddm_core.sampling.resolver import (
-    Result,
-    SuperResolver,
-    Update,
-    pick_device,
-    settle_upscale,
-)
+from ftddm_core.sampling.resolver import SuperResolver, pick_device, settle_upscale
+from ftddm_core.sampling.result import Result, Update
 from ftddm_core.settings import SamplerSettings
 
 Shape = tuple[int, int, int]

@@ -1,0 +1,79 @@
+"""What a super-resolution yields: pictures on the way, and the result with its full record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.imaging.volume import Volume
+from ftddm_core.sampling.condition import Condition
+from ftddm_core.sampling.noise import NoiseKey
+from ftddm_core.settings import SamplerSettings
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Super-resolved maps and everything needed to make them again.
+
+    Parameters
+    ----------
+    maps
+        Metabolite -> map (Nx, Ny, Z): one sample, or the mean of several.
+    deviation
+        Metabolite -> standard deviation over samples, before data consistency; empty for one.
+    conditions
+        What the networks were told about each metabolite.
+    settings
+        The exact settings, `upscale` filled in.
+    residual
+        Metabolite -> k-space residual before and after data consistency (the same where off).
+    weights, digest
+        Name and SHA-256 of the networks.
+    device
+        Where they ran.
+    seconds
+        Time from start to end.
+    """
+
+    maps: Mapping[str, Volume]
+    deviation: Mapping[str, Volume]
+    conditions: Mapping[str, Condition]
+    settings: SamplerSettings
+    residual: Mapping[str, tuple[float, float]]
+    weights: str
+    digest: str
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """A picture on the way.
+
+    Parameters
+    ----------
+    stage
+        "flow" for the flow's noisy image, "estimate" for a running estimate of x0, "result" for
+        the end, when `result` is set and `images` is empty.
+    done
+        Share of the work that is done, 0..1.
+    keys
+        What each image shows: seed, metabolite, slice and sample.
+    images
+        (B, Nx, Ny) in the maps' unit.
+    t
+        Noise level of the images.
+    """
+
+    stage: Literal["flow", "estimate", "result"]
+    done: float
+    keys: tuple[NoiseKey, ...] = ()
+    images: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    t: int = 0
+    result: Result | None = None
