@@ -27,10 +27,12 @@ lint: $(VENV)/dev
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, '$(PYTHON)' is older or missing: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' || \
-		{ echo "Python's venv module is missing: apt install python3-venv"; exit 1; }
-	@echo "Making the environment in $(VENV) (about 2 GB, a few minutes) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@echo "Making the environment in $(VENV): 2 GB, more where pip brings CUDA; a few minutes ..."
+	@# Debian keeps ensurepip in a package of its own; the pip that is there can stand in for it.
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	else $(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; fi || \
+		{ rm -rf $(VENV); echo "No environment could be made: apt install python3-venv"; exit 1; }
 
 $(VENV)/base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP_INSTALL) -e .

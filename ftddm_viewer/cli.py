@@ -114,6 +114,9 @@ def build_parser() -> Parser:
         "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="label maps"
     )
     evaluate.add_argument("--patients", type=_count, default=2, help="patients an anatomy (2)")
+    evaluate.add_argument(
+        "--patient-seed", type=_seed, default=1000, help="seed of the patients (1000)"
+    )
     evaluate.add_argument("--slices", type=_count, default=6, help="slices a patient (6)")
     evaluate.add_argument(
         "--factors", nargs="+", type=float, default=[2.0, 4.0, 8.0], metavar="S", help="2 4 8"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import zlib
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -229,29 +230,40 @@ def _cases(options: Namespace) -> Iterator[tuple[str, Study, Study | None]]:
     if not options.study and not options.anatomies:
         raise FormatError("Nothing to evaluate: give study folders, or --anatomies FILE...")
     for path in options.study:
-        truth = path / "noise_free"
-        name = path.resolve().name
-        yield name, open_study(path), open_study(truth) if truth.is_dir() else None
+        yield path.resolve().name, open_study(path), _noise_free(path)
     for path in options.anatomies:
         anatomy = Anatomy.load(path)
         for number in range(options.patients):
-            rng = np.random.default_rng([options.seed or 0, number])
+            key = [options.patient_seed, number, zlib.crc32(anatomy.name.encode())]
+            rng = np.random.default_rng(key)
             patient = Patient.draw(anatomy, rng, glioma=True)
             height = float(patient.glioma.centre[2]) if patient.glioma else 0.0
             study, truth = simulate_study(patient, rng, n_slices=options.slices, height=height)
             yield f"{anatomy.name}-{number}", study, truth
 
 
+def _noise_free(folder: Path) -> Study | None:
+    """Return the truth without noise that `ftddm simulate` writes beside a study."""
+    truth = folder / "noise_free"
+    return open_study(truth) if truth.is_dir() else None
+
+
 def sweep(options: Namespace) -> None:
     """Print sharpness and PSNR over both temperatures."""
     settings = settings_from(options)
-    study = open_study(options.study or asset_folder("case"))
-    middle, half = study.grid.shape[2] // 2, options.slices // 2
-    study = study.slab(max(0, middle - half), max(0, middle - half) + options.slices)
+    folder = options.study or asset_folder("case")
+    study, truth = open_study(folder), _noise_free(folder)
+    first = max(0, study.grid.shape[2] // 2 - options.slices // 2)
+    study = study.slab(first, first + options.slices)
     resolver = SuperResolver.load(options.weights, options.device)
     with progress_bar("sweeping") as progress:
         table = sharpness_sweep(
-            study, settings.upscale or 4.0, resolver, settings, progress=progress
+            study,
+            settings.upscale or 4.0,
+            resolver,
+            settings,
+            noise_free=truth and truth.slab(first, first + options.slices),
+            progress=progress,
         )
     print(to_markdown(table))
 
@@ -275,16 +287,22 @@ def train(options: Namespace) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     fit = config.denoiser if options.what == "denoiser" else config.flow
-    with (
-        tqdm(desc="patients", unit="patient", disable=None) as patients,
-        tqdm(desc=options.what, total=fit.steps, unit="step", disable=None) as bar,
-    ):
+    fitting = False
+    with tqdm(desc="patients", disable=None) as bar:
 
         def rendering(done: int, total: int) -> None:
-            patients.total = total
-            patients.update(done - patients.n)
+            bar.total = total
+            bar.update(done - bar.n)
 
         def progress(step: int, losses: dict[str, float]) -> None:
+            nonlocal fitting
+            if (
+                not fitting
+            ):  # the same bar goes on, its clock set to 0 at the first step of this run
+                fitting = True
+                bar.set_description(options.what, refresh=False)
+                bar.reset(total=fit.steps)
+                bar.initial = bar.n = bar.last_print_n = step - 1
             bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
             bar.update(step - bar.n)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import re
 import shutil
 import subprocess
 import sys
@@ -210,3 +211,11 @@ def test_weights_stay_small_enough_for_a_clone() -> None:
     assert [path.name for path in files if path.suffix == ".safetensors"]
     assert not [path for path in files if path.stat().st_size > LARGEST_WEIGHTS]
     assert not [path for path in project_files() if path.suffix in (".pt", ".pth", ".pkl", ".ckpt")]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "assets").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page}: {target}"

@@ -125,7 +125,9 @@ def run_baseline(
         volume = study.maps[condition.metabolite]
         acquired = clean(volume.data, trusted_cells(condition.mask, condition.acquired))
         enlarged = baseline(condition, acquired)
-        maps[condition.metabolite] = Volume(enlarged, condition.affine, condition.unit)
+        maps[condition.metabolite] = Volume(
+            enlarged, condition.affine, condition.unit, condition.header
+        )
     return maps
 
 

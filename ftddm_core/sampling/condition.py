@@ -8,7 +8,7 @@ functions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,9 @@ MULTIPLE = 8
 
 SCALE_PERCENTILE = 99.0
 MRI_PERCENTILE = 99.5
+
+MIN_COVER = 0.2
+"""Least share of the trusted voxels that an MRI must show: below, it belongs elsewhere."""
 
 
 def cells(n: int, n_out: int) -> NDArray[np.intp]:
@@ -132,6 +135,8 @@ class Condition:
         The map's unit.
     outliers
         Number of trusted acquired voxels beyond ten times the scale: kept, but worth a look.
+    header
+        The header the map came with, for the maps made from it to carry on; None where unknown.
     """
 
     metabolite: str
@@ -143,6 +148,7 @@ class Condition:
     scale: float
     unit: str
     outliers: int
+    header: Any = field(default=None, repr=False)
 
     @property
     def lowres(self) -> NDArray[np.float32]:
@@ -165,13 +171,14 @@ def form_condition(
     flair: FloatArray | None,
     affine: FloatArray,
     unit: str = "",
+    header: Any = None,
 ) -> Condition:
     """Clean, scale, zero-fill and stack one map.
 
     Parameters
     ----------
-    metabolite, unit
-        Name and unit of the map.
+    metabolite, unit, header
+        Name, unit and header of the map.
     acquired
         The map as it was measured, (nx, ny, Z).
     mask
@@ -206,6 +213,7 @@ def form_condition(
         scale=scale,
         unit=unit,
         outliers=int((np.abs(cleaned) > 10 * scale).sum()),
+        header=header,
     )
 
 
@@ -257,6 +265,16 @@ def form_conditions(
         if volume is not None
     }
     masks: dict[int, BoolArray] = {}
+
+    def scale(role: str, image: FloatArray, mask: BoolArray) -> FloatArray:
+        share = float(np.mean(image[mask] > 0)) if mask.any() else 1.0
+        if share < MIN_COVER:
+            raise GeometryError(
+                f"{role} shows only {share:.0%} of the trusted voxels of the maps. "
+                "Check that both belong to the same examination and are registered."
+            )
+        return scale_mri(image, mask)
+
     for name, volume in study.maps.items():
         given = study.mask_of(name)
         source = default_mask(volume) if given is None else given
@@ -264,7 +282,14 @@ def form_conditions(
             placed = place(f"mask of {name}", source, regrid_nearest)
             masks[id(given)] = np.asarray(np.nan_to_num(placed) > 0)
         mask = masks[id(given)]
-        scaled = {role: scale_mri(image, mask) for role, image in mri.items()}
+        scaled = {role: scale(role, image, mask) for role, image in mri.items()}
         yield form_condition(
-            name, volume.data, mask, scaled.get("T1"), scaled.get("FLAIR"), affine, volume.unit
+            name,
+            volume.data,
+            mask,
+            scaled.get("T1"),
+            scaled.get("FLAIR"),
+            affine,
+            volume.unit,
+            volume.header,
         )

@@ -157,7 +157,10 @@ class SuperResolver:
             if condition.mask[..., k].any() and (slices is None or k in slices)
             for sample in range(settings.samples)
         ]
-        tally = {name: _Tally(condition.shape) for name, condition in conditions.items()}
+        drawn = {name: _Tally(condition.shape) for name, condition in conditions.items()}
+        final = drawn
+        if settings.consistency:
+            final = {name: _Tally(condition.shape) for name, condition in conditions.items()}
         per_batch = len(timesteps(settings.t_trunc, settings.steps))
         n_batches = -(-len(keys) // BATCH)
         for number in range(n_batches):
@@ -170,8 +173,13 @@ class SuperResolver:
                 done = (number + (step + 1) / per_batch) / n_batches
                 yield Update("flow" if is_flow else "estimate", done, batch, images, t)
             for key, image in zip(batch, images, strict=True):
-                tally[key.metabolite].add(key.slice_index, image)
-        yield Update("result", 1.0, result=self._finish(conditions, tally, settings, start))
+                drawn[key.metabolite].add(key.slice_index, image)
+                if settings.consistency:
+                    condition = conditions[key.metabolite]
+                    measured = condition.lowres[..., key.slice_index].astype(np.float64)
+                    consistent = data_consistency(image, measured, condition.acquired)
+                    final[key.metabolite].add(key.slice_index, consistent)
+        yield Update("result", 1.0, result=self._finish(conditions, drawn, final, settings, start))
 
     def _batch(
         self,
@@ -245,25 +253,23 @@ class SuperResolver:
     def _finish(
         self,
         conditions: Mapping[str, Condition],
-        tally: Mapping[str, _Tally],
+        drawn: Mapping[str, _Tally],
+        final: Mapping[str, _Tally],
         settings: SamplerSettings,
         start: float,
     ) -> Result:
         maps, deviation, residual = {}, {}, {}
         for name, condition in conditions.items():
-            image = tally[name].mean
-            computed = tally[name].count > 0
-            found: NDArray[np.floating[Any]] = image[..., computed]
+            computed = drawn[name].count > 0
             measured = condition.lowres[..., computed].astype(np.float64)
-            before = after = _residual(found, measured, condition)
-            if settings.consistency:
-                found = data_consistency(found, measured, condition.acquired)
-                after = _residual(found, measured, condition)
-                image[..., computed] = found
-            residual[name] = (before, after)
-            maps[name] = Volume(image.astype(np.float32), condition.affine, condition.unit)
+            before, image = (t[name].mean.astype(np.float32) for t in (drawn, final))
+            residual[name] = (
+                _residual(before[..., computed], measured, condition),
+                _residual(image[..., computed], measured, condition),
+            )
+            maps[name] = Volume(image, condition.affine, condition.unit, condition.header)
             if settings.samples > 1:
-                spread = tally[name].deviation(settings.samples)
+                spread = final[name].deviation(settings.samples)
                 deviation[name] = maps[name].with_data(spread.astype(np.float32))
         return Result(
             maps=maps,

@@ -26,13 +26,14 @@ class Result:
     maps
         Metabolite -> map (Nx, Ny, Z): one sample, or the mean of several.
     deviation
-        Metabolite -> standard deviation over samples, before data consistency; empty for one.
+        Metabolite -> standard deviation over samples; empty for one.
     conditions
         What the networks were told about each metabolite.
     settings
         The exact settings, `upscale` filled in.
     residual
-        Metabolite -> k-space residual before and after data consistency (the same where off).
+        Metabolite -> k-space residual of the mean before and after data consistency (the same
+        where off).
     weights, digest
         Name and SHA-256 of the networks.
     device
@@ -59,8 +60,9 @@ class Update:
     Parameters
     ----------
     stage
-        "flow" for the flow's noisy image, "estimate" for a running estimate of x0, "result" for
-        the end, when `result` is set and `images` is empty.
+        "flow" for the noisy image that the chain starts from (the flow's; noise is added to it
+        above t_flow_max, and at 1000 it is noise alone), "estimate" for a running estimate of x0,
+        "result" for the end, when `result` is set and `images` is empty.
     done
         Share of the work that is done, 0..1.
     keys

@@ -6,8 +6,10 @@ milliseconds. So anatomy and metabolism come from a pool on disk, and everything
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.imaging.geometry import regrid_mean
@@ -125,8 +128,24 @@ def render_pool(
     folder: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Render the patients that the folder does not hold yet; return all of their files in order."""
+    """Render the patients that the folder does not hold yet; return all of their files in order.
+
+    `pool.json` in the folder says what they were rendered from.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds patients of other anatomies or another configuration.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    record = pool_record(anatomies, config)
+    record_path = folder / "pool.json"
+    if record_path.exists() and json.loads(record_path.read_text()) != record:
+        raise SettingsError(
+            f"{folder} holds patients rendered from other label maps or settings (see pool.json): "
+            "choose another --out, or remove that folder."
+        )
+    record_path.write_text(json.dumps(record, indent=2) + "\n")
     paths = [folder / f"patient-{config.seed}-{i:04d}.npz" for i in range(config.patients)]
     loaded: dict[Path, Anatomy] = {}
     for i, path in enumerate(paths):
@@ -140,6 +159,12 @@ def render_pool(
             part.rename(path)
         progress(i + 1, len(paths))
     return paths
+
+
+def pool_record(anatomies: Sequence[Path], config: PoolConfig) -> dict[str, Any]:
+    """Return what decides a pool: its configuration and the label maps' names and SHA-256."""
+    maps = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in anatomies}
+    return {"anatomies": maps, **asdict(config)}
 
 
 class Pool:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ftddm_core.errors import CheckpointError
 from ftddm_core.training.dataset import Batch, Pool
 
 LossFunction = Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]
@@ -106,9 +107,14 @@ def fit(
     state_path = folder / "state.pt"
     if state_path.exists():
         state = torch.load(state_path, map_location=target, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.network.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
+        try:
+            network.load_state_dict(state["network"])
+            average.network.load_state_dict(state["average"])
+            optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError):
+            raise CheckpointError(
+                f"{state_path} belongs to a network of other sizes: choose another --out."
+            ) from None
         first = int(state["step"])
 
     running: dict[str, float] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from ftddm_core.errors import CheckpointError, FormatError, SettingsError
 from ftddm_core.model.checkpoint import save_weights
 from ftddm_core.model.flow import FLOW_PRESETS, ConditionalGlow
 from ftddm_core.model.unet import UNET_PRESETS, UNet
-from ftddm_core.training.dataset import Pool, PoolConfig, render_pool
+from ftddm_core.training.dataset import Pool, PoolConfig, pool_record, render_pool
 from ftddm_core.training.fit_denoiser import denoiser_loss
 from ftddm_core.training.fit_flow import flow_loss
 from ftddm_core.training.loop import FitConfig, LossFunction, fit
@@ -114,16 +115,28 @@ def train(
             "Training needs label maps: give --anatomies FILE... and --validation FILE..., "
             "of different subjects."
         )
+    for path in (*anatomies, *validation):
+        if not path.is_file():
+            raise FormatError(f"{path} is missing: give label maps (NIfTI).")
     training_files = render_pool(anatomies, config.pool, folder / "pool-training", rendering)
     validation_files = render_pool(
         validation, config.validation, folder / "pool-validation", rendering
     )
+    fit_config = config.denoiser if which == "denoiser" else config.flow
+    record = {
+        "preset": config.preset,
+        "fit": asdict(fit_config),
+        "training": pool_record(anatomies, config.pool),
+        "validation": pool_record(validation, config.validation),
+    }
+    (folder / which).mkdir(parents=True, exist_ok=True)
+    (folder / which / "run.json").write_text(json.dumps(record, indent=2) + "\n")
     return fit(
         build(which, config.preset),
         LOSSES[which],
         Pool(training_files),
         Pool(validation_files),
-        config.denoiser if which == "denoiser" else config.flow,
+        fit_config,
         folder / which,
         device=device,
         progress=progress,
@@ -131,7 +144,9 @@ def train(
 
 
 def export(config: RunConfig, folder: Path, out: Path) -> dict[str, int]:
-    """Write the averaged weights of a run as a weights folder; return the steps of each network.
+    """Write a run's last averaged weights as a weights folder; return the steps of each network.
+
+    The record in its config.json names the label maps, the patients and the settings of the fit.
 
     Raises
     ------
@@ -140,16 +155,18 @@ def export(config: RunConfig, folder: Path, out: Path) -> dict[str, int]:
     """
     networks: dict[Which, nn.Module] = {}
     steps: dict[str, int] = {}
+    records: dict[str, Any] = {}
     for which in LOSSES:
         path = folder / which / "state.pt"
         if not path.is_file():
             raise CheckpointError(f"{path} is missing: run `ftddm train {which}` first.")
         state = torch.load(path, map_location="cpu", weights_only=True)
+        records[which] = json.loads((folder / which / "run.json").read_text())
         networks[which] = build(which, config.preset)
         networks[which].load_state_dict(state["average"])
         steps[which] = int(state["step"])
     denoiser, flow = networks["denoiser"], networks["flow"]
     if not isinstance(denoiser, UNet) or not isinstance(flow, ConditionalGlow):
         raise CheckpointError(f"{folder} does not hold a denoiser and a flow.")
-    save_weights(out, denoiser, flow, {"steps": steps, "data": "simulated patients"})
+    save_weights(out, denoiser, flow, {"data": "simulated", "steps": steps, "runs": records})
     return steps

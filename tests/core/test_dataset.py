@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from heads import nested_head
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.fourier import k_space_support, truncate, zero_fill, zero_fill_matrix
 from ftddm_core.sampling.condition import CHANNELS, clean, trusted_cells
 from ftddm_core.training import dataset
@@ -229,9 +230,12 @@ def test_the_pool_is_rendered_once_and_each_patient_from_its_own_seed(tmp_path, 
 
     monkeypatch.setattr(dataset, "render", fake)
     monkeypatch.setattr(dataset.Anatomy, "load", staticmethod(lambda path: path.name))
-    sources, seen = [Path("a"), Path("b")], []
+    sources, seen = [tmp_path / "a", tmp_path / "b"], []
+    for source in sources:
+        source.write_text(f"label map {source.name}")
     config = PoolConfig(patients=3, slices=4, seed=7)
-    paths = render_pool(sources, config, tmp_path, lambda done, total: seen.append((done, total)))
+    pool = tmp_path / "pool"
+    paths = render_pool(sources, config, pool, lambda done, total: seen.append((done, total)))
     assert rendered == ["a", "b", "a"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
     values = [np.load(path)["value"] for path in paths]
@@ -239,10 +243,14 @@ def test_the_pool_is_rendered_once_and_each_patient_from_its_own_seed(tmp_path, 
         np.testing.assert_array_equal(value, np.random.default_rng([7, i]).random(4))
     # What is there stays; what is missing is rendered again, the same.
     paths[1].unlink()
-    assert render_pool(sources, config, tmp_path) == paths
+    assert render_pool(sources, config, pool) == paths
     assert rendered == ["a", "b", "a", "b"]
     np.testing.assert_array_equal(np.load(paths[1])["value"], values[1])
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(pool.glob("*.npz"))) == 3
+    # Patients of other subjects or settings are never taken for these.
+    for others, changed in ((sources[:1], config), (sources, replace(config, slices=5))):
+        with pytest.raises(SettingsError, match="other label maps or settings"):
+            render_pool(others, changed, pool)
 
 
 @given(*[st.integers(2, 8)] * 2, *[st.integers(0, 12)] * 2, st.integers(0, 99))

@@ -96,6 +96,24 @@ def test_description_time_unit_and_meaning_of_the_world_are_carried_on(
     assert header["sform_code"] == kept
 
 
+def test_what_belonged_to_the_old_values_is_not_carried_on(tmp_path, volume):
+    image = nib.Nifti1Image(np.arange(120, dtype=np.int16).reshape(SHAPE), AFFINE)
+    image.header.set_slope_inter(0.5, 3)
+    image.header["cal_max"], image.header["cal_min"] = 50, 1
+    (tmp_path / "in.nii").write_bytes(image.to_bytes())
+    read = read_volume(tmp_path / "in.nii")
+    finer = Volume(np.ones((3, 4, 2)), np.diag([2.0, 2, 3, 1]), header=read.header)
+    write_volume(tmp_path / "out.nii", finer)
+    out = nib.load(tmp_path / "out.nii")
+    assert (float(out.header["cal_max"]), float(out.header["cal_min"])) == (0, 0)
+    assert (float(out.dataobj.slope), float(out.dataobj.inter)) == (1, 0)
+    assert out.get_data_dtype() == np.float32
+    np.testing.assert_array_equal(out.get_fdata(), finer.data)
+    np.testing.assert_allclose(out.affine, finer.affine)
+    write_volume(tmp_path / "again.nii", read)
+    np.testing.assert_array_equal(read_volume(tmp_path / "again.nii").data, read.data)
+
+
 # --- kinds of file that must read ----------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -68,6 +69,53 @@ ROLES_OF = {
     "sub-01_dseg": (Role.OTHER, ""),
     "labels": (Role.OTHER, ""),
 }
+
+ROLES_OF |= {
+    stem: (Role.CRLB, name)
+    for stem, name in {
+        "crlb_tNAA": "tNAA",
+        "CRLB_map_tNAA": "tNAA",
+        "sub-01_crlb_tNAA": "tNAA",
+        "tNAA_CRLB_map": "tNAA",
+        "tNAA-crlb": "tNAA",
+        "tNAA_crlb_percent": "tNAA",
+        "tNAA_CRLBs": "tNAA",
+        "tNAA_desc-crlb_mrsi": "tNAA",
+        "sub-01_tNAA_crlb": "sub-01_tNAA",
+        f"{BIDS}_met-tNAA_crlb": "tNAA",
+        f"{BIDS}_met-tNAA_CRLB_map": "tNAA",
+        "crlb_met-tNAA": "tNAA",
+        "crlb": "",
+    }.items()
+}
+ROLES_OF |= dict.fromkeys(
+    (
+        *("T1w_brain", "sub-01_T1w_reg", "T1_brain", "sub-01_ses-post_T1w", "T1w_pre_contrast"),
+        *("sub-01_desc-brain_T1w_reg", "T1_reg_1mm"),
+    ),
+    (Role.T1, ""),
+)
+ROLES_OF |= dict.fromkeys(
+    ("FLAIR_reg", "T2FLAIR", "sub-01_FLAIR_brain", "T2_FLAIR", "sub-01_T2w-FLAIR_reg"),
+    (Role.FLAIR, ""),
+)
+ROLES_OF |= dict.fromkeys(
+    (
+        *("T1w_contrast_reg", "T1ce_brain", "T1w_brain_gd", "T1c", "T1_post", "post_T1w"),
+        *("sub-01_ce-gadolinium_T1w_brain", "FLAIR_ce", "T1map", "T1w_map", "T2w_reg", "T2_brain"),
+        *("aseg", "aparc+aseg", "T1w_seg", "FLAIR_lesionseg", "sub-01_label-GM_probseg"),
+        *("brain_atlas", "wmparc", "tumour-segmentation"),
+    ),
+    (Role.OTHER, ""),
+)
+ROLES_OF |= {
+    stem: (Role.MAP, stem)
+    for stem in (
+        *("sub-parc01_tNAA", "labelled_NAA", "sub-seg01_tNAA", "atlases_Glu", "relabel_tCr"),
+        *("tNAA_T1_corrected", "T1_tNAA", "tNAA_B1_corrected", "sub-01_space-T1w_tNAA"),
+    )
+}
+ROLES_OF |= {"sub-crlb01_met-tNAA_desc-signal_mrsi": (Role.MAP, "tNAA")}
 
 
 @pytest.mark.parametrize(("stem", "expected"), ROLES_OF.items())
@@ -188,6 +236,70 @@ def test_a_4d_file_with_a_sidecar(tmp_path):
     study = open_study([tmp_path / "fit.nii.gz", tmp_path / "fit.json"])
     assert {name: v.data.max() for name, v in study.maps.items()} == {"tNAA": 1, "tCr": 2}
     assert study.source == dict.fromkeys(study.maps, str(tmp_path / "fit.nii.gz"))
+
+
+@pytest.mark.parametrize("stem", ["crlb_tNAA", "tNAA_CRLB_map", "tNAA-crlb", "tnaa_crlb_percent"])
+def test_a_crlb_is_read_as_one_however_it_is_named(make, stem):
+    study = read_study([make("tNAA", stem)])
+    assert list(study.maps) == list(study.crlb) == ["tNAA"]
+    assert study.crlb["tNAA"].unit == "%"
+
+
+def test_a_crlb_without_a_known_name_is_ignored(make):
+    study = read_study([make("tNAA", "crlb", "all_crlb_of_it")])
+    assert list(study.maps) == ["tNAA"]
+    assert not study.crlb
+
+
+# --- the unit ------------------------------------------------------------------------------------
+
+MET = "sub-7_met-tNAA_desc-signal_mrsi"
+
+
+@pytest.mark.parametrize(
+    ("own", "of_study", "unit"),
+    [
+        ('{"Unit": "mM"}', None, "mM"),
+        ('{"Units": " mmol/kg "}', '{"Unit": "mM"}', "mmol/kg"),
+        (None, '{"Unit": "mM"}', "mM"),
+        ("{}", '{"Units": "mM"}', "mM"),
+        ('{"Unit": "as the input"}', None, ""),
+        ('{"Unit": "As the input"}', '{"Unit": "mM"}', "mM"),
+        ('{"Unit": 3, "Units": null}', '{"Unit": ["mM"]}', ""),
+        ("{damaged", '{"Unit": "mM"}', "mM"),
+        ("[" * 100_000, "\0", ""),
+        ('["Unit"]', '"mM"', ""),
+        (None, None, ""),
+    ],
+)
+def test_the_unit_is_that_of_the_sidecar_else_of_the_study(make, own, of_study, unit):
+    folder = make(MET, f"{MET.replace('signal', 'crlb')}", "sub-7_mask", "sub-7_T1w")
+    for name, content in ((MET, own), ("sub-7", of_study)):
+        if content is not None:
+            (folder / f"{name}.json").write_text(content)
+    study = open_study(folder)
+    assert study.grid.unit == unit
+    assert study.crlb["tNAA"].unit == "%"
+    assert study.mask.unit == study.t1.unit == ""
+
+
+def test_a_plain_name_has_no_study_level_sidecar(make):
+    folder = make("tNAA", "tCr")
+    (folder / "tNAA.json").write_text('{"Unit": "mM"}')
+    assert {n: v.unit for n, v in open_study(folder).maps.items()} == {"tNAA": "mM", "tCr": ""}
+
+
+def test_the_unit_of_a_4d_file_holds_for_all_its_maps(tmp_path):
+    nib.save(nib.Nifti1Image(np.ones((*SHAPE, 2), np.float32), AFFINE), tmp_path / "fit.nii")
+    (tmp_path / "fit.json").write_text('{"Metabolites": ["tNAA", "tCr"], "Units": "mM"}')
+    study = open_study(tmp_path / "fit.nii")
+    assert {n: v.unit for n, v in study.maps.items()} == {"tNAA": "mM", "tCr": "mM"}
+
+
+def test_the_bundled_case_is_in_millimolar():
+    case = Path(__file__).parents[2] / "assets" / "case"
+    for folder in (case, case / "noise_free"):
+        assert {v.unit for v in open_study(folder).maps.values()} == {"mM"}
 
 
 def test_hidden_copies_and_subfolders_are_left_alone(make):

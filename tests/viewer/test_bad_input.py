@@ -124,6 +124,10 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
         lambda f: [f, "--t1", save_t1(f / "T1.nii", (0, 0, 700))],
         "T1: .*do not overlap.*same examination",
     ),
+    "T1 beside the brain": (
+        lambda f: [f, "--t1", save_t1(f / "T1.nii", (98, -12, 25))],
+        "T1 shows only [0-9]+% of the trusted voxels.*same examination",
+    ),
     "FLAIR elsewhere": (
         lambda f: [f, "--flair", save_t1(f / "FLAIR.nii", (0, 0, 700))],
         "FLAIR: .*do not overlap",

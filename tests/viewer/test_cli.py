@@ -163,8 +163,8 @@ def test_the_sidecar_says_how_it_was_made(
         )
     }
     digest = hashlib.sha256()
-    for name in ("denoiser", "flow"):
-        digest.update(hashlib.sha256((weights / f"{name}.safetensors").read_bytes()).digest())
+    for name in ("config.json", "denoiser.safetensors", "flow.safetensors"):
+        digest.update((weights / name).read_bytes())
     assert record["Weights"] == {"Name": "tiny", "SHA256": digest.hexdigest()}
 
 

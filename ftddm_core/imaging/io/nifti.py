@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -19,6 +20,9 @@ from ftddm_core.imaging.io._nifti_file import SUFFIXES, RawNifti, is_nifti, load
 from ftddm_core.imaging.volume import Volume
 
 QFORM_TOLERANCE_MM = 1e-3
+UNIT_KEYS = ("Unit", "Units", "unit", "units")
+NO_UNITS = ("", "as the input")
+"""What a sidecar says where the unit was not known; `ftddm run` writes the second."""
 
 
 def stem_of(path: Path) -> str:
@@ -81,6 +85,28 @@ def read_maps(path: Path | str, name: str, *, allow_empty: bool = False) -> dict
     count = raw.data.shape[3]
     names = [name] if count == 1 else _sidecar_names(path, count)
     return {n: _volume(path, raw, i, allow_empty) for i, n in enumerate(names)}
+
+
+def unit_of(path: Path | str) -> str:
+    """Return the unit of a map's values as JSON files beside it state it, "" where none does.
+
+    Asked is the sidecar of the same name ending in .json, then that of the study, which is named
+    as the map is before `_met-`; the key is "Unit" or "Units". A file that is no JSON is passed
+    over: a missing unit is no reason to refuse a map.
+    """
+    path = Path(path)
+    stem = stem_of(path)
+    study = re.match(r"(.+)_met-", stem, re.IGNORECASE)
+    for name in (stem, study[1]) if study else (stem,):
+        try:
+            content = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        for key in UNIT_KEYS if isinstance(content, dict) else ():
+            unit = content.get(key)
+            if isinstance(unit, str) and unit.strip().casefold() not in NO_UNITS:
+                return unit.strip()
+    return ""
 
 
 def encode_volume(volume: Volume, *, compress: bool = True) -> bytes:
@@ -160,7 +186,7 @@ def _sidecar_names(path: Path, count: int) -> list[str]:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FormatError(f"{path} holds {count} maps without names. {advice}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{sidecar} could not be read as JSON ({error}). {advice}") from error
     listed = content if isinstance(content, dict) else {}
     names = listed.get("Metabolites", listed.get("metabolites"))

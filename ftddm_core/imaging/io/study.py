@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io._nifti_file import is_nifti
-from ftddm_core.imaging.io.nifti import read_maps, read_volume, stem_of
+from ftddm_core.imaging.io.nifti import read_maps, read_volume, stem_of, unit_of
 from ftddm_core.imaging.volume import Study, Volume
 
 PathLike = Path | str
@@ -38,21 +38,39 @@ class Role(StrEnum):
 
 
 _MET = r"(?:.*_)?met-(?P<name>[^_]+)"
+_REST = r"(?:[_-].*)?"
+_LABELS = (
+    r"(?:[^_.+-]*(?:seg|segmentations?)|segmented|labels?|labelmap|atlas|\w*parc|parcellations?)"
+)
+_CRLB = r"crlbs?(?:[_-](?:maps?|percent|perc|pct|relative|rel|mrsi))*"
+_CONTRAST = r"(?:contrast|postcontrast|post|ce|gd|gad|gado|gadolinium|enhanced)"
+# What is done to an image. Not "corrected": tNAA_T1_corrected is a map.
+_DONE = (
+    r"(?:[_-](?:brain|head|bet|stripped|skullstripped|(?:co)?reg(?:istered)?|resampled|warped|"
+    r"native|orig|mni|acpc|n4|norm|preproc|iso|[0-9.]+mm))*"
+)
 ROLES: tuple[tuple[str, Role], ...] = (
     (_MET + r"_.*mask.*", Role.METABOLITE_MASK),
-    (_MET + r"_(?:.*_)?desc-crlb(?:_.*)?", Role.CRLB),
+    (_MET + r"_.*crlb.*", Role.CRLB),
     (_MET + r"_(?:.*_)?desc-signal(?:_.*)?", Role.MAP),
+    (r"(?=.*crlb)" + _MET + r"(?:_.*)?", Role.CRLB),
     (_MET + r"_(?:.*_)?desc-.*", Role.DERIVED),
     (_MET + r"(?:_.*)?", Role.MAP),
-    (r".*(?:seg|label|atlas|parc).*", Role.OTHER),
-    (r"(?P<name>.+)_crlb", Role.CRLB),
+    (rf"(?:.*[_.+-])?{_LABELS}(?:[_.+-].*)?", Role.OTHER),
     (r"(?P<name>.+)_mask", Role.MASK),
+    (rf"(?P<name>.+?)(?:_desc)?[_-]?{_CRLB}", Role.CRLB),
+    (rf"(?:.*_)?{_CRLB}[_-](?P<name>.+)", Role.CRLB),
+    (r".*crlb.*", Role.CRLB),
     (r".*mask.*", Role.MASK),
     (r"(?:.*_)?ce-.*", Role.OTHER),  # BIDS: with contrast enhancement
-    (r"(?:.*_)?T1w?[_-]?(?:contrast|post|ce|c|gd)", Role.OTHER),
-    (r"(?:.*_)?T1w?", Role.T1),
-    (r"(?:.*_)?FLAIR", Role.FLAIR),
-    (r"(?:.*_)?(?:T2|T2w|T2star|PD|PDw|SWI|DWI|ADC|bold|T1map|T2map|B0|B1)", Role.OTHER),
+    (rf"(?:.*_)?(?:T1w?|FLAIR)[_+-]?(?:{_CONTRAST}|c){_REST}", Role.OTHER),
+    (rf"(?:.*_)?(?:T1w?|FLAIR)[_-].*(?<!pre)[_-](?:{_CONTRAST}|c){_REST}", Role.OTHER),
+    (rf"(?:.*(?<!pre)_)?{_CONTRAST}_(?:T1w?|FLAIR){_REST}", Role.OTHER),
+    (rf"(?:.*_)?(?:T1w?|T2w?)[_-]?map{_REST}", Role.OTHER),
+    (rf"(?:.*_)?(?:T1w{_REST}|T1{_DONE})", Role.T1),
+    (rf"(?:.*_)?(?:T2w?[_-]?)?FLAIR{_REST}", Role.FLAIR),
+    (rf"(?:.*_)?(?:T2w|T2star|PDw|SWI|DWI|ADC|bold){_REST}", Role.OTHER),
+    (rf"(?:.*_)?(?:T2|PD|B0|B1){_DONE}", Role.OTHER),
     (r"(?:.*_)?(?:snr|fwhm|linewidth)", Role.OTHER),
     (r".*_desc-(?!signal)[^_]*_mrsi", Role.OTHER),
     (r"(?P<name>.+?)_(?:desc-)?ftddm.*", Role.DERIVED),
@@ -115,8 +133,8 @@ def read_study(
     Returns
     -------
     Study
-        CRLB in per cent; `source` keys are "t1", "flair", "mask", a map's name, and that name
-        followed by "_crlb" or "_mask".
+        Maps in the unit that their sidecar or the study's states, CRLB in per cent; `source` keys
+        are "t1", "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask".
 
     Raises
     ------
@@ -141,6 +159,7 @@ def read_study(
     )
     if not maps:
         raise FormatError(_no_maps(listed, files))
+    maps = {name: (replace(v, unit=unit_of(path)), path) for name, (v, path) in maps.items()}
     crlb = _read_named((f for f in files if f.role is Role.CRLB), allow_empty=True, of=maps)
     own_masks: _Named = {}
     if Role.MASK not in given:
