@@ -5,16 +5,20 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo picture test lint clean
 
 help:
-	@echo "make demo   sharpen the bundled simulated case into out/demo/"
-	@echo "make test   run every test"
-	@echo "make lint   check style and types"
-	@echo "make clean  remove the environment and what the commands wrote"
+	@echo "make demo     sharpen the bundled simulated case into out/demo/"
+	@echo "make test     run every test"
+	@echo "make picture  draw the picture of the README anew"
+	@echo "make lint     check style and types"
+	@echo "make clean    remove the environment and what the commands wrote"
 
 demo: $(VENV)/base
 	@$(BIN)/ftddm demo --out out/demo
+
+picture: demo
+	@cp out/demo/demo.png assets/pictures/demo.png
 
 test: $(VENV)/dev
 	@$(BIN)/python -m pytest
