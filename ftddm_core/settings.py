@@ -19,6 +19,8 @@ from ftddm_core.errors import SettingsError
 DEFAULT_TAU_FLOW = 0.81
 DEFAULT_TAU_DIFFUSION = 0.81
 N_TRAIN_STEPS = 1000
+UPSCALE_BOUNDS = (2, 8)
+"""Of s: what the networks are trained for."""
 SAMPLER_NAMES = ("ancestral", "ancestral_fixed_large", "ddim")
 
 Value = float | int | bool | str | None
@@ -124,7 +126,7 @@ class SamplerSettings:
         "s",
         "Output matrix divided by acquired matrix. Empty: the value that brings the voxels nearest "
         "to the 3.4 mm of the training data.",
-        bounds=(2, 8),
+        bounds=UPSCALE_BOUNDS,
         step=0.1,
         unit="×",
     )

@@ -14,6 +14,9 @@ from ftddm_core.settings import SamplerSettings, controls
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
+CASE_UPSCALE, DEMO_STEPS = 4.0, 10
+"""How the bundled case is degraded, and how many steps `demo` takes, unless told otherwise."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
@@ -82,8 +85,8 @@ def build_parser() -> Parser:
 
     demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
     _add_out(demo, overwrite=False)
-    _add_sampling(demo, upscale=4.0, steps=10)
-    demo.set_defaults(steps=None)  # 10, or fewer where t_trunc is less
+    _add_sampling(demo, upscale=CASE_UPSCALE, steps=DEMO_STEPS)
+    demo.set_defaults(steps=None)  # fewer than DEMO_STEPS where t_trunc is less
 
     simulate = add("simulate", "Simulate a patient with a known truth from a label map.")
     simulate.add_argument(
@@ -129,7 +132,7 @@ def build_parser() -> Parser:
         "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
     )
     sweep.add_argument("--slices", type=_count, default=4, help="slices, from the middle (4)")
-    _add_sampling(sweep, upscale=4.0, t_trunc=False)
+    _add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
     train = add("train", "Train a network on simulated patients, or export trained weights.")
     train.add_argument("what", choices=["denoiser", "flow", "export"])

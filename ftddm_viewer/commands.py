@@ -32,7 +32,7 @@ from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.cli import settings_from
+from ftddm_viewer.cli import CASE_UPSCALE, DEMO_STEPS, settings_from
 from ftddm_viewer.saving import (
     NOTICE,
     check_writable,
@@ -42,8 +42,10 @@ from ftddm_viewer.saving import (
     study_files,
 )
 
+WELL_COVERED = 0.8
+"""Share of the trusted voxels that an MRI should show."""
+
 MAIN_FIGURES = ("psnr", "ssim", "nrmse")
-DEMO_STEPS = 10
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
 
 
@@ -96,6 +98,10 @@ def notes(study: Study, result: Result) -> list[str]:
             f"{matrix[0]}x{matrix[1]}; add --unfill to start from what was acquired."
         )
     for name, condition in result.conditions.items():
+        for role in ("t1", "flair"):
+            share = condition.cover(role)
+            if getattr(study, role) is not None and share < WELL_COVERED:
+                found.append(f"{name}: {role} shows only {share:.0%} of the trusted voxels.")
         if condition.outliers:
             found.append(
                 f"{name}: {condition.outliers} trusted voxels exceed ten times the 99th percentile;"
@@ -125,7 +131,7 @@ def demo(options: Namespace) -> None:
             results.append(resolver.run(low, chosen, matrix=matrix, progress=progress))
             return dict(results[-1].maps)
 
-        upscale = settings.upscale or 4.0
+        upscale = settings.upscale or CASE_UPSCALE
         rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
     result = results[0]
     low = degrade(study, upscale)
@@ -259,7 +265,7 @@ def sweep(options: Namespace) -> None:
     with progress_bar("sweeping") as progress:
         table = sharpness_sweep(
             study,
-            settings.upscale or 4.0,
+            settings.upscale or CASE_UPSCALE,
             resolver,
             settings,
             noise_free=truth and truth.slab(first, first + options.slices),
@@ -296,9 +302,8 @@ def train(options: Namespace) -> None:
 
         def progress(step: int, losses: dict[str, float]) -> None:
             nonlocal fitting
-            if (
-                not fitting
-            ):  # the same bar goes on, its clock set to 0 at the first step of this run
+            # The same bar goes on; its clock starts at the first step of this run.
+            if not fitting:
                 fitting = True
                 bar.set_description(options.what, refresh=False)
                 bar.reset(total=fit.steps)

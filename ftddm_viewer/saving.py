@@ -85,6 +85,8 @@ def result_files(
             stem = result_stem(label, name, description)
             files[f"{stem}.nii.gz"] = encode_volume(volume)
             own = {"Statistic": statistic} | sidecar(result, name, inputs) | dict(record or {})
+            if description == "ftddmSd":
+                del own["KSpaceResidual"]  # it is the mean's
             files[f"{stem}.json"] = (json.dumps(own, indent=2) + "\n").encode()
     return files
 

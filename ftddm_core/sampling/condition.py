@@ -162,6 +162,12 @@ class Condition:
         nx, ny, _ = self.shape
         return np.asarray(self.channels[1, :nx, :ny] > 0)
 
+    def cover(self, role: str) -> float:
+        """Return the share of the trusted voxels where an MRI ("t1", "flair") is not 0."""
+        nx, ny, _ = self.shape
+        image = self.channels[CHANNELS.index(role), :nx, :ny]
+        return float((image[self.mask] > 0).mean())
+
 
 def form_condition(
     metabolite: str,

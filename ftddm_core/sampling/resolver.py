@@ -23,7 +23,7 @@ from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.noise import NoiseKey, batch_normal
 from ftddm_core.sampling.result import FloatArray, Result, Update
 from ftddm_core.sampling.sampler import SAMPLERS, timesteps, truncated_chain
-from ftddm_core.settings import SamplerSettings, controls
+from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
 
 BATCH = 16
 """Slices that go through the networks together."""
@@ -57,9 +57,8 @@ def settle_upscale(
     """Fill in an empty `upscale` by the value that brings the voxel nearest to the trained one."""
     if settings.upscale is not None:
         return settings
-    low, high = next(c.bounds for c in controls() if c.name == "upscale") or (2, 8)
     voxel = float(np.sqrt(study.grid.voxel_size[0] * study.grid.voxel_size[1]))
-    return settings.replace(upscale=float(np.clip(voxel / trained_voxel, low, high)))
+    return settings.replace(upscale=float(np.clip(voxel / trained_voxel, *UPSCALE_BOUNDS)))
 
 
 class SuperResolver:

@@ -23,13 +23,15 @@ from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.phantom.acquisition import measure, scan_again
-from ftddm_core.phantom.anatomy import Anatomy
+from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
 from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.sampling.condition import cells, form_condition, scale_mri
 
 FloatArray = NDArray[np.floating[Any]]
 
 UPSCALE_RANGE = (2.0, 8.0)
+"""Factors s that are drawn; `settings` lets users ask for no others, which a test compares."""
+
 GRIDS = ((64, 64), (64, 64), (64, 64), (56, 56), (64, 48), (48, 64), (56, 64))
 """In-plane grids of the batches, drawn with equal chance."""
 
@@ -106,7 +108,8 @@ def render(anatomy: Anatomy, rng: np.random.Generator, slices: int) -> dict[str,
     )
     grid = measured.grid
     mask = np.asarray(measured.mask_of("tNAA").data > 0)  # type: ignore[union-attr]
-    brain = patient.fractions(grid.shape, grid.affine)[1:8].sum(0) > 0.5
+    inside_skull = [TISSUES.index(tissue) for tissue in (*BRAIN, "csf")]
+    brain = patient.fractions(grid.shape, grid.affine)[inside_skull].sum(0) > 0.5
     keep = brain if rng.random() < 0.5 else np.ones_like(brain)
     images = {
         name: scale_mri(regrid_mean(image, grid.shape, grid.affine).data * keep, mask)

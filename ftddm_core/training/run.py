@@ -109,6 +109,8 @@ def train(
     ------
     FormatError
         If there are no label maps, or one cannot be read.
+    SettingsError
+        If a label map is given for both training and validation, or the folder holds others.
     """
     if not anatomies or not validation:
         raise FormatError(
@@ -118,6 +120,11 @@ def train(
     for path in (*anatomies, *validation):
         if not path.is_file():
             raise FormatError(f"{path} is missing: give label maps (NIfTI).")
+    both = {path.resolve() for path in anatomies} & {path.resolve() for path in validation}
+    if both:
+        raise SettingsError(
+            f"{min(both)} is given for training and for validation: keep the subjects apart."
+        )
     training_files = render_pool(anatomies, config.pool, folder / "pool-training", rendering)
     validation_files = render_pool(
         validation, config.validation, folder / "pool-validation", rendering
@@ -157,11 +164,12 @@ def export(config: RunConfig, folder: Path, out: Path) -> dict[str, int]:
     steps: dict[str, int] = {}
     records: dict[str, Any] = {}
     for which in LOSSES:
-        path = folder / which / "state.pt"
-        if not path.is_file():
-            raise CheckpointError(f"{path} is missing: run `ftddm train {which}` first.")
+        path, record = folder / which / "state.pt", folder / which / "run.json"
+        for needed in (path, record):
+            if not needed.is_file():
+                raise CheckpointError(f"{needed} is missing: run `ftddm train {which}` first.")
         state = torch.load(path, map_location="cpu", weights_only=True)
-        records[which] = json.loads((folder / which / "run.json").read_text())
+        records[which] = json.loads(record.read_text())
         networks[which] = build(which, config.preset)
         networks[which].load_state_dict(state["average"])
         steps[which] = int(state["step"])

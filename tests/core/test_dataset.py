@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.fourier import k_space_support, truncate, zero_fill, zero_fill_matrix
 from ftddm_core.sampling.condition import CHANNELS, clean, trusted_cells
+from ftddm_core.settings import UPSCALE_BOUNDS
 from ftddm_core.training import dataset
 from ftddm_core.training.dataset import GRIDS, UPSCALE_RANGE, Pool, PoolConfig, render, render_pool
 
@@ -271,3 +272,7 @@ def test_a_coarse_mask_holds_the_cells_trusted_for_the_larger_part(nx, ny, more_
     for voxel, cell in cell_of.items():
         expected[voxel] = 2 * sum(votes[cell]) > len(votes[cell])
     np.testing.assert_array_equal(dataset._coarse_mask(mask, (nx, ny)), expected)
+
+
+def test_the_factors_trained_for_are_those_that_can_be_asked_for():
+    assert UPSCALE_RANGE == UPSCALE_BOUNDS

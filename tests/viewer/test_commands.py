@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in, load, residual, sidecar
+from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in, load, residual, save_t1, sidecar
 
 from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.io import open_study
@@ -185,7 +185,9 @@ def test_train_export_and_run(
         "[flow]\nsteps = 2\nbatch = 2\n"
     )
     common = ["--config", config, "--out", tmp_path / "run"]
-    anatomies = ["--anatomies", label_map, "--validation", label_map]
+    other = tmp_path / "other.nii.gz"
+    other.write_bytes(label_map.read_bytes())
+    anatomies = ["--anatomies", label_map, "--validation", other]
     for what in ("denoiser", "flow"):
         outcome = ftddm("train", what, *common, *anatomies)
         assert outcome.code == 0, outcome.err
@@ -211,3 +213,22 @@ def test_interrupted_training_says_that_it_goes_on(
     assert outcome.code == 130
     assert "goes on from the last checkpoint" in outcome.err
     assert "nothing was written" not in outcome.err
+
+
+def test_a_subject_is_never_on_both_sides(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    words = ("train", "flow", "--out", tmp_path / "run", "--anatomies", label_map)
+    outcome = ftddm(*words, "--validation", label_map)
+    assert outcome.code == 2
+    assert "keep the subjects apart" in outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_mri_that_shows_half_of_the_brain_is_noted(
+    study: Path, weights: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    words = ("run", study, "--weights", weights, "--upscale", 2, "--steps", 1)
+    assert "t1 shows only" not in ftddm(*words, "--out", tmp_path / "whole").err
+    t1 = save_t1(tmp_path / "half_T1w.nii.gz", (60.0, -12.0, 25.0))
+    outcome = ftddm(*words, "--t1", t1, "--out", tmp_path / "half")
+    assert outcome.code == 0
+    assert re.search(r"note: tNAA: t1 shows only \d+% of the trusted voxels", outcome.err)
