@@ -6,7 +6,7 @@ Dong et al. 2025, with the chain of `sampling.sampler` and the geometry of `imag
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -112,13 +112,9 @@ class SuperResolver:
         settings: SamplerSettings,
         *,
         matrix: Matrix | None = None,
-        slices: Collection[int] | None = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[Update]:
-        """Super-resolve a study, showing pictures on the way.
-
-        Every slice's noise depends on (seed, metabolite, slice, sample, t) alone, so a slice
-        computed by itself equals the same slice of the volume to rounding.
+        """Super-resolve a study, showing pictures on the way: `conditions`, then `sample`.
 
         Parameters
         ----------
@@ -128,6 +124,44 @@ class SuperResolver:
             What the user chose.
         matrix
             Output matrix, where `upscale` must not decide it (a degraded study has its own).
+        cancelled
+            Asked before every batch of slices and every denoising step.
+
+        Yields
+        ------
+        Update
+            As `sample` does.
+
+        Raises
+        ------
+        Cancelled
+            As soon as `cancelled()` is true.
+        FormatError, GeometryError
+            If the study cannot be conditioned on; see `form_conditions`.
+        """
+        settings = settle_upscale(settings, study, self.weights.trained_voxel)
+        conditions = list(form_conditions(study, settings.upscale or 0.0, matrix))
+        yield from self.sample(conditions, settings, cancelled=cancelled)
+
+    def sample(
+        self,
+        conditions: Iterable[Condition],
+        settings: SamplerSettings,
+        *,
+        slices: Collection[int] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Update]:
+        """Super-resolve metabolites whose conditions are formed, showing pictures on the way.
+
+        Every slice's noise depends on (seed, metabolite, slice, sample, t) alone, so a slice
+        computed by itself equals the same slice of the volume to rounding.
+
+        Parameters
+        ----------
+        conditions
+            Of the metabolites to compute, in this order; all on one output grid.
+        settings
+            What the user chose; `upscale` only goes on record, the conditions decided it.
         slices
             Which slices to compute; None for all. Others stay 0, and no residual counts them.
         cancelled
@@ -142,31 +176,27 @@ class SuperResolver:
         ------
         Cancelled
             As soon as `cancelled()` is true.
-        FormatError, GeometryError
-            If the study cannot be conditioned on; see `form_conditions`.
         """
         start = time.perf_counter()
-        settings = settle_upscale(settings, study, self.weights.trained_voxel)
-        upscale = settings.upscale or 0.0
-        conditions = {c.metabolite: c for c in form_conditions(study, upscale, matrix)}
+        named = {condition.metabolite: condition for condition in conditions}
         keys = [
             NoiseKey(settings.seed, name, k, sample)
-            for name, condition in conditions.items()
+            for name, condition in named.items()
             for k in range(condition.shape[2])
             if condition.mask[..., k].any() and (slices is None or k in slices)
             for sample in range(settings.samples)
         ]
-        drawn = {name: _Tally(condition.shape) for name, condition in conditions.items()}
+        drawn = {name: _Tally(condition.shape) for name, condition in named.items()}
         final = drawn
         if settings.consistency:
-            final = {name: _Tally(condition.shape) for name, condition in conditions.items()}
+            final = {name: _Tally(condition.shape) for name, condition in named.items()}
         per_batch = len(timesteps(settings.t_trunc, settings.steps))
         n_batches = -(-len(keys) // BATCH)
         for number in range(n_batches):
             if cancelled():  # the chain asks too, but T_trunc = 0 has none
                 raise Cancelled(f"Stopped after {number} of {n_batches} batches, as asked.")
             batch = tuple(keys[number * BATCH : (number + 1) * BATCH])
-            pictures = self._batch(batch, conditions, settings, cancelled)
+            pictures = self._batch(batch, named, settings, cancelled)
             images = np.zeros((0, 0, 0), np.float32)
             for step, (t, is_flow, images) in enumerate(pictures):
                 done = (number + (step + 1) / per_batch) / n_batches
@@ -174,11 +204,11 @@ class SuperResolver:
             for key, image in zip(batch, images, strict=True):
                 drawn[key.metabolite].add(key.slice_index, image)
                 if settings.consistency:
-                    condition = conditions[key.metabolite]
+                    condition = named[key.metabolite]
                     measured = condition.lowres[..., key.slice_index].astype(np.float64)
                     consistent = data_consistency(image, measured, condition.acquired)
                     final[key.metabolite].add(key.slice_index, consistent)
-        yield Update("result", 1.0, result=self._finish(conditions, drawn, final, settings, start))
+        yield Update("result", 1.0, result=self._finish(named, drawn, final, settings, start))
 
     def _batch(
         self,

@@ -69,7 +69,11 @@ def run(
     settings: SamplerSettings,
     slices: Collection[int] | None = None,
 ) -> Result:
-    *_, final = resolver.stream(study, settings, slices=slices)
+    if slices is None:
+        *_, final = resolver.stream(study, settings)
+    else:
+        conditions = form_conditions(study, settings.upscale or 0.0)
+        *_, final = resolver.sample(conditions, settings, slices=slices)
     assert final.result is not None
     return final.result
 
