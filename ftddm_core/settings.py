@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
-from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from ftddm_core.errors import SettingsError
@@ -45,8 +44,8 @@ class Control:
         Empty where the setting has no dimension.
     label, help
         A few words for beside the control, and a sentence or two for its tooltip.
-    optional
-        Whether None is allowed.
+    empty
+        Words for the value None, "" where None is not allowed.
     """
 
     name: str
@@ -59,7 +58,12 @@ class Control:
     help: str
     symbol: str
     step: float | None
-    optional: bool
+    empty: str
+
+    @property
+    def optional(self) -> bool:
+        """Whether None is allowed."""
+        return bool(self.empty)
 
     def check(self, value: object) -> Value:
         """Return ``value`` as this control's own type.
@@ -104,9 +108,10 @@ def _control(
     step: float = 1,
     unit: str = "",
     choices: tuple[str, ...] = (),
+    empty: str = "",
 ) -> Any:
     metadata = {"label": label, "symbol": symbol, "help": help, "unit": unit, "choices": choices}
-    number = {"bounds": bounds, "step": step if bounds else None}
+    number = {"bounds": bounds, "step": step if bounds else None, "empty": empty}
     return field(default=default, metadata=metadata | number)
 
 
@@ -129,6 +134,7 @@ class SamplerSettings:
         bounds=UPSCALE_BOUNDS,
         step=0.1,
         unit="×",
+        empty="automatic",
     )
     tau_flow: float = _control(
         DEFAULT_TAU_FLOW,
@@ -159,15 +165,16 @@ class SamplerSettings:
     steps: int | None = _control(
         None,
         "Denoising steps",
-        "n",
+        "steps",
         "Calls of the denoiser on the way from T_trunc to 0. Empty: one for every timestep, the "
         "full chain; 10 is enough for a live preview.",
         bounds=(1, N_TRAIN_STEPS),
+        empty="full chain",
     )
     samples: int = _control(
         1,
         "Samples",
-        "N",
+        "samples",
         "Independent draws. 8 or more show the uncertainty as their spread.",
         bounds=(1, 64),
     )
@@ -245,7 +252,6 @@ def controls() -> tuple[Control, ...]:
     found = []
     for item in fields(SamplerSettings):
         kinds = get_args(hints[item.name]) or (hints[item.name],)  # (int, None) or (int,)
-        optional = NoneType in kinds
         default: Any = item.default
-        found.append(Control(item.name, kinds[0], default, optional=optional, **item.metadata))
+        found.append(Control(item.name, kinds[0], default, **item.metadata))
     return tuple(found)

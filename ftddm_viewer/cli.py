@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ftddm_core.errors import Cancelled, FtddmError
+from ftddm_core.errors import Cancelled
 from ftddm_core.settings import SamplerSettings, controls
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -45,14 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the table has left, as in `ftddm run ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (FtddmError, OSError) as error:
-        print("ftddm:", " ".join(str(error).split()), file=sys.stderr)
-        return BAD_INPUT
-    except (MemoryError, RuntimeError) as error:
-        # torch reports a lack of memory as a RuntimeError.
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+    except Exception as error:
+        from ftddm_viewer.words import error_words
+
+        words = error_words(error)
+        if words is None:
             raise
-        print("ftddm: out of memory; use a smaller --upscale or matrix.", file=sys.stderr)
+        print("ftddm:", words, file=sys.stderr)
         return BAD_INPUT
     return 0
 

@@ -22,7 +22,7 @@ from ftddm_core.evaluation.compare import (
     sharpness_sweep,
 )
 from ftddm_core.evaluation.tables import Row, side_by_side, summarise, to_json, to_markdown
-from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
+from ftddm_core.imaging.degrade import degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
@@ -41,9 +41,7 @@ from ftddm_viewer.saving import (
     save_files,
     study_files,
 )
-
-WELL_COVERED = 0.8
-"""Share of the trusted voxels that an MRI should show."""
+from ftddm_viewer.words import notes
 
 MAIN_FIGURES = ("psnr", "ssim", "nrmse")
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
@@ -62,7 +60,7 @@ def run(options: Namespace) -> None:
         result = resolver.run(study, settings, progress=progress)
     files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
     paths = save_files(files, options.out, overwrite=options.overwrite)
-    for note in notes(study, result):
+    for note in notes(study, result.conditions.values()):
         print(f"note: {note}", file=sys.stderr)
     print(
         to_markdown(
@@ -79,35 +77,6 @@ def run(options: Namespace) -> None:
     )
     print(f"\n{len(paths)} files in {options.out}, {result.seconds:.1f} s on {result.device}.")
     print(NOTICE)
-
-
-def notes(study: Study, result: Result) -> list[str]:
-    """Return what a careful user would want to know about this study."""
-    found = [
-        f"no {name} given: the model was trained to do without, with less detail to go by."
-        for name, image in (("T1", study.t1), ("FLAIR", study.flair))
-        if image is None
-    ]
-    unmasked = [name for name in study.maps if study.mask_of(name) is None]
-    if unmasked:
-        found.append(f"no mask for {', '.join(unmasked)}: every voxel with a value is trusted.")
-    matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
-    if acquired != matrix:
-        found.append(
-            f"the maps look zero-filled: their k-space fills {acquired[0]}x{acquired[1]} of "
-            f"{matrix[0]}x{matrix[1]}; add --unfill to start from what was acquired."
-        )
-    for name, condition in result.conditions.items():
-        for role in ("t1", "flair"):
-            share = condition.cover(role)
-            if getattr(study, role) is not None and share < WELL_COVERED:
-                found.append(f"{name}: {role} shows only {share:.0%} of the trusted voxels.")
-        if condition.outliers:
-            found.append(
-                f"{name}: {condition.outliers} trusted voxels exceed ten times the 99th percentile;"
-                " they were kept as they are."
-            )
-    return found
 
 
 def demo(options: Namespace) -> None:

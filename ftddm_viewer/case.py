@@ -1,0 +1,198 @@
+"""An examination that is being looked at: what is known of it before anything is sampled.
+
+A `Case` is what was opened and how it is shown; a `Prepared` case is what the networks are given at
+one factor s, in one of two modes:
+
+- enlarge: the maps are what was acquired, and are refined by s; there is no truth;
+- restore: the maps are high-resolution; they are degraded by s first, restored, and compared with
+  themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
+from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.geometry import regrid_nearest
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.sampling.condition import Condition, default_mask, form_conditions
+from ftddm_viewer.frame import Frame
+from ftddm_viewer.image_rows import most_varied_slice, upper_limit
+from ftddm_viewer.saving import study_label
+
+HIGH_RESOLUTION = 5.0
+"""In mm: maps with smaller voxels in the plane are taken for high-resolution ones."""
+
+CASE_UPSCALE = 4.0
+"""By how much a high-resolution study is degraded unless told otherwise."""
+
+HEADROOM = 1.25
+"""Upper colour limit of an enlarged map, relative to the acquired one's: detail adds contrast."""
+
+
+class Mode(StrEnum):
+    """What s does to a study."""
+
+    ENLARGE = "enlarge"
+    RESTORE = "restore"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An open examination and how it is shown.
+
+    Parameters
+    ----------
+    study
+        As it was opened.
+    label
+        What it is called.
+    frame
+        Display space.
+    mri
+        "T1", "FLAIR" -> the image in display space, as far as it lies in the maps' height.
+    trusted
+        Metabolite -> trusted voxels of the study's own grid.
+    zero_filled
+        The matrix that the maps' k-space fills, None where it is the whole of it.
+    unfilled
+        Whether zero-filling done before was undone.
+    """
+
+    study: Study
+    label: str
+    frame: Frame
+    mri: Mapping[str, Volume]
+    trusted: Mapping[str, NDArray[np.bool_]]
+    zero_filled: Matrix | None
+    unfilled: bool = False
+
+    @classmethod
+    def of(cls, study: Study, label: str = "") -> Case:
+        """Look at a study.
+
+        Raises
+        ------
+        GeometryError
+            If a mask or an MRI does not overlap the maps.
+        """
+        frame = Frame.of(study.grid)
+        slab = frame.show(study.grid)
+        mri = {
+            name: frame.show_mri(image, slab)
+            for name, image in (("T1", study.t1), ("FLAIR", study.flair))
+            if image is not None
+        }
+        trusted = {}
+        for name, volume in study.maps.items():
+            mask = study.mask_of(name) or default_mask(volume)
+            on_grid = regrid_nearest(mask, volume.shape, volume.affine).data
+            trusted[name] = np.asarray(np.nan_to_num(on_grid) > 0)
+        matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
+        zero_filled = acquired if acquired != matrix else None
+        return cls(study, label or study_label(study), frame, mri, trusted, zero_filled)
+
+    @property
+    def usual_mode(self) -> Mode:
+        """The mode that fits the voxels' size; without a mask, nothing can be degraded."""
+        x, y, _ = self.study.grid.voxel_size
+        masked = all(self.study.mask_of(name) is not None for name in self.study.maps)
+        return Mode.RESTORE if masked and np.sqrt(x * y) < HIGH_RESOLUTION else Mode.ENLARGE
+
+    @cached_property
+    def first_slice(self) -> int:
+        """The slice to begin with: where the maps vary most."""
+        study = self.study
+        return most_varied_slice([(v.data, self.trusted[name]) for name, v in study.maps.items()])
+
+    def unfill(self) -> Case:
+        """Return the case with the maps on their acquired matrix.
+
+        Raises
+        ------
+        GeometryError
+            If the maps do not look zero-filled.
+        """
+        return replace(Case.of(undo_zero_filling(self.study), self.label), unfilled=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A case at one factor s.
+
+    Parameters
+    ----------
+    case, mode, upscale
+        What it was prepared from.
+    acquired
+        The study whose maps are taken as acquired: degraded in the mode "restore".
+    conditions
+        Metabolite -> what the networks are told.
+    """
+
+    case: Case
+    mode: Mode
+    upscale: float
+    acquired: Study
+    conditions: Mapping[str, Condition]
+    _shown: dict[tuple[str, str], Volume] = field(default_factory=dict, repr=False)
+
+    @property
+    def reference(self) -> Study | None:
+        """The high-resolution study, where it is known."""
+        return self.case.study if self.mode is Mode.RESTORE else None
+
+    @property
+    def n_slices(self) -> int:
+        """How many slices the maps have, before and after."""
+        return self.case.study.grid.shape[2]
+
+    def input(self, metabolite: str) -> Volume:
+        """Return a metabolite's zero-filled map in display space, the same object each time."""
+        condition = self.conditions[metabolite]
+        return self._showing("input", metabolite, Volume(condition.lowres, condition.affine))
+
+    def truth(self, metabolite: str) -> Volume | None:
+        """Return its reference in display space, the same object each time; None without one."""
+        if self.reference is None:
+            return None
+        return self._showing("truth", metabolite, self.reference.maps[metabolite])
+
+    def _showing(self, what: str, metabolite: str, volume: Volume) -> Volume:
+        key = (what, metabolite)
+        if key not in self._shown:
+            self._shown[key] = self.case.frame.show(volume)
+        return self._shown[key]
+
+    def top(self, metabolite: str) -> float:
+        """Return the upper colour limit that input, output and reference share.
+
+        It depends on the study alone, so that colours stay comparable while settings change.
+        """
+        trusted = self.case.trusted[metabolite]
+        limit = upper_limit(self.case.study.maps[metabolite].data[trusted])
+        return limit if self.mode is Mode.RESTORE else HEADROOM * limit
+
+
+def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
+    """Form what the networks are told about every metabolite at a factor s.
+
+    Raises
+    ------
+    GeometryError
+        If an image does not overlap the maps; or, in the mode "restore", if a map has no mask.
+    FormatError
+        If a map has no signal inside its mask.
+    """
+    study, matrix = case.study, None
+    if mode is Mode.RESTORE:
+        study, matrix = degrade(case.study, upscale), case.study.grid.shape[:2]
+    conditions = {c.metabolite: c for c in form_conditions(study, upscale, matrix)}
+    return Prepared(case, mode, upscale, study, conditions)

@@ -1,0 +1,146 @@
+"""The display space: the world turned rigidly until the maps' axes run along its own.
+
+Viewers show flat slices of arrays whose axes run along the screen's. With c the centre of the maps
+and Q the directions of their axes, taken in the order and sense nearest to right, anterior and
+superior,
+
+    p' = Q^T (p - c) + c.
+
+Maps are only transposed and flipped to get there, never interpolated; `Frame.restore` undoes it
+exactly. Where the maps' axes run along the world's, Q = 1: display space is the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import nibabel as nib
+import numpy as np
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+
+from ftddm_core.imaging.geometry import regrid_mean
+from ftddm_core.imaging.volume import FloatArray, Volume
+
+ALIGNED = 1e-3
+"""Largest deviation of an axis from the display's, as a cosine: a voxel in a thousand."""
+
+CANONICAL = nib.orientations.axcodes2ornt("RAS")
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Where things are shown.
+
+    Parameters
+    ----------
+    turn
+        4x4 rigid matrix from the world to display space, in mm.
+    orientation
+        The maps' axes in display space, as nibabel writes orientations.
+    """
+
+    turn: FloatArray
+    orientation: FloatArray
+
+    @classmethod
+    def of(cls, grid: Volume) -> Frame:
+        """Return the frame in which a grid's axes run along x, y, z."""
+        orientation = io_orientation(grid.affine)
+        canonical = grid.affine @ inv_ornt_aff(orientation, grid.shape)
+        directions = canonical[:3, :3] / np.linalg.norm(canonical[:3, :3], axis=0)
+        left, _, right = np.linalg.svd(directions)  # the nearest rotation, should they be sheared
+        rotation = (left @ right).T
+        turn = np.eye(4)
+        if not np.allclose(rotation, np.eye(3), atol=1e-6):
+            middle = grid.affine @ [*((n - 1) / 2 for n in grid.shape), 1]
+            turn[:3, :3] = rotation
+            turn[:3, 3] = middle[:3] - rotation @ middle[:3]
+        return cls(turn, orientation)
+
+    @property
+    def axis(self) -> int:
+        """The display axis (0, 1, 2: x, y, z) along which the maps' slices are stacked."""
+        return int(self.orientation[2, 0])
+
+    @property
+    def reversed(self) -> bool:
+        """Whether the maps' first slice is the last one in display space."""
+        return bool(self.orientation[2, 1] < 0)
+
+    def aligned(self, volume: Volume) -> bool:
+        """Return whether a volume's axes run along the display's, in whatever order and sense."""
+        axes = (self.turn @ volume.affine)[:3, :3]
+        cosines = np.abs(axes / np.linalg.norm(axes, axis=0))
+        return bool((np.minimum(cosines, 1 - cosines) < ALIGNED).all())
+
+    def show(self, volume: Volume) -> Volume:
+        """Return an aligned volume in display space: axes x, y, z, each growing, none oblique."""
+        turned = self.turn @ volume.affine
+        orientation = io_orientation(turned)
+        affine = turned @ inv_ornt_aff(orientation, volume.shape)
+        affine[:3, :3] = np.diag(np.linalg.norm(affine[:3, :3], axis=0))
+        return replace(volume, data=apply_orientation(volume.data, orientation), affine=affine)
+
+    def restore(self, shown: Volume) -> Volume:
+        """Return the volume that a map in display space stands for: `show` undone."""
+        back = ornt_transform(CANONICAL, self.orientation)
+        affine = np.linalg.inv(self.turn) @ shown.affine @ inv_ornt_aff(back, shown.shape)
+        return replace(shown, data=apply_orientation(shown.data, back), affine=affine)
+
+    def show_mri(self, image: Volume, slab: Volume) -> Volume:
+        """Return an MRI in display space, from the first of the maps' slices to the last.
+
+        An oblique one is interpolated, onto voxels of its own size.
+
+        Parameters
+        ----------
+        image
+            T1 or FLAIR on its own grid.
+        slab
+            The maps in display space.
+        """
+        shown = self.show(image) if self.aligned(image) else self._interpolated(image, slab)
+        return self._cropped(shown, slab)
+
+    def _interpolated(self, image: Volume, slab: Volume) -> Volume:
+        turned = self.turn @ image.affine
+        order = io_orientation(turned)[:, 0].astype(int)  # of each voxel axis, the display axis
+        size = np.empty(3)
+        size[order] = image.voxel_size
+        corners = np.array(list(product(*((0, n - 1) for n in image.shape), [1])))
+        box = corners @ turned[:3].T
+        low, high = box.min(axis=0), box.max(axis=0)
+        first, last = self._faces(slab)
+        edge = size[self.axis]  # one voxel more than is kept, whatever rounding does
+        low[self.axis] = max(low[self.axis], first - edge)
+        high[self.axis] = min(high[self.axis], last + edge)
+        shape = np.maximum(np.ceil((high - low) / size).astype(int) + 1, 1)
+        affine = np.diag([*size, 1.0])
+        affine[:3, 3] = low
+        x, y, z = (int(n) for n in shape)
+        placed = regrid_mean(image, (x, y, z), np.linalg.inv(self.turn) @ affine)
+        return replace(placed, affine=affine)
+
+    def positions(self, shown: Volume) -> FloatArray:
+        """Return where along `axis`, in mm, the centres of a shown volume's slices are."""
+        start, step = shown.affine[self.axis, 3], shown.affine[self.axis, self.axis]
+        return np.asarray(start + step * np.arange(shown.shape[self.axis]))
+
+    def _faces(self, shown: Volume) -> tuple[float, float]:
+        """Return where the outer faces of the first and the last slice are."""
+        centres, half = self.positions(shown), shown.affine[self.axis, self.axis] / 2
+        return float(centres[0] - half), float(centres[-1] + half)
+
+    def _cropped(self, shown: Volume, slab: Volume) -> Volume:
+        """Return the slices whose centre lies in the slab; all of them where none does."""
+        first, last = self._faces(slab)
+        centres = self.positions(shown)
+        (inside,) = np.nonzero((centres > first) & (centres < last))
+        if not inside.size:
+            return shown
+        start, stop = int(inside[0]), int(inside[-1]) + 1
+        affine = shown.affine.copy()
+        affine[self.axis, 3] = centres[start]
+        data = shown.data.take(range(start, stop), axis=self.axis)
+        return replace(shown, data=data, affine=affine)

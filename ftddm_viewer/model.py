@@ -1,0 +1,77 @@
+"""The networks behind the faces: loaded on first use, shared by every session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ftddm_core.imaging.volume import Study
+from ftddm_core.settings import SamplerSettings
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from ftddm_core.sampling.condition import Condition
+    from ftddm_core.sampling.resolver import SuperResolver
+    from ftddm_core.sampling.result import Update
+
+
+class Model:
+    """Weights that are loaded when they are first needed.
+
+    Parameters
+    ----------
+    weights
+        Name or folder.
+    device
+        "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, weights: str = "small", device: str = "auto") -> None:
+        self.weights = weights
+        self.device = device
+        self._resolver: SuperResolver | None = None
+        self._loading = Lock()
+        self._stepping = Lock()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the networks are in memory."""
+        return self._resolver is not None
+
+    def load(self) -> SuperResolver:
+        """Return the resolver, loading it first where that is still to be done.
+
+        Raises
+        ------
+        CheckpointError, SettingsError
+            If there are no such weights, or no such device.
+        """
+        with self._loading:
+            if self._resolver is None:
+                from ftddm_core.sampling.resolver import SuperResolver
+
+                self._resolver = SuperResolver.load(self.weights, self.device)
+            return self._resolver
+
+    def usual_upscale(self, study: Study) -> float:
+        """Return the factor that brings a study's voxels nearest to the trained ones."""
+        from ftddm_core.sampling.resolver import settle_upscale
+
+        voxel = self.load().weights.trained_voxel
+        return settle_upscale(SamplerSettings(), study, voxel).upscale or 0.0
+
+    def sample(
+        self,
+        conditions: Iterable[Condition],
+        settings: SamplerSettings,
+        slices: Collection[int] | None,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[Update]:
+        """Yield what `SuperResolver.sample` does; sessions at work together take turns by step."""
+        updates = self.load().sample(conditions, settings, slices=slices, cancelled=cancelled)
+        while True:
+            with self._stepping:
+                update = next(updates, None)
+            if update is None:
+                return
+            yield update

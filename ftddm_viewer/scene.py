@@ -1,0 +1,200 @@
+"""What is on the screen, as plain data: (state) -> layers and words. Pure, and without a toolkit.
+
+Every layer lies in display space (`frame.Frame`), its axes along x, y, z; faces draw them, napari
+as its layers and the page as pictures. Layers that did not change are the very same objects from
+one scene to the next, so that a face need only look for what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ftddm_core.imaging.volume import Volume
+from ftddm_core.settings import controls
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.case import Case, Mode
+from ftddm_viewer.frame import Frame
+from ftddm_viewer.image_rows import nominal_voxels, upper_limit
+from ftddm_viewer.state import Activity, State, View
+
+Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation"]
+
+SELDOM = ("samples", "sampler")
+"""Settings that a caption names only where they are not the default."""
+
+DEVIATION_TOP = 0.25
+"""Upper limit of the deviation's colours, relative to the maps'."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSpec:
+    """One image on the screen.
+
+    Parameters
+    ----------
+    role
+        What it is; there is one layer of each role at most.
+    name
+        For the list of layers.
+    volume
+        In display space; NaN where there is no value to show.
+    colormap
+        Named alike in matplotlib and napari.
+    limits
+        Values of the first and the last colour.
+    visible
+        Whether it is shown at first.
+    linked
+        Whether it shares limits, colours and gamma with the other linked layers.
+    """
+
+    role: Role
+    name: str
+    volume: Volume
+    colormap: str
+    limits: tuple[float, float]
+    visible: bool = True
+    linked: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Everything on the screen.
+
+    Parameters
+    ----------
+    layers
+        The lowest first.
+    frame
+        Display space, None while nothing is open.
+    axis, position
+        Display axis (0, 1, 2: x, y, z) along which slices are stacked, and where along it, in mm,
+        the slice lies that is looked at.
+    title
+        What is looked at.
+    mode
+        What s does here, in a sentence: enlarged, or degraded and restored.
+    caption
+        How the output was made, and what it is not for: belongs on every picture.
+    figures
+        How faithful the output is, as far as that is known; may be empty.
+    """
+
+    layers: tuple[LayerSpec, ...] = ()
+    frame: Frame | None = None
+    axis: int = 2
+    position: float = 0.0
+    title: str = ""
+    mode: str = ""
+    caption: str = RESEARCH_ONLY
+    figures: str = ""
+
+    def layer(self, role: Role) -> LayerSpec | None:
+        """Return the layer of a role, if there is one."""
+        return next((layer for layer in self.layers if layer.role == role), None)
+
+
+def resolve(state: State) -> Scene:
+    """Return what a state looks like."""
+    case, view = state.case, state.view
+    if case is None:
+        return Scene()
+    layers = [
+        LayerSpec(name, name, image, "gray", _mri_limits(image), name == "T1")
+        for name, image in case.mri.items()
+    ]
+    if view is None:
+        return Scene(tuple(layers), case.frame, case.frame.axis, title=case.label)
+    return Scene(
+        layers=(*layers, *_maps(view, state.metabolite)),
+        frame=case.frame,
+        axis=case.frame.axis,
+        position=_position(case, state.slice_index),
+        title=_title(state, view),
+        mode=_mode(view),
+        caption=_caption(state, view),
+        figures=_figures(state),
+    )
+
+
+def slice_at(case: Case, position: float) -> int:
+    """Return the study's slice nearest to a position along the display's slice axis."""
+    positions = case.frame.positions(case.frame.show(case.study.grid))
+    nearest = int(np.abs(positions - position).argmin())
+    return len(positions) - 1 - nearest if case.frame.reversed else nearest
+
+
+def _position(case: Case, k: int) -> float:
+    positions = case.frame.positions(case.frame.show(case.study.grid))
+    return float(positions[-1 - k if case.frame.reversed else k])
+
+
+def _mri_limits(image: Volume) -> tuple[float, float]:
+    return 0.0, upper_limit(image.data[image.data > 0])
+
+
+def _maps(view: View, name: str) -> Iterator[LayerSpec]:
+    prepared = view.prepared
+    limits = (0.0, prepared.top(name))
+    shared: dict[str, Any] = {"colormap": "viridis", "limits": limits, "linked": True}
+    yield LayerSpec("input", f"Input {name} (zero-filled)", prepared.input(name), **shared)
+    if (truth := prepared.truth(name)) is not None:
+        yield LayerSpec("reference", f"Reference {name}", truth, visible=False, **shared)
+    title = f"Output {name} {_factor(view)}"
+    yield LayerSpec("output", title, view.stacked(name), **shared)
+    if view.settings.samples > 1:
+        spread, top = view.stacked(name, "deviation"), DEVIATION_TOP * limits[1]
+        yield LayerSpec("deviation", f"Deviation {name}", spread, "magma", (0.0, top), False)
+
+
+def _title(state: State, view: View) -> str:
+    condition = view.prepared.conditions[state.metabolite]
+    where = f"slice {state.slice_index + 1} of {view.prepared.n_slices}"
+    return f"{view.prepared.case.label}: {state.metabolite}, {where}. {nominal_voxels(condition)}"
+
+
+def _mode(view: View) -> str:
+    if view.prepared.mode is Mode.RESTORE:
+        return f"Degraded {_factor(view)} on purpose, then restored; the original is the reference."
+    return f"Enlarged {_factor(view)} from what was measured; there is no reference."
+
+
+def _factor(view: View) -> str:
+    """Return the effective factor s: that of the matrices, not the one asked for."""
+    return f"×{next(iter(view.prepared.conditions.values())).upscale:.3g}"
+
+
+def _caption(state: State, view: View) -> str:
+    """Return how the output was made: no picture may do without."""
+    words = []
+    for control in controls():
+        value = getattr(view.settings, control.name)
+        if control.name == "upscale":
+            words.append(_factor(view))
+        elif control.type is bool:
+            words += [control.label.lower()] if value else []
+        elif value != control.default or control.name not in SELDOM:
+            shown = control.empty if value is None else f"{value:.4g}" if control.bounds else value
+            words.append(f"{control.symbol} {shown}" if control.bounds else str(shown))
+    made = f"AI-generated, {', '.join(words)}"
+    picture = state.picture
+    if picture is not None and not picture.final and state.activity is Activity.IDLE:
+        made += ", unfinished"
+    return f"{made}. {RESEARCH_ONLY}."
+
+
+def _figures(state: State) -> str:
+    """Return the fidelity of the picture, before and after, in words."""
+    picture = state.picture
+    if picture is None or not picture.figures:
+        return ""
+    f = picture.figures
+    words = [f"k-space residual {f['residual']:.2g}"]
+    if "psnr" in f:
+        words.insert(0, f"PSNR {f['psnr']:.1f} dB (input {f['input_psnr']:.1f})")
+        words.insert(1, f"SSIM {f['ssim']:.3f} (input {f['input_ssim']:.3f})")
+    return ", ".join(words)

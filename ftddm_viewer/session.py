@@ -1,0 +1,408 @@
+"""What is open, chosen, shown and computed, behind every face; no toolkit is imported.
+
+A `Session` holds one immutable `State`. Commands replace it and start background work; work
+replaces it too, while it is still wanted. After every replacement `changed` is emitted with the old
+and the new state, on whichever thread made it: a face goes to its own thread, reads the newest
+`state` and applies what differs. A picture that was overtaken by newer settings never gets into the
+state, so no face can show it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from ftddm_core.errors import Cancelled, FormatError, SettingsError
+from ftddm_core.evaluation.metrics import evaluate
+from ftddm_core.imaging.fourier import consistency_residual
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study
+from ftddm_core.settings import SamplerSettings, Value, controls
+from ftddm_viewer.case import CASE_UPSCALE, Case, Mode, Prepared, prepare
+from ftddm_viewer.jobs import Jobs, Token
+from ftddm_viewer.model import Model
+from ftddm_viewer.saving import save_files
+from ftddm_viewer.state import Activity, Finished, FloatArray, Picture, State, View
+from ftddm_viewer.words import error_words, notes
+
+if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first picture only
+    from ftddm_core.sampling.result import Result, Update
+
+FAVOURITES = ("tNAA", "NAA", "tCho")
+"""Metabolites to begin with, the first that there is."""
+
+logger = logging.getLogger(__name__)
+
+
+class Session:
+    """One user's examination, and everything that can be done with it.
+
+    Parameters
+    ----------
+    model
+        The networks; several sessions may share them.
+
+    Attributes
+    ----------
+    state
+        What is shown now; never changed, only replaced.
+    changed
+        Emitted with the old and the new state, on the thread that made the change.
+    """
+
+    changed = Signal(object, object)
+
+    def __init__(self, model: Model) -> None:
+        self.state = State()
+        self._model = model
+        self._jobs = Jobs()
+        self._lock = RLock()
+        self._wanted = self.state.settings.to_dict()
+
+    # ---- commands
+
+    def open(
+        self,
+        paths: Path | str | Sequence[Path | str],
+        *,
+        t1: Path | None = None,
+        flair: Path | None = None,
+        mask: Path | None = None,
+        label: str = "",
+    ) -> None:
+        """Open a study from files in the background; an error leaves the open one as it is."""
+        self._open(lambda: Case.of(open_study(paths, t1=t1, flair=flair, mask=mask), label))
+
+    def show(self, study: Study, label: str = "") -> None:
+        """Look at a study that was read already."""
+        self._open(lambda: Case.of(study, label))
+
+    def unfill(self) -> None:
+        """Undo zero-filling that was done before the study came here."""
+        if (case := self.state.case) is not None:
+            self._open(case.unfill)
+
+    def update(self, **changes: Value) -> None:
+        """Change settings together, and compute the picture anew where the session is live.
+
+        Where T_trunc is lowered below the steps, they follow it, and come back when it rises.
+
+        Raises
+        ------
+        SettingsError
+            If the result would be invalid, or while a whole volume is computed; nothing changes.
+        """
+        self._refuse_while_computing_a_volume("the settings")
+        checked = {c.name: c.check(changes[c.name]) for c in controls() if c.name in changes}
+        wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
+        limited = dict(wanted)
+        if "steps" not in changes and (wanted["steps"] or 0) > wanted["t_trunc"]:
+            limited["steps"] = wanted["t_trunc"] or None
+        settings = SamplerSettings.from_dict(limited)
+        self._wanted = wanted
+        self._choose(settings=settings)
+
+    def choose(
+        self,
+        *,
+        metabolite: str | None = None,
+        slice_index: int | None = None,
+        mode: Mode | str | None = None,
+        live: bool | None = None,
+    ) -> None:
+        """Choose what is looked at, the mode, and whether changes compute the picture anew.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such metabolite, slice or mode, or if the mode is changed while a whole
+            volume is computed; nothing changes.
+        """
+        changes: dict[str, Any] = {}
+        case = self.state.case
+        if metabolite is not None and case is not None:
+            if metabolite not in case.study.maps:
+                known = ", ".join(case.study.maps)
+                raise SettingsError(f"There is no map of {metabolite}; there are {known}.")
+            changes["metabolite"] = metabolite
+        if slice_index is not None and case is not None:
+            n_slices = case.study.grid.shape[2]
+            if not 0 <= slice_index < n_slices:
+                raise SettingsError(
+                    f"There is no slice {slice_index}: choose one from 0 to {n_slices - 1}."
+                )
+            changes["slice_index"] = int(slice_index)
+        if mode is not None:
+            if mode not in list(Mode):
+                raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
+            if Mode(mode) is not self.state.mode:
+                self._refuse_while_computing_a_volume("the mode")
+                changes["mode"] = Mode(mode)
+        if live is not None:
+            changes["live"] = live
+        self._choose(**changes)
+
+    def refresh(self) -> None:
+        """Compute the picture with what is chosen now, live or not."""
+        self._refuse_while_computing_a_volume("the picture")
+        if self.state.case is not None and not self.state.up_to_date:
+            self._start(self._preview, activity=Activity.SAMPLING)
+
+    def compute_volume(self) -> None:
+        """Compute every slice of every metabolite with what is chosen now."""
+        if self.state.case is not None:
+            self._start(self._volume, activity=Activity.VOLUME)
+
+    def cancel(self) -> None:
+        """Stop what goes on in the background; what was computed stays."""
+        with self._lock:
+            self._jobs.cancel()
+            old = self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+        self._tell(old)
+
+    def save(self, folder: Path, *, overwrite: bool = False) -> list[Path]:
+        """Write the newest whole volume as NIfTI maps with sidecars, all of them or none.
+
+        Raises
+        ------
+        FormatError
+            If there is no whole volume yet, or the files cannot be written.
+        """
+        if self.state.finished is None:
+            raise FormatError("Nothing to save yet: compute the whole volume first.")
+        return save_files(self.state.finished.files(), folder, overwrite=overwrite)
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Stop all work and forget the study; return whether the work ended in time."""
+        with self._lock:
+            self._jobs.cancel()
+            self.state = State()
+        return self._jobs.wait(timeout)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Return whether the background work ended within `timeout` seconds."""
+        return self._jobs.wait(timeout)
+
+    # ---- from commands to jobs
+
+    def _refuse_while_computing_a_volume(self, what: str) -> None:
+        if self.state.activity is Activity.VOLUME:
+            raise SettingsError(
+                f"The whole volume is being computed: cancel it to change {what}, or wait."
+            )
+
+    def _open(self, make: Any) -> None:
+        self._start(lambda token: self._opening(token, make), activity=Activity.OPENING)
+
+    def _choose(self, **changes: Any) -> None:
+        """Make changes; where that calls for another picture, start it, and stop any other."""
+        with self._lock:
+            old = self._replace(error="", **changes)
+            new = self.state
+            looked_at = (new.case, new.mode, new.settings, new.metabolite, new.slice_index)
+            same = looked_at == (old.case, old.mode, old.settings, old.metabolite, old.slice_index)
+            busy = new.activity in (Activity.VOLUME, Activity.OPENING)
+            turned_live = new.live and not old.live
+            work = not busy and new.case is not None and (turned_live or not same)
+            if work and new.live and not new.up_to_date:
+                self._jobs.start(self._guarded(self._preview))
+                self._replace(activity=Activity.SAMPLING, loading=False, progress=0.0)
+            elif work and not turned_live:
+                self._jobs.cancel()
+                self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+        self._tell(old)
+
+    def _start(self, job: Any, activity: Activity) -> None:
+        with self._lock:
+            self._jobs.start(self._guarded(job))
+            old = self._replace(activity=activity, loading=False, progress=0.0, error="")
+        self._tell(old)
+
+    def _guarded(self, job: Any) -> Any:
+        """Return a job whose errors become the state's, in the user's words."""
+
+        def work(token: Token) -> None:
+            error = ""
+            try:
+                job(token)
+            except Cancelled:
+                return  # whoever cancelled has told what goes on now
+            except Exception as problem:
+                words = error_words(problem)
+                if words is None:
+                    logger.exception("A job failed.")
+                    words = f"Unexpected {type(problem).__name__}: {problem}. Please report it."
+                error = words
+            with suppress(Cancelled):
+                self._report(
+                    token, activity=Activity.IDLE, loading=False, progress=0.0, error=error
+                )
+
+        return work
+
+    # ---- state
+
+    def _replace(self, **changes: Any) -> State:
+        """Replace the state, under the lock; return the old one, for `_tell`."""
+        old = self.state
+        self.state = replace(old, **changes)
+        return old
+
+    def _tell(self, old: State) -> None:
+        self.changed.emit(old, self.state)
+
+    def _report(self, token: Token, **changes: Any) -> None:
+        """Replace the state from a job that is still wanted.
+
+        Raises
+        ------
+        Cancelled
+            If it is not.
+        """
+        with self._lock:
+            if token.cancelled():
+                raise Cancelled("Superseded.")
+            old = self._replace(**changes)
+        self._tell(old)
+
+    # ---- jobs
+
+    def _opening(self, token: Token, make: Any) -> None:
+        case: Case = make()
+        metabolite = next((n for n in FAVOURITES if n in case.study.maps), None)
+        self._report(
+            token,
+            activity=Activity.SAMPLING,  # from here on, a change of a control begins anew
+            case=case,
+            mode=case.usual_mode,
+            metabolite=metabolite or next(iter(case.study.maps)),
+            slice_index=case.first_slice,
+            view=None,
+            finished=None,
+            notes=(),
+        )
+        if self.state.live:
+            self._preview(token)
+        else:
+            self._prepare(token)
+
+    def _prepare(self, token: Token) -> View:
+        """Return the view that pictures of what is chosen now belong to; it may have some."""
+        state = self.state
+        case = state.case
+        if case is None:
+            raise FormatError("No study is open.")
+        if (view := state.fitting_view()) is not None:
+            return view
+        view = state.view
+        prepared = None if view is None else view.prepared
+        same_input = (
+            view is not None
+            and prepared is not None
+            and prepared.case is case
+            and prepared.mode is state.mode
+            and view.asked.upscale == state.settings.upscale
+        )
+        if not same_input or prepared is None:
+            upscale = state.settings.upscale
+            if upscale is None:
+                upscale = self._usual_upscale(token, state)
+            prepared = prepare(case, state.mode, upscale)
+            found = tuple(notes(prepared.acquired, prepared.conditions.values()))
+            self._report(token, notes=found)
+        view = View(prepared, state.settings)
+        if state.view is None:  # better the input alone than nothing
+            self._report(token, view=view)
+        return view
+
+    def _usual_upscale(self, token: Token, state: State) -> float:
+        if state.mode is Mode.RESTORE:
+            return CASE_UPSCALE
+        return self._model.usual_upscale(state.case.study)
+
+    def _preview(self, token: Token) -> None:
+        """Compute the picture that is looked at."""
+        state = self.state
+        view = self._prepare(token)
+        name, k = state.metabolite, state.slice_index
+        self._load(token)
+        conditions = [view.prepared.conditions[name]]
+        for update in self._model.sample(conditions, view.settings, [k], token.cancelled):
+            if update.result is not None:
+                pictures = _final_pictures(update.result, view.prepared, [k])
+            elif update.stage == "estimate":
+                pictures = _estimates(update)
+            else:
+                continue  # the chain's noisy start is nothing to look at
+            view = view.adding(pictures)
+            self._report(token, view=view, progress=update.done)
+
+    def _volume(self, token: Token) -> None:
+        """Compute everything, the metabolite that is looked at first."""
+        view = self._prepare(token)
+        self._load(token)
+        names = sorted(view.prepared.conditions, key=lambda name: name != self.state.metabolite)
+        conditions = [view.prepared.conditions[name] for name in names]
+        for update in self._model.sample(conditions, view.settings, None, token.cancelled):
+            changes: dict[str, Any] = {"progress": update.done}
+            if update.result is not None:
+                everywhere = range(view.prepared.n_slices)
+                view = view.adding(_final_pictures(update.result, view.prepared, everywhere))
+                changes["finished"] = Finished(update.result, view.prepared)
+            elif update.stage == "estimate":
+                final = {key for key, picture in view.pictures.items() if picture.final}
+                new = {k: p for k, p in _estimates(update).items() if k not in final}
+                view = view.adding(new)
+            self._report(token, view=view, **changes)
+
+    def _load(self, token: Token) -> None:
+        """Load the networks, if that is still to be done, and say so."""
+        if not self._model.loaded:
+            self._report(token, loading=True)
+            self._model.load()
+            self._report(token, loading=False)
+
+
+def _estimates(update: Update) -> dict[tuple[str, int], Picture]:
+    """Return the running estimates of an update: the mean over a slice's samples."""
+    samples: dict[tuple[str, int], list[FloatArray]] = {}
+    for key, image in zip(update.keys, update.images, strict=True):
+        samples.setdefault((key.metabolite, key.slice_index), []).append(image)
+    return {key: Picture(np.mean(images, axis=0)) for key, images in samples.items()}
+
+
+def _final_pictures(
+    result: Result, prepared: Prepared, slices: Iterable[int]
+) -> dict[tuple[str, int], Picture]:
+    """Return a result's slices, compared with the reference where there is one."""
+    pictures = {}
+    for name, volume in result.maps.items():
+        for k in slices:
+            deviation = result.deviation[name].data[..., k] if name in result.deviation else None
+            image = volume.data[..., k]
+            figures = _fidelity(image, prepared, name, k)
+            pictures[name, k] = Picture(image, deviation, True, figures)
+    return pictures
+
+
+def _fidelity(image: FloatArray, prepared: Prepared, metabolite: str, k: int) -> dict[str, float]:
+    """Return a slice's figures; see `Picture`."""
+    condition = prepared.conditions[metabolite]
+    mask, lowres = condition.mask[..., k], condition.lowres[..., k]
+    if not mask.any():
+        return {}
+    figures = {"residual": consistency_residual(image, lowres, condition.acquired)}
+    if prepared.reference is not None:
+        truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
+        for prefix, shown in (("", image), ("input_", lowres * mask)):
+            found = evaluate(shown, truth, mask, condition.acquired)
+            figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
+    return figures
