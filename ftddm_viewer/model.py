@@ -38,6 +38,11 @@ class Model:
         """Whether the networks are in memory."""
         return self._resolver is not None
 
+    @property
+    def place(self) -> str:
+        """The device in use, "" until the networks are loaded."""
+        return "" if self._resolver is None else str(self._resolver.device)
+
     def load(self) -> SuperResolver:
         """Return the resolver, loading it first where that is still to be done.
 

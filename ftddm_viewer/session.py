@@ -52,6 +52,8 @@ class Session:
 
     Attributes
     ----------
+    model
+        As given.
     state
         What is shown now; never changed, only replaced.
     changed
@@ -62,7 +64,7 @@ class Session:
 
     def __init__(self, model: Model) -> None:
         self.state = State()
-        self._model = model
+        self.model = model
         self._jobs = Jobs()
         self._lock = RLock()
         self._wanted = self.state.settings.to_dict()
@@ -326,7 +328,7 @@ class Session:
     def _usual_upscale(self, token: Token, state: State) -> float:
         if state.mode is Mode.RESTORE:
             return CASE_UPSCALE
-        return self._model.usual_upscale(state.case.study)
+        return self.model.usual_upscale(state.case.study)
 
     def _preview(self, token: Token) -> None:
         """Compute the picture that is looked at."""
@@ -335,7 +337,7 @@ class Session:
         name, k = state.metabolite, state.slice_index
         self._load(token)
         conditions = [view.prepared.conditions[name]]
-        for update in self._model.sample(conditions, view.settings, [k], token.cancelled):
+        for update in self.model.sample(conditions, view.settings, [k], token.cancelled):
             if update.result is not None:
                 pictures = _final_pictures(update.result, view.prepared, [k])
             elif update.stage == "estimate":
@@ -351,7 +353,7 @@ class Session:
         self._load(token)
         names = sorted(view.prepared.conditions, key=lambda name: name != self.state.metabolite)
         conditions = [view.prepared.conditions[name] for name in names]
-        for update in self._model.sample(conditions, view.settings, None, token.cancelled):
+        for update in self.model.sample(conditions, view.settings, None, token.cancelled):
             changes: dict[str, Any] = {"progress": update.done}
             if update.result is not None:
                 everywhere = range(view.prepared.n_slices)
@@ -365,9 +367,9 @@ class Session:
 
     def _load(self, token: Token) -> None:
         """Load the networks, if that is still to be done, and say so."""
-        if not self._model.loaded:
+        if not self.model.loaded:
             self._report(token, loading=True)
-            self._model.load()
+            self.model.load()
             self._report(token, loading=False)
 
 
