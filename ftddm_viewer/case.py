@@ -11,6 +11,7 @@ one factor s, in one of two modes:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -18,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
@@ -76,35 +78,31 @@ class Case:
 
     @classmethod
     def of(cls, study: Study, label: str = "") -> Case:
-        """Look at a study.
-
-        Raises
-        ------
-        GeometryError
-            If a mask or an MRI does not overlap the maps.
-        """
+        """Look at a study; images that lie elsewhere are left out, `prepare` objects to them."""
         frame = Frame.of(study.grid)
         slab = frame.show(study.grid)
-        mri = {
-            name: frame.show_mri(image, slab)
-            for name, image in (("T1", study.t1), ("FLAIR", study.flair))
-            if image is not None
-        }
-        trusted = {}
+        mri, trusted = {}, {}
+        for name, image in (("T1", study.t1), ("FLAIR", study.flair)):
+            if image is not None:
+                with suppress(GeometryError):
+                    mri[name] = frame.show_mri(image, slab)
         for name, volume in study.maps.items():
-            mask = study.mask_of(name) or default_mask(volume)
-            on_grid = regrid_nearest(mask, volume.shape, volume.affine).data
-            trusted[name] = np.asarray(np.nan_to_num(on_grid) > 0)
+            trusted[name] = np.zeros(volume.shape, bool)
+            with suppress(GeometryError):
+                mask = study.mask_of(name) or default_mask(volume)
+                on_grid = regrid_nearest(mask, volume.shape, volume.affine).data
+                trusted[name] = np.asarray(np.nan_to_num(on_grid) > 0)
         matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
         zero_filled = acquired if acquired != matrix else None
         return cls(study, label or study_label(study), frame, mri, trusted, zero_filled)
 
     @property
     def usual_mode(self) -> Mode:
-        """The mode that fits the voxels' size; without a mask, nothing can be degraded."""
+        """The mode that fits: restore small voxels that were measured, where there is a mask."""
         x, y, _ = self.study.grid.voxel_size
         masked = all(self.study.mask_of(name) is not None for name in self.study.maps)
-        return Mode.RESTORE if masked and np.sqrt(x * y) < HIGH_RESOLUTION else Mode.ENLARGE
+        fine = np.sqrt(x * y) < HIGH_RESOLUTION and self.zero_filled is None
+        return Mode.RESTORE if masked and fine else Mode.ENLARGE
 
     @cached_property
     def first_slice(self) -> int:

@@ -10,7 +10,7 @@ state, so no face can show it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +21,14 @@ import numpy as np
 from psygnal import Signal
 
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
+from ftddm_core.evaluation.baselines import zero_filling
 from ftddm_core.evaluation.metrics import evaluate
 from ftddm_core.imaging.fourier import consistency_residual
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer.case import CASE_UPSCALE, Case, Mode, Prepared, prepare
-from ftddm_viewer.jobs import Jobs, Token
+from ftddm_viewer.jobs import Jobs, Token, Work
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files
 from ftddm_viewer.state import Activity, Finished, FloatArray, Picture, State, View
@@ -104,12 +105,13 @@ class Session:
         """
         self._refuse_while_computing_a_volume("the settings")
         checked = {c.name: c.check(changes[c.name]) for c in controls() if c.name in changes}
-        wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
-        limited = dict(wanted)
-        if "steps" not in changes and (wanted["steps"] or 0) > wanted["t_trunc"]:
-            limited["steps"] = wanted["t_trunc"] or None
-        settings = SamplerSettings.from_dict(limited)
-        self._wanted = wanted
+        with self._lock:
+            wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
+            limited = dict(wanted)
+            if "steps" not in changes and (wanted["steps"] or 0) > wanted["t_trunc"]:
+                limited["steps"] = wanted["t_trunc"] or None
+            settings = SamplerSettings.from_dict(limited)
+            self._wanted = wanted
         self._choose(settings=settings)
 
     def choose(
@@ -201,7 +203,7 @@ class Session:
                 f"The whole volume is being computed: cancel it to change {what}, or wait."
             )
 
-    def _open(self, make: Any) -> None:
+    def _open(self, make: Callable[[], Case]) -> None:
         self._start(lambda token: self._opening(token, make), activity=Activity.OPENING)
 
     def _choose(self, **changes: Any) -> None:
@@ -222,13 +224,13 @@ class Session:
                 self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
         self._tell(old)
 
-    def _start(self, job: Any, activity: Activity) -> None:
+    def _start(self, job: Work, activity: Activity) -> None:
         with self._lock:
             self._jobs.start(self._guarded(job))
             old = self._replace(activity=activity, loading=False, progress=0.0, error="")
         self._tell(old)
 
-    def _guarded(self, job: Any) -> Any:
+    def _guarded(self, job: Work) -> Work:
         """Return a job whose errors become the state's, in the user's words."""
 
         def work(token: Token) -> None:
@@ -277,58 +279,51 @@ class Session:
 
     # ---- jobs
 
-    def _opening(self, token: Token, make: Any) -> None:
-        case: Case = make()
-        metabolite = next((n for n in FAVOURITES if n in case.study.maps), None)
+    def _opening(self, token: Token, make: Callable[[], Case]) -> None:
+        """Open a case; only one that can be sampled takes the place of what was open."""
+        case = make()
+        asked, mode = self.state.settings, case.usual_mode
+        prepared = self._prepared(token, case, mode, asked)
+        favourite = next((name for name in FAVOURITES if name in case.study.maps), None)
         self._report(
             token,
             activity=Activity.SAMPLING,  # from here on, a change of a control begins anew
             case=case,
-            mode=case.usual_mode,
-            metabolite=metabolite or next(iter(case.study.maps)),
+            mode=mode,
+            metabolite=favourite or next(iter(case.study.maps)),
             slice_index=case.first_slice,
-            view=None,
+            view=View(prepared, asked),
             finished=None,
-            notes=(),
+            notes=_notes(prepared),
         )
         if self.state.live:
             self._preview(token)
-        else:
-            self._prepare(token)
 
     def _prepare(self, token: Token) -> View:
         """Return the view that pictures of what is chosen now belong to; it may have some."""
         state = self.state
-        case = state.case
-        if case is None:
+        view, case = state.view, state.case
+        if view is None or case is None:
             raise FormatError("No study is open.")
-        if (view := state.fitting_view()) is not None:
+        if state.fitting_view() is not None:
             return view
-        view = state.view
-        prepared = None if view is None else view.prepared
-        same_input = (
-            view is not None
-            and prepared is not None
-            and prepared.case is case
-            and prepared.mode is state.mode
-            and view.asked.upscale == state.settings.upscale
-        )
-        if not same_input or prepared is None:
-            upscale = state.settings.upscale
-            if upscale is None:
-                upscale = self._usual_upscale(token, state)
-            prepared = prepare(case, state.mode, upscale)
-            found = tuple(notes(prepared.acquired, prepared.conditions.values()))
-            self._report(token, notes=found)
-        view = View(prepared, state.settings)
-        if state.view is None:  # better the input alone than nothing
-            self._report(token, view=view)
-        return view
+        same_input = view.prepared.case is case and view.prepared.mode is state.mode
+        if same_input and view.asked.upscale == state.settings.upscale:
+            return View(view.prepared, state.settings)
+        prepared = self._prepared(token, case, state.mode, state.settings)
+        self._report(token, notes=_notes(prepared))
+        return View(prepared, state.settings)
 
-    def _usual_upscale(self, token: Token, state: State) -> float:
-        if state.mode is Mode.RESTORE:
-            return CASE_UPSCALE
-        return self.model.usual_upscale(state.case.study)
+    def _prepared(
+        self, token: Token, case: Case, mode: Mode, settings: SamplerSettings
+    ) -> Prepared:
+        upscale = settings.upscale
+        if upscale is None and mode is Mode.RESTORE:
+            upscale = CASE_UPSCALE
+        elif upscale is None:
+            self._load(token)
+            upscale = self.model.usual_upscale(case.study)
+        return prepare(case, mode, upscale)
 
     def _preview(self, token: Token) -> None:
         """Compute the picture that is looked at."""
@@ -373,6 +368,10 @@ class Session:
             self._report(token, loading=False)
 
 
+def _notes(prepared: Prepared) -> tuple[str, ...]:
+    return tuple(notes(prepared.case.study, prepared.conditions.values()))
+
+
 def _estimates(update: Update) -> dict[tuple[str, int], Picture]:
     """Return the running estimates of an update: the mean over a slice's samples."""
     samples: dict[tuple[str, int], list[FloatArray]] = {}
@@ -404,7 +403,8 @@ def _fidelity(image: FloatArray, prepared: Prepared, metabolite: str, k: int) ->
     figures = {"residual": consistency_residual(image, lowres, condition.acquired)}
     if prepared.reference is not None:
         truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
-        for prefix, shown in (("", image), ("input_", lowres * mask)):
+        baseline = zero_filling(condition, condition.lowres)[..., k]
+        for prefix, shown in (("", image), ("input_", baseline)):
             found = evaluate(shown, truth, mask, condition.acquired)
             figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
     return figures

@@ -1,0 +1,93 @@
+"""The newest job wins: proven step by step with events, never with a clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from ftddm_viewer.jobs import Jobs, Token
+
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def jobs() -> Iterator[Jobs]:
+    jobs = Jobs()
+    yield jobs
+    jobs.cancel()
+    assert jobs.wait(PATIENCE)
+
+
+def test_of_many_moves_the_first_is_stopped_and_only_the_last_runs(jobs: Jobs) -> None:
+    begun, go_on, ran, alive = threading.Event(), threading.Event(), [], []
+
+    def work(number: int, token: Token) -> None:
+        alive.append(number)
+        assert len(alive) == 1  # never two at once
+        ran.append(number)
+        if number == 0:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            assert token.cancelled()
+        else:
+            assert not token.cancelled()
+        alive.remove(number)
+
+    jobs.start(lambda token: work(0, token))
+    assert begun.wait(PATIENCE)
+    for number in range(1, 21):
+        jobs.start(lambda token, n=number: work(n, token))
+    go_on.set()
+    assert jobs.wait(PATIENCE)
+    assert ran == [0, 20]
+
+
+def test_cancelling_stops_what_runs_and_forgets_what_waits(jobs: Jobs) -> None:
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+
+    def first(token: Token) -> None:
+        seen.append(token.cancelled())
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        seen.append(token.cancelled())
+
+    jobs.start(first)
+    assert begun.wait(PATIENCE)
+    jobs.start(lambda token: seen.append(None))
+    jobs.cancel()
+    go_on.set()
+    assert jobs.wait(PATIENCE)
+    assert seen == [False, True]
+
+
+def test_no_thread_outlives_the_work(jobs: Jobs) -> None:
+    for _ in range(3):
+        jobs.start(lambda token: None)
+        assert jobs.wait(PATIENCE)
+        for thread in threading.enumerate():
+            if thread.name == "ftddm-job":
+                thread.join(PATIENCE)
+        assert not [t for t in threading.enumerate() if t.name == "ftddm-job"]
+
+
+def test_an_error_that_escapes_is_reported_and_ends_no_later_job(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported, ran = [], []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    jobs.start(lambda token: 1 / 0)
+    assert jobs.wait(PATIENCE)
+    jobs.start(lambda token: ran.append(1))
+    assert jobs.wait(PATIENCE)
+    assert [type(error) for error in reported] == [ZeroDivisionError]
+    assert ran == [1]
+
+
+def test_waiting_gives_up() -> None:
+    jobs, go_on = Jobs(), threading.Event()
+    jobs.start(lambda token: go_on.wait(PATIENCE) and None)
+    assert not jobs.wait(0.01)
+    go_on.set()
+    assert jobs.wait(PATIENCE)

@@ -1,0 +1,620 @@
+"""The session behind both faces: newest wins, nothing stale, nothing lost, errors in words."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from properties import save_nifti
+from tiny import Ftddm, files_in, load, sidecar, tiny_maps, write_study
+
+from ftddm_core.errors import FormatError, SettingsError
+from ftddm_core.evaluation.compare import baseline_methods, compare
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.sampling.result import Update
+from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer.case import CASE_UPSCALE, Mode, prepare
+from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
+from ftddm_viewer.state import LIVE_STEPS, Activity, State
+
+PATIENCE = 60.0
+
+FAR = np.zeros((4, 4))
+FAR[:3, 3] = 5000
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> Model:
+    return Model(str(weights), "cpu")
+
+
+@pytest.fixture
+def session(model: Model) -> Iterator[Session]:
+    session = Session(model)
+    yield session
+    assert session.close(PATIENCE)
+
+
+@pytest.fixture
+def opened(session: Session, study: Path) -> Session:
+    session.open(study)
+    done(session)
+    return session
+
+
+def done(session: Session) -> State:
+    """Wait for the work to end; return the state without an error."""
+    assert session.wait(PATIENCE)
+    assert session.state.error == ""
+    assert session.state.activity is Activity.IDLE
+    return session.state
+
+
+def fine_study(study: Path, voxel: float = 4.0) -> Study:
+    """Return the tiny study with smaller voxels: a high-resolution one."""
+    opened = open_study(study)
+    ratio = voxel / opened.grid.voxel_size[0]
+    shrink = np.diag([ratio, ratio, ratio, 1.0])
+    shrunk = {
+        name: replace(v, affine=np.asarray(shrink @ v.affine)) for name, v in opened.maps.items()
+    }
+    assert opened.mask is not None
+    mask = replace(opened.mask_of("tNAA"), affine=shrink @ opened.grid.affine)
+    return replace(opened, maps=shrunk, mask=mask, t1=None)
+
+
+class Recorder:
+    """Every state that was announced, and where the chain was held up, if it was."""
+
+    def __init__(self, session: Session) -> None:
+        self.states: list[State] = []
+        session.changed.connect(self.add)
+
+    def add(self, old: State, new: State) -> None:
+        self.states.append(new)
+
+
+class Brake:
+    """Holds every chain up before its second estimate, until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.holding, self.released, self.runs = threading.Event(), threading.Event(), 0
+        original = SuperResolver.sample
+
+        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
+            self.runs += 1
+            for number, update in enumerate(original(resolver, *args, **kwargs)):
+                yield update
+                if number == 1:
+                    self.holding.set()
+                    assert self.released.wait(PATIENCE)
+
+        monkeypatch.setattr(SuperResolver, "sample", sample)
+
+
+# ---------------------------------------------------------------- opening
+
+
+def test_opening_shows_the_input_first_and_then_the_picture(session: Session, study: Path) -> None:
+    seen = Recorder(session)
+    session.open(study)
+    state = done(session)
+    activities = [state.activity for state in seen.states]
+    assert activities[0] is Activity.OPENING
+    first = next(state for state in seen.states if state.view is not None)
+    assert first.view is not None
+    assert first.view.pictures == {}
+    assert state.up_to_date
+    assert state.metabolite == "tNAA"
+    assert state.mode is Mode.ENLARGE
+    assert state.settings.steps == LIVE_STEPS
+    # 10 mm voxels are brought to the 3.4 mm of the training.
+    assert state.shown_value("upscale") == pytest.approx(10 / 3.4)
+
+
+def test_pictures_come_while_it_samples(opened: Session) -> None:
+    seen = Recorder(opened)
+    opened.update(seed=7)
+    done(opened)
+    running = [s for s in seen.states if s.activity is Activity.SAMPLING and s.picture is not None]
+    pictures = [s.picture for s in running if s.picture is not None and s.view is not None]
+    estimates = [p for s, p in zip(running, pictures, strict=True)
+                 if s.view is not None and s.view.asked.seed == 7 and not p.final]  # fmt: skip
+    assert len(estimates) == LIVE_STEPS
+    assert all(not p.figures for p in estimates)
+    done_shares = [s.progress for s in running]
+    assert done_shares == sorted(done_shares)
+
+
+def test_a_picture_equals_the_command_line_one(
+    opened: Session, study: Path, weights: Path, ftddm: Ftddm, tmp_path: Path
+) -> None:
+    opened.update(upscale=2, tau_flow=0.3, steps=4, seed=5)
+    state = done(opened)
+    assert state.picture is not None
+    words = ("--upscale", 2, "--tau-flow", 0.3, "--steps", 4, "--seed", 5)
+    ftddm("run", study, "--out", tmp_path / "out", "--weights", weights, *words)
+    data, _ = load(next((tmp_path / "out").glob("*_met-tNAA_desc-ftddm_mrsi.nii.gz")))
+    assert state.view is not None
+    scale = state.view.prepared.conditions["tNAA"].scale
+    image = state.picture.image
+    np.testing.assert_allclose(image, data[..., state.slice_index], rtol=0, atol=1e-4 * scale)
+    assert state.view.settings == SamplerSettings(upscale=2, tau_flow=0.3, steps=4, seed=5)
+
+
+@pytest.mark.parametrize("damage", ["no map", "damaged", "empty", "elsewhere", "not there"])
+def test_errors_have_the_words_of_the_shell_command(
+    damage: str, opened: Session, ftddm: Ftddm, weights: Path, tmp_path: Path
+) -> None:
+    """And the study that was open stays open, with its picture."""
+    bad = write_study(tmp_path / "bad")
+    if damage == "no map":
+        for path in bad.glob("t*.nii.gz"):
+            path.unlink()
+    elif damage == "damaged":
+        (bad / "tNAA.nii.gz").write_bytes(gzip.compress(b"no NIfTI at all"))
+    elif damage == "empty":
+        maps, _, affine = tiny_maps()
+        save_nifti(bad / "tNAA.nii.gz", 0 * maps["tNAA"], affine)
+    elif damage == "elsewhere":
+        maps, mask, affine = tiny_maps()
+        save_nifti(bad / "mask.nii.gz", mask, affine + FAR)
+    elif damage == "not there":
+        bad = tmp_path / "nothing"
+    before = opened.state
+    opened.open(bad)
+    assert opened.wait(PATIENCE)
+    outcome = ftddm("run", bad, "--out", tmp_path / "out", "--weights", weights)
+    assert outcome.code == 2
+    assert outcome.err == f"ftddm: {opened.state.error}\n"
+    assert opened.state.activity is Activity.IDLE
+    assert opened.state.case is before.case
+    assert opened.state.view is before.view
+
+
+def test_a_fault_of_the_program_is_told_and_logged(
+    opened: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def sample(*args: Any, **kwargs: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(SuperResolver, "sample", sample)
+    with caplog.at_level(logging.ERROR):
+        opened.update(seed=3)
+        assert opened.wait(PATIENCE)
+    assert opened.state.error == "Unexpected ZeroDivisionError: a bug. Please report it."
+    assert "Traceback" in caplog.text
+    monkeypatch.undo()
+    opened.update(seed=4)  # and the session goes on
+    assert done(opened).up_to_date
+
+
+# ---------------------------------------------------------------- the newest wins
+
+
+def test_of_many_moves_the_last_wins_and_none_that_was_overtaken_shows(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brake = Brake(monkeypatch)
+    opened.update(tau_flow=0.0)
+    assert brake.holding.wait(PATIENCE)
+    seen = Recorder(opened)
+    for step in range(1, 21):
+        opened.update(tau_flow=step / 20)
+    brake.released.set()
+    state = done(opened)
+    assert brake.runs == 2  # the one that was held up, and the last
+    assert state.up_to_date
+    assert state.view is not None
+    assert state.view.settings.tau_flow == 1.0
+    # From the second move on, no announced state shows a picture of an overtaken setting
+    # but the one that was there before.
+    first = seen.states[0].view
+    shown = {s.view.asked.tau_flow for s in seen.states if s.view is not first and s.view}
+    assert shown == {1.0}
+
+
+def test_the_previous_picture_stays_until_the_next(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = opened.state.view
+    seen = Recorder(opened)
+    opened.update(upscale=3.0)
+    state = done(opened)
+    views = [s.view for s in seen.states]
+    assert views[0] is before
+    assert None not in views
+    assert all(v is before or v.pictures for v in views if v is not None)
+    assert state.view is not None
+    assert state.view.prepared.conditions["tNAA"].upscale == pytest.approx(3.0)
+
+
+def test_pictures_of_other_settings_are_dropped(opened: Session) -> None:
+    opened.choose(slice_index=1 - opened.state.slice_index)
+    done(opened)
+    assert opened.state.view is not None
+    assert len(opened.state.view.pictures) == 2
+    opened.update(tau_diffusion=0.1)
+    done(opened)
+    assert list(opened.state.view.pictures) == [("tNAA", opened.state.slice_index)]
+
+
+def test_what_was_computed_is_not_computed_again(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    k = opened.state.slice_index
+    opened.choose(metabolite="tCho")
+    done(opened)
+    monkeypatch.setattr(SuperResolver, "sample", lambda *a, **k: pytest.fail("sampled again"))
+    opened.choose(metabolite="tNAA", slice_index=k)
+    assert done(opened).up_to_date
+    opened.update(tau_flow=opened.state.settings.tau_flow)
+    assert done(opened).up_to_date
+
+
+@pytest.mark.parametrize("control", controls(), ids=lambda control: control.name)
+def test_every_control_is_heard(control: Any, opened: Session) -> None:
+    """The picture that follows was made with the new value, and is another one."""
+    before = opened.state.picture
+    value: Any = {
+        "upscale": 2.0, "tau_flow": 0.1, "tau_diffusion": 0.1, "t_trunc": 37, "steps": 3,
+        "samples": 2, "seed": 2**32 - 1, "consistency": True, "sampler": "ddim",
+    }[control.name]  # fmt: skip
+    opened.update(**{control.name: value})
+    state = done(opened)
+    assert before is not None
+    assert state.picture is not None
+    assert state.view is not None
+    assert getattr(state.view.settings, control.name) == value
+    assert (
+        state.picture.image.shape != before.image.shape
+        or np.abs(state.picture.image - before.image).max() > 1e-3 * np.abs(before.image).max()
+    )
+    assert (state.picture.deviation is not None) == (control.name == "samples")
+
+
+def test_cancelling_keeps_what_was_there(opened: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    brake = Brake(monkeypatch)
+    opened.update(seed=9)
+    assert brake.holding.wait(PATIENCE)
+    opened.cancel()
+    assert opened.state.activity is Activity.IDLE
+    brake.released.set()
+    state = done(opened)
+    assert not state.up_to_date
+    assert state.settings.seed == 9
+    assert state.picture is not None
+    assert not state.picture.final
+    opened.refresh()
+    assert done(opened).up_to_date
+
+
+def test_without_live_nothing_moves_until_asked(opened: Session) -> None:
+    opened.choose(live=False)
+    before = opened.state.view
+    opened.update(tau_flow=0.0)
+    assert done(opened).view is before
+    assert not opened.state.up_to_date
+    opened.refresh()
+    state = done(opened)
+    assert state.up_to_date
+    assert state.view is not None
+    assert state.view.settings.tau_flow == 0.0
+    opened.update(tau_flow=0.5)
+    opened.choose(live=True)  # catches up at once
+    assert done(opened).up_to_date
+
+
+def test_a_session_that_is_not_live_opens_without_sampling(
+    session: Session, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SuperResolver, "sample", lambda *a, **k: pytest.fail("sampled"))
+    session.choose(live=False)
+    session.open(study)
+    state = done(session)
+    assert state.view is not None
+    assert state.picture is None
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_steps_follow_the_truncation_and_come_back(opened: Session) -> None:
+    opened.choose(live=False)
+    expected = {3: 3, 0: None, 50: LIVE_STEPS, 1: 1, 100: LIVE_STEPS}
+    for t_trunc, steps in expected.items():
+        opened.update(t_trunc=t_trunc)
+        assert (opened.state.settings.t_trunc, opened.state.settings.steps) == (t_trunc, steps)
+    opened.update(t_trunc=2)
+    opened.update(steps=1)  # what is asked for while it is low, holds
+    opened.update(t_trunc=100)
+    assert opened.state.settings.steps == 1
+    opened.update(steps=None, t_trunc=40)
+    assert opened.state.shown_value("steps") == 40
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tau_flow": 1.5}, {"steps": 500}, {"nothing": 1}, {"t_trunc": 5, "steps": 10}]
+)
+def test_an_invalid_setting_changes_nothing(wrong: dict[str, Any], opened: Session) -> None:
+    before = opened.state
+    with pytest.raises(SettingsError):
+        opened.update(**wrong)
+    assert opened.state is before
+    opened.update(seed=1)
+    assert done(opened).settings == before.settings.replace(seed=1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"metabolite": "gold"}, {"slice_index": 99}, {"slice_index": -1}, {"mode": "guess"}]
+)
+def test_a_choice_that_is_not_there_changes_nothing(wrong: dict[str, Any], opened: Session) -> None:
+    before = opened.state
+    with pytest.raises(SettingsError):
+        opened.choose(**wrong)
+    assert opened.state is before
+
+
+def test_commands_before_anything_is_open_do_no_harm(session: Session, tmp_path: Path) -> None:
+    session.update(tau_flow=0.2)
+    session.choose(slice_index=3, metabolite="tNAA")
+    session.refresh()
+    session.compute_volume()
+    session.unfill()
+    session.cancel()
+    with pytest.raises(FormatError, match="whole volume first"):
+        session.save(tmp_path)
+    assert done(session).settings.tau_flow == 0.2
+
+
+# ---------------------------------------------------------------- two modes
+
+
+def test_a_high_resolution_study_is_degraded_and_compared(session: Session, study: Path) -> None:
+    session.show(fine_study(study), "fine")
+    state = done(session)
+    assert state.mode is Mode.RESTORE
+    assert state.view is not None
+    assert state.view.prepared.upscale == CASE_UPSCALE
+    assert state.view.prepared.acquired.grid.shape == (3, 2, 2)
+    assert state.picture is not None
+    assert state.picture.image.shape == (12, 10)
+    assert set(state.picture.figures) == {"residual", "psnr", "ssim", "input_psnr", "input_ssim"}
+    session.choose(mode=Mode.ENLARGE)
+    state = done(session)
+    assert state.view is not None
+    assert state.view.prepared.reference is None
+    assert state.picture is not None
+    assert state.picture.image.shape == (24, 20)
+    assert set(state.picture.figures) == {"residual"}
+
+
+def test_the_figures_are_those_of_the_evaluation(session: Session, study: Path) -> None:
+    fine = fine_study(study)
+    session.choose(live=False)
+    session.show(fine)
+    done(session)
+    session.compute_volume()
+    state = done(session)
+    assert state.view is not None
+    assert state.finished is not None
+    maps = dict(state.finished.result.maps)
+    methods = {"ZF": baseline_methods()["zero-filling"], "ours": lambda *_: maps}
+    rows = compare(fine, [CASE_UPSCALE], methods)
+    assert len(rows) > 0
+    for row in rows:
+        figures = state.view.pictures[row.metabolite, row.slice_index].figures
+        prefix = "input_" if row.method == "ZF" else ""
+        for name in ("psnr", "ssim"):
+            assert figures[prefix + name] == pytest.approx(row.values[name], rel=1e-4, nan_ok=True)
+
+
+def test_without_a_mask_nothing_can_be_degraded(session: Session, study: Path) -> None:
+    session.show(replace(fine_study(study), mask=None))
+    state = done(session)
+    assert state.mode is Mode.ENLARGE
+    session.choose(mode=Mode.RESTORE)
+    assert session.wait(PATIENCE)
+    assert "has no mask" in session.state.error
+    assert session.state.view is state.view
+
+
+def test_zero_filling_can_be_undone(session: Session, study: Path) -> None:
+    from ftddm_core.imaging.fourier import zero_fill
+    from ftddm_core.imaging.geometry import refined_affine
+
+    low = replace(open_study(study), mask=None)
+    affine = refined_affine(low.grid.affine, (12, 10), (24, 20))
+    filled = {
+        name: replace(v, data=zero_fill(v.data, (24, 20)), affine=affine)
+        for name, v in low.maps.items()
+    }
+    session.show(replace(low, maps=filled))
+    state = done(session)
+    assert state.case is not None
+    assert state.case.zero_filled == (12, 10)
+    assert any("look zero-filled" in note for note in state.notes)
+    session.unfill()
+    state = done(session)
+    assert state.case is not None
+    assert state.case.unfilled
+    np.testing.assert_allclose(
+        state.case.study.maps["tCho"].data, low.maps["tCho"].data, rtol=1e-4, atol=1e-4
+    )
+    assert not any("look zero-filled" in note for note in state.notes)
+
+
+# ---------------------------------------------------------------- the whole volume
+
+
+def test_a_volume_equals_the_command_line_one_file_by_file(
+    opened: Session, study: Path, weights: Path, ftddm: Ftddm, tmp_path: Path
+) -> None:
+    opened.update(samples=2, consistency=True, upscale=2)
+    done(opened)
+    opened.compute_volume()
+    state = done(opened)
+    assert state.finished is not None
+    assert state.view is not None
+    assert {key[0] for key in state.view.pictures} == {"tNAA", "tCho"}
+    assert all(picture.final for picture in state.view.pictures.values())
+    paths = opened.save(tmp_path / "window")
+    words = ("--samples", 2, "--consistency", "--upscale", 2, "--steps", LIVE_STEPS)
+    ftddm("run", study, "--out", tmp_path / "shell", "--weights", weights, *words)
+    window, shell = files_in(tmp_path / "window"), files_in(tmp_path / "shell")
+    assert {path.name for path in paths} == set(window) == set(shell)
+    for name, content in shell.items():
+        if name.endswith(".json"):
+            assert window[name] == content
+        else:
+            ours, theirs = load(tmp_path / "window" / name), load(tmp_path / "shell" / name)
+            np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=1e-4 * theirs[0].max())
+            assert np.array_equal(ours[1], theirs[1])
+    with pytest.raises(FormatError, match="exists already"):
+        opened.save(tmp_path / "window")
+    assert opened.save(tmp_path / "window", overwrite=True)
+
+
+def test_a_degraded_study_says_so_in_its_files(
+    session: Session, study: Path, tmp_path: Path
+) -> None:
+    session.show(fine_study(study))
+    done(session)
+    session.compute_volume()
+    done(session)
+    session.save(tmp_path / "out")
+    assert sidecar(tmp_path / "out", "tNAA")["DegradedBy"] == CASE_UPSCALE
+
+
+def test_settings_wait_while_a_volume_is_computed(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brake = Brake(monkeypatch)
+    opened.compute_volume()
+    assert brake.holding.wait(PATIENCE)
+    before = opened.state.settings
+    for refused in (
+        lambda: opened.update(tau_flow=0),
+        lambda: opened.choose(mode=Mode.RESTORE),
+        opened.refresh,
+    ):
+        with pytest.raises(SettingsError, match="whole volume is being computed"):
+            refused()
+    opened.choose(metabolite="tCho", slice_index=0)  # looking elsewhere is free
+    brake.released.set()
+    state = done(opened)
+    assert state.settings == before
+    assert state.finished is not None
+    assert brake.runs == 1
+    assert state.up_to_date
+
+
+def test_a_cancelled_volume_leaves_the_one_before(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.compute_volume()
+    finished = done(opened).finished
+    brake = Brake(monkeypatch)
+    opened.update(seed=1)
+    assert brake.holding.wait(PATIENCE)
+    brake.released.set()
+    done(opened)
+    brake.holding.clear()
+    brake.released.clear()
+    opened.compute_volume()
+    assert brake.holding.wait(PATIENCE)
+    opened.cancel()
+    brake.released.set()
+    state = done(opened)
+    assert state.finished is finished
+    assert finished is not None
+    assert finished.result.settings.seed == 0
+
+
+def test_a_slice_of_the_volume_equals_the_slice_alone(opened: Session) -> None:
+    alone = opened.state.picture
+    k = opened.state.slice_index
+    opened.compute_volume()
+    state = done(opened)
+    assert alone is not None
+    assert state.view is not None
+    in_volume = state.view.pictures["tNAA", k].image
+    scale = state.view.prepared.conditions["tNAA"].scale
+    np.testing.assert_allclose(in_volume, alone.image, rtol=0, atol=1e-4 * scale)
+
+
+# ---------------------------------------------------------------- living together, and ending
+
+
+def test_sessions_share_the_model_and_nothing_else(model: Model, study: Path) -> None:
+    mine, yours = Session(model), Session(model)
+    mine.open(study)
+    assert yours.state == State() or yours.state.case is None
+    yours.open(study)
+    mine.update(seed=1)
+    yours.update(seed=2)
+    for session, seed in ((mine, 1), (yours, 2)):
+        state = done(session)
+        assert state.view is not None
+        assert state.view.settings.seed == seed
+        assert state.up_to_date
+        assert session.close(PATIENCE)
+    assert mine.state.case is None
+
+
+def test_closing_in_mid_run_ends_the_work(opened: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    brake = Brake(monkeypatch)
+    opened.update(seed=1)
+    assert brake.holding.wait(PATIENCE)
+    brake.released.set()
+    assert opened.close(PATIENCE)
+    assert opened.state.case is None
+
+
+def test_the_networks_are_loaded_once_and_said_to_be(weights: Path, study: Path) -> None:
+    session = Session(Model(str(weights), "cpu"))
+    seen = Recorder(session)
+    session.update(upscale=2)
+    session.open(study)
+    done(session)
+    assert [s.loading for s in seen.states].count(True) >= 1
+    assert not session.state.loading
+    assert session.model.place == "cpu"
+    seen.states.clear()
+    session.update(seed=1)
+    done(session)
+    assert not any(s.loading for s in seen.states)
+    session.close()
+
+
+def test_unknown_weights_are_an_error_in_words(study: Path) -> None:
+    session = Session(Model("no-such-weights", "cpu"))
+    session.open(study)
+    assert session.wait(PATIENCE)
+    assert "no-such-weights" in session.state.error
+    assert not session.state.loading
+
+
+def test_preparing_depends_on_the_case_alone(study: Path, opened: Session) -> None:
+    """Moving a temperature reuses the conditions; moving s makes new ones."""
+    assert opened.state.view is not None
+    before = opened.state.view.prepared
+    opened.update(tau_flow=0.1)
+    assert done(opened).view.prepared is before  # type: ignore[union-attr]
+    opened.update(upscale=2.5)
+    after = done(opened).view.prepared  # type: ignore[union-attr]
+    assert after is not before
+    assert opened.state.case is not None
+    again = prepare(opened.state.case, Mode.ENLARGE, 2.5)
+    for name, condition in again.conditions.items():
+        assert np.array_equal(condition.channels, after.conditions[name].channels)
