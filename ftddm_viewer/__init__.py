@@ -2,3 +2,9 @@
 
 RESEARCH_ONLY = "Research use only, not for clinical use"
 """On every picture and in every sidecar."""
+
+CASE_UPSCALE = 4.0
+"""By how much a high-resolution study is degraded unless told otherwise."""
+
+LIVE_STEPS = 10
+"""Denoising steps that are quick enough to look at while a control moves."""

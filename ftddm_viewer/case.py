@@ -32,9 +32,6 @@ from ftddm_viewer.saving import study_label
 HIGH_RESOLUTION = 5.0
 """In mm: maps with smaller voxels in the plane are taken for high-resolution ones."""
 
-CASE_UPSCALE = 4.0
-"""By how much a high-resolution study is degraded unless told otherwise."""
-
 HEADROOM = 1.25
 """Upper colour limit of an enlarged map, relative to the acquired one's: detail adds contrast."""
 

@@ -11,11 +11,9 @@ from typing import NoReturn
 
 from ftddm_core.errors import Cancelled
 from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 
 BAD_INPUT, INTERRUPTED = 2, 130
-
-CASE_UPSCALE, DEMO_STEPS = 4.0, 10
-"""How the bundled case is degraded, and how many steps `demo` takes, unless told otherwise."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,8 +73,7 @@ def build_parser() -> Parser:
     run = add("run", "Super-resolve a study: a folder or NIfTI files with fitted metabolite maps.")
     run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
     _add_out(run)
-    for role in ("t1", "flair", "mask"):
-        run.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image (NIfTI)")
+    _add_roles(run)
     run.add_argument(
         "--unfill", action="store_true", help="undo zero-filling done before, by the maps' k-space"
     )
@@ -84,8 +81,36 @@ def build_parser() -> Parser:
 
     demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
     _add_out(demo, overwrite=False)
-    _add_sampling(demo, upscale=CASE_UPSCALE, steps=DEMO_STEPS)
-    demo.set_defaults(steps=None)  # fewer than DEMO_STEPS where t_trunc is less
+    _add_sampling(demo, upscale=CASE_UPSCALE, steps=LIVE_STEPS)
+    demo.set_defaults(steps=None)  # fewer than LIVE_STEPS where t_trunc is less
+
+    demo.add_argument(
+        "--view", action="store_true", help="open the case in napari afterwards, given a display"
+    )
+
+    view = add("view", "Open a study in napari, with live sliders.")
+    view.add_argument(
+        "input", nargs="*", type=Path, help="a folder, or NIfTI files; the bundled case if left out"
+    )
+    _add_roles(view)
+    _add_model(view)
+
+    web = add("web", "Serve a page with live sliders, on this computer unless told otherwise.")
+    web.add_argument("--host", default="127.0.0.1", help="address to serve on (127.0.0.1)")
+    web.add_argument("--port", type=_port, default=7860, help="port (7860)")
+    web.add_argument(
+        "--share", action="store_true", help="also serve through a public link, for a demonstration"
+    )
+    web.add_argument(
+        "--auth", type=Path, metavar="FILE", help="ask for a password: lines of name:password"
+    )
+    web.add_argument("--no-uploads", action="store_true", help="show the bundled case only")
+    web.add_argument(
+        "--no-password",
+        action="store_true",
+        help="let anybody who reaches the page use it and upload, even from other computers",
+    )
+    _add_model(web)
 
     simulate = add("simulate", "Simulate a patient with a known truth from a label map.")
     simulate.add_argument(
@@ -168,6 +193,16 @@ def _add_out(parser: Parser, *, overwrite: bool = True) -> None:
         )
 
 
+def _add_roles(parser: Parser) -> None:
+    for role in ("t1", "flair", "mask"):
+        parser.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image (NIfTI)")
+
+
+def _add_model(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
+    group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
+
+
 def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
     """Add a flag for every control, the device and the weights; `name=False` leaves one out."""
     group = parser.add_argument_group("sampling")
@@ -191,8 +226,7 @@ def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
                 metavar=None if control.choices else control.symbol,
                 help=text,
             )
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
-    group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
+    _add_model(group)
 
 
 def _number(kind: type) -> Callable[[str], float | int]:
@@ -220,6 +254,13 @@ def _seed(text: str) -> int:
     if seed < 0:
         raise argparse.ArgumentTypeError(f"{seed} is negative; a seed is 0 or more")
     return int(seed)
+
+
+def _port(text: str) -> int:
+    port = _number(int)(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port; give 0 (any that is free) to 65535")
+    return int(port)
 
 
 def _version() -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ftddm_core.assets import asset_folder
-from ftddm_core.errors import FormatError, SettingsError
+from ftddm_core.errors import FormatError, FtddmError, SettingsError
 from ftddm_core.evaluation.compare import (
     baseline_methods,
     compare,
@@ -31,8 +31,8 @@ from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.cli import CASE_UPSCALE, DEMO_STEPS, settings_from
+from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
+from ftddm_viewer.cli import settings_from
 from ftddm_viewer.saving import (
     NOTICE,
     check_writable,
@@ -86,7 +86,7 @@ def demo(options: Namespace) -> None:
 
     settings = settings_from(options)
     if settings.steps is None:
-        settings = settings.replace(steps=min(DEMO_STEPS, settings.t_trunc) or None)
+        settings = settings.replace(steps=min(LIVE_STEPS, settings.t_trunc) or None)
     study = open_study(asset_folder("case"))
     names = [*result_names(study, settings.samples), "demo.png"]
     check_writable(options.out, names, overwrite=True)
@@ -121,6 +121,54 @@ def demo(options: Namespace) -> None:
         f"{study.grid.shape[2]} slices; {len(files)} files in {options.out}, see demo.png."
     )
     print(NOTICE)
+    if options.view:
+        _look_closer(options)
+
+
+def _look_closer(options: Namespace) -> None:
+    """Open the bundled case in napari, or say how else to look at it."""
+    from ftddm_viewer.display import can_open_window
+
+    if not can_open_window():
+        print("\nNo window can be opened here. See it live in a browser: make web, or ftddm web")
+        return
+    from napari_ftddm import show_window
+
+    print("\nOpening napari; closing its window ends the demo.", flush=True)
+    show_window(weights=options.weights, device=options.device)
+
+
+def view(options: Namespace) -> None:
+    """Open a study, or the bundled case, in napari."""
+    from ftddm_viewer.display import check_window
+
+    check_window()
+    from napari_ftddm import show_window
+
+    roles = {name: getattr(options, name) for name in ("t1", "flair", "mask")}
+    show_window(options.input, weights=options.weights, device=options.device, **roles)
+
+
+def web(options: Namespace) -> None:
+    """Serve the page until it is interrupted."""
+    try:
+        from ftddm_viewer.web import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise FtddmError(
+            "The page needs gradio, which is not installed: pip install 'ftddm-viewer[web]'"
+        ) from None
+    serve(
+        host=options.host,
+        port=options.port,
+        share=options.share,
+        auth=options.auth,
+        uploads=not options.no_uploads,
+        no_password=options.no_password,
+        weights=options.weights,
+        device=options.device,
+    )
 
 
 def simulate(options: Namespace) -> None:

@@ -27,7 +27,8 @@ from ftddm_core.imaging.fourier import consistency_residual
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings, Value, controls
-from ftddm_viewer.case import CASE_UPSCALE, Case, Mode, Prepared, prepare
+from ftddm_viewer import CASE_UPSCALE
+from ftddm_viewer.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.jobs import Jobs, Token, Work
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files

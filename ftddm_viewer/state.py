@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.settings import SamplerSettings, Value
+from ftddm_viewer import LIVE_STEPS
 from ftddm_viewer.case import Case, Mode, Prepared
 from ftddm_viewer.saving import result_files
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first p
     from ftddm_core.sampling.result import Result
 
 FloatArray = NDArray[np.float32]
-
-LIVE_STEPS = 10
-"""Denoising steps of a new session: enough for a live preview."""
 
 
 class Activity(StrEnum):

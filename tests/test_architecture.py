@@ -42,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
     "evaluation": {"errors", "settings", "imaging", "sampling"},
 }
 QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
+SHARED_BY_THE_FACES = ("case", "frame", "jobs", "model", "scene", "session", "state", "words")
 TOOLKITS = QT | {"gradio", "matplotlib", "tkinter"}
 WITHOUT_TORCH = (
     "ftddm_core",
@@ -131,12 +132,19 @@ def test_what_needs_no_torch_does_not_load_it() -> None:
 def test_each_toolkit_has_one_home(module: str) -> None:
     found = tops(module)
     if not module.startswith("napari_ftddm"):
-        assert not found & (QT | {"napari_ftddm"})
+        assert not found & QT
+    if module != "ftddm_viewer.commands":  # a face knows nothing of another; the commands open both
+        assert module.startswith("napari_ftddm") or "napari_ftddm" not in found
     if not module.startswith("ftddm_viewer.web"):
         assert "gradio" not in found
-    if module in ("ftddm_viewer.session", "ftddm_viewer.jobs", "ftddm_viewer.scene"):
+    if module.removeprefix("ftddm_viewer.") in SHARED_BY_THE_FACES:
         assert not found & TOOLKITS
     assert "matplotlib.pyplot" not in set(imports(module))
+
+
+def test_a_session_needs_no_toolkit_and_no_torch_until_it_samples() -> None:
+    modules = "\n".join(f"import ftddm_viewer.{name}" for name in SHARED_BY_THE_FACES)
+    assert not loaded_by(modules) & (TOOLKITS | {"torch"})
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from properties import head, oblique_affine, save_nifti, world_of
 
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study
 from ftddm_core.model.flow import FlowConfig
 from ftddm_core.model.unet import UNetConfig
 
@@ -52,6 +55,19 @@ def write_study(folder: Path, prefix: str = "", ending: str = "") -> Path:
     save_nifti(folder / "mask.nii.gz", mask, affine)
     save_t1(folder / "T1w.nii.gz")
     return folder
+
+
+def fine_study(study: Path, voxel: float = 4.0) -> Study:
+    """Return the tiny study with smaller voxels: a high-resolution one."""
+    opened = open_study(study)
+    ratio = voxel / opened.grid.voxel_size[0]
+    shrink = np.diag([ratio, ratio, ratio, 1.0])
+    shrunk = {
+        name: replace(v, affine=np.asarray(shrink @ v.affine)) for name, v in opened.maps.items()
+    }
+    assert opened.mask is not None
+    mask = replace(opened.mask_of("tNAA"), affine=shrink @ opened.grid.affine)
+    return replace(opened, maps=shrunk, mask=mask, t1=None)
 
 
 def save_t1(path: Path, centre: tuple[float, float, float] = (3.0, -12.0, 25.0)) -> Path:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.sampling.condition import Condition
-from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.settings import SamplerSettings
+
+if TYPE_CHECKING:  # noise brings torch, which what is shown of a result can do without
+    from ftddm_core.sampling.noise import NoiseKey
 
 FloatArray = NDArray[np.float32]
 

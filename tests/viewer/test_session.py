@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 from properties import save_nifti
-from tiny import Ftddm, files_in, load, sidecar, tiny_maps, write_study
+from tiny import Ftddm, files_in, fine_study, load, sidecar, tiny_maps, write_study
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.evaluation.compare import baseline_methods, compare
 from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Update
 from ftddm_core.settings import SamplerSettings, controls
-from ftddm_viewer.case import CASE_UPSCALE, Mode, prepare
+from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
+from ftddm_viewer.case import Mode, prepare
 from ftddm_viewer.model import Model
 from ftddm_viewer.session import Session
-from ftddm_viewer.state import LIVE_STEPS, Activity, State
+from ftddm_viewer.state import Activity, State
 
 PATIENCE = 60.0
 
@@ -58,19 +58,6 @@ def done(session: Session) -> State:
     assert session.state.error == ""
     assert session.state.activity is Activity.IDLE
     return session.state
-
-
-def fine_study(study: Path, voxel: float = 4.0) -> Study:
-    """Return the tiny study with smaller voxels: a high-resolution one."""
-    opened = open_study(study)
-    ratio = voxel / opened.grid.voxel_size[0]
-    shrink = np.diag([ratio, ratio, ratio, 1.0])
-    shrunk = {
-        name: replace(v, affine=np.asarray(shrink @ v.affine)) for name, v in opened.maps.items()
-    }
-    assert opened.mask is not None
-    mask = replace(opened.mask_of("tNAA"), affine=shrink @ opened.grid.affine)
-    return replace(opened, maps=shrunk, mask=mask, t1=None)
 
 
 class Recorder:

@@ -1,0 +1,179 @@
+"""What is on the screen: layers in one space, and words that belong on every picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from properties import head, oblique_affine
+from tiny import fine_study
+
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.settings import SamplerSettings
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.case import Case, Mode, prepare
+from ftddm_viewer.scene import Scene, resolve, slice_at
+from ftddm_viewer.state import Activity, Picture, State, View
+
+
+def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> State:
+    """Return a state with the input of a study, and no picture yet."""
+    asked = SamplerSettings(upscale=2, steps=10).replace(**settings)  # type: ignore[arg-type]
+    case = Case.of(study, "patient")
+    view = View(prepare(case, mode, asked.upscale or 2), asked)
+    return State(case=case, mode=mode, settings=asked, metabolite="tNAA", view=view)
+
+
+def with_pictures(state: State, **kwargs: object) -> State:
+    """Return a state whose pictures are the input's own slices, the slice's number added."""
+    assert state.view is not None
+    pictures = {}
+    for name, condition in state.view.prepared.conditions.items():
+        for k in range(condition.shape[2]):
+            pictures[name, k] = Picture(condition.lowres[..., k] + k, **kwargs)  # type: ignore[arg-type]
+    return replace(state, view=state.view.adding(pictures))
+
+
+def test_nothing_is_open() -> None:
+    scene = resolve(State())
+    assert scene.layers == ()
+    assert RESEARCH_ONLY in scene.caption
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_the_two_modes_are_told_apart(study: Path, mode: Mode) -> None:
+    opened = fine_study(study) if mode is Mode.RESTORE else open_study(study)
+    scene = resolve(state_of(opened, mode))
+    roles = [layer.role for layer in scene.layers]
+    restored = mode is Mode.RESTORE
+    assert roles == [*([] if restored else ["T1"]), "input", *(["reference"] * restored), "output"]
+    assert ("Degraded ×2 on purpose" in scene.mode) == restored
+    assert ("Enlarged ×2 from what was measured" in scene.mode) == (not restored)
+
+
+def test_what_did_not_change_is_the_same_object(study: Path) -> None:
+    state = state_of(open_study(study))
+    before = resolve(state)
+    after = resolve(replace(with_pictures(state), progress=0.5))
+    for role in ("T1", "input"):
+        assert after.layer(role).volume is before.layer(role).volume  # type: ignore[union-attr]
+    assert after.layer("output").volume is not before.layer("output").volume  # type: ignore[union-attr]
+    again = resolve(after_state := with_pictures(state))
+    busy = resolve(replace(after_state, progress=0.7, activity=Activity.SAMPLING))
+    assert busy.layer("output").volume is again.layer("output").volume  # type: ignore[union-attr]
+
+
+def test_input_output_and_reference_share_colours_that_settings_do_not_move(study: Path) -> None:
+    opened = fine_study(study)
+    scenes = [
+        resolve(with_pictures(state_of(opened, Mode.RESTORE, upscale=s, tau_flow=tau)))
+        for s in (2, 4)
+        for tau in (0, 1)
+    ]
+    linked = [layer for scene in scenes for layer in scene.layers if layer.linked]
+    assert {layer.role for layer in linked} == {"input", "reference", "output"}
+    assert len({(layer.colormap, layer.limits) for layer in linked}) == 1
+
+
+def test_slices_without_a_picture_are_empty(study: Path) -> None:
+    state = state_of(open_study(study))
+    assert state.view is not None
+    picture = Picture(np.ones((24, 20), np.float32))
+    scene = resolve(replace(state, view=state.view.adding({("tNAA", 1): picture})))
+    output = scene.layer("output")
+    assert output is not None
+    assert state.case is not None
+    back = state.case.frame.restore(output.volume)
+    assert np.isnan(back.data[..., 0]).all()
+    assert np.array_equal(back.data[..., 1], picture.image)
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (10, -15, 20), (88, 2, 3), (3, 91, -87)])
+@pytest.mark.parametrize("flip", [(1, 1, 1), (-1, 1, 1), (1, 1, -1), (-1, -1, -1)])
+def test_the_position_finds_its_slice_again(
+    angles: tuple[float, float, float], flip: tuple[int, int, int]
+) -> None:
+    shape = (12, 10, 5)
+    affine = oblique_affine(shape, (10, 10, 12), angles, flip=flip)
+    volume = head(shape, affine)
+    state = state_of(Study({"tNAA": volume.with_data(np.abs(volume.data) + 0.1)}))
+    marked = with_pictures(state)
+    for k in range(5):
+        scene = resolve(replace(marked, slice_index=k))
+        assert state.case is not None
+        assert slice_at(state.case, scene.position + 5.9) == k
+        assert slice_at(state.case, scene.position - 5.9) == k
+        output, shown = scene.layer("output"), scene.layer("input")
+        assert output is not None
+        assert shown is not None
+        # The plane at this position is the slice that was computed for it.
+        positions = state.case.frame.positions(output.volume)
+        index = int(np.abs(positions - scene.position).argmin())
+        plane = output.volume.data.take(index, scene.axis) - shown.volume.data.take(
+            index, scene.axis
+        )
+        np.testing.assert_allclose(plane, k, atol=1e-4)
+
+
+def caption(state: State) -> str:
+    return resolve(with_pictures(state, final=True)).caption
+
+
+def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) -> None:
+    opened = open_study(study)
+    usual = caption(state_of(opened, seed=12))
+    for words in ("AI-generated, ×2", "τ_f 0.81", "τ_d 0.81", "T_trunc 100", "steps 10", "seed 12"):
+        assert words in usual
+    assert usual.endswith(f"{RESEARCH_ONLY}.")
+    assert "samples" not in usual
+    assert "consistency" not in usual
+    assert "unfinished" not in usual
+    rare = caption(state_of(opened, steps=None, samples=8, consistency=True, sampler="ddim"))
+    for words in ("steps full chain", "samples 8", "data consistency", "ddim"):
+        assert words in rare
+
+
+def test_an_unfinished_picture_says_so(study: Path) -> None:
+    state = with_pictures(state_of(open_study(study)), final=False)
+    assert "unfinished" in resolve(state).caption
+    running = replace(state, activity=Activity.SAMPLING)
+    assert "unfinished" not in resolve(running).caption
+
+
+def test_figures_come_with_those_of_the_input(study: Path) -> None:
+    figures = {"residual": 0.0512, "psnr": 26.74, "ssim": 0.9661, "input_psnr": 23.2,
+               "input_ssim": 0.925}  # fmt: skip
+    state = with_pictures(state_of(fine_study(study), Mode.RESTORE), figures=figures, final=True)
+    assert resolve(state).figures == (
+        "PSNR 26.7 dB (input 23.2), SSIM 0.966 (input 0.925), k-space residual 0.051"
+    )
+    alone = with_pictures(state_of(open_study(study)), figures={"residual": 0.05}, final=True)
+    assert resolve(alone).figures == "k-space residual 0.05"
+
+
+def test_the_deviation_has_a_layer_of_its_own(study: Path) -> None:
+    state = state_of(open_study(study), samples=4)
+    assert state.view is not None
+    picture = Picture(np.ones((24, 20)), np.full((24, 20), 0.25), final=True)  # type: ignore[arg-type]
+    scene: Scene = resolve(replace(state, view=state.view.adding({("tNAA", 0): picture})))
+    deviation = scene.layer("deviation")
+    assert deviation is not None
+    assert not deviation.linked
+    assert deviation.colormap != "viridis"
+    assert np.nanmax(deviation.volume.data) == 0.25
+
+
+def test_one_wild_voxel_outside_the_mask_does_not_darken_the_picture(study: Path) -> None:
+    """The tiny study has one of 10 000, where 9 is usual."""
+    scene = resolve(state_of(open_study(study)))
+    layer = scene.layer("input")
+    assert layer is not None
+    assert layer.limits[1] < 50
+
+
+def test_a_map_without_values_still_has_colours() -> None:
+    volume = Volume(np.zeros((4, 4, 2)), np.eye(4) * [4, 4, 4, 1])
+    assert Case.of(Study({"tNAA": volume})).first_slice == 1
