@@ -2,26 +2,38 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# The window is tested on a screen of its own; elsewhere than on Linux, on the one that is there.
+SCREEN := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1600x1000x24")
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint clean
+.PHONY: help demo view web pictures test lint clean
 
 help:
-	@echo "make demo     sharpen the bundled simulated case into out/demo/"
-	@echo "make test     run every test"
-	@echo "make picture  draw the picture of the README anew"
-	@echo "make lint     check style and types"
-	@echo "make clean    remove the environment and what the commands wrote"
+	@echo "make demo      sharpen the bundled simulated case into out/demo/, then open it in napari"
+	@echo "make view      open the bundled case in napari, with live sliders"
+	@echo "make web       serve the same in a browser, on http://127.0.0.1:7860"
+	@echo "make test      run every test"
+	@echo "make pictures  draw the pictures of the README anew"
+	@echo "make lint      check style and types"
+	@echo "make clean     remove the environment and what the commands wrote"
 
 demo: $(VENV)/base
+	@$(BIN)/ftddm demo --out out/demo --view
+
+view: $(VENV)/base
+	@$(BIN)/ftddm view
+
+web: $(VENV)/base
+	@$(BIN)/ftddm web
+
+pictures: $(VENV)/dev $(VENV)/system
 	@$(BIN)/ftddm demo --out out/demo
-
-picture: demo
 	@cp out/demo/demo.png assets/pictures/demo.png
+	@$(SCREEN) $(BIN)/python assets/pictures/draw.py
 
-test: $(VENV)/dev
-	@$(BIN)/python -m pytest
+test: $(VENV)/dev $(VENV)/system
+	@$(SCREEN) $(BIN)/python -m pytest
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -39,12 +51,16 @@ $(VENV)/bin/python:
 		{ rm -rf $(VENV); echo "No environment could be made: apt install python3-venv"; exit 1; }
 
 $(VENV)/base: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(PIP_INSTALL) -e .
+	@$(PIP_INSTALL) -e ".[napari,web]"
 	@touch $@
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@$(PIP_INSTALL) -e ".[dev]"
+	@$(PIP_INSTALL) -e ".[dev,napari,web]"
 	@touch $@ $(VENV)/base
+
+$(VENV)/system: tests/system_packages.sh | $(VENV)/bin/python
+	@tests/system_packages.sh
+	@touch $@
 
 clean:
 	rm -rf $(VENV) out dist .pytest_cache .mypy_cache .ruff_cache
