@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class Case:
     study: Study
     label: str
     frame: Frame
-    mri: Mapping[str, Volume]
+    mri: Mapping[Literal["T1", "FLAIR"], Volume]
     trusted: Mapping[str, NDArray[np.bool_]]
     zero_filled: Matrix | None
     unfilled: bool = False
@@ -78,11 +79,14 @@ class Case:
         """Look at a study; images that lie elsewhere are left out, `prepare` objects to them."""
         frame = Frame.of(study.grid)
         slab = frame.show(study.grid)
-        mri, trusted = {}, {}
-        for name, image in (("T1", study.t1), ("FLAIR", study.flair)):
-            if image is not None:
-                with suppress(GeometryError):
-                    mri[name] = frame.show_mri(image, slab)
+        mri: dict[Literal["T1", "FLAIR"], Volume] = {}
+        if study.t1 is not None:
+            with suppress(GeometryError):
+                mri["T1"] = frame.show_mri(study.t1, slab)
+        if study.flair is not None:
+            with suppress(GeometryError):
+                mri["FLAIR"] = frame.show_mri(study.flair, slab)
+        trusted = {}
         for name, volume in study.maps.items():
             trusted[name] = np.zeros(volume.shape, bool)
             with suppress(GeometryError):
