@@ -154,20 +154,22 @@ class Prepared:
         return self.case.study.grid.shape[2]
 
     def input(self, metabolite: str) -> Volume:
-        """Return a metabolite's zero-filled map in display space, the same object each time."""
+        """Return a zero-filled map in display space, NaN outside the mask; each time the same."""
         condition = self.conditions[metabolite]
-        return self._showing("input", metabolite, Volume(condition.lowres, condition.affine))
+        return self._inside("input", metabolite, Volume(condition.lowres, condition.affine))
 
     def truth(self, metabolite: str) -> Volume | None:
-        """Return its reference in display space, the same object each time; None without one."""
+        """Return the reference likewise; None without one."""
         if self.reference is None:
             return None
-        return self._showing("truth", metabolite, self.reference.maps[metabolite])
+        return self._inside("truth", metabolite, self.reference.maps[metabolite])
 
-    def _showing(self, what: str, metabolite: str, volume: Volume) -> Volume:
+    def _inside(self, what: str, metabolite: str, volume: Volume) -> Volume:
         key = (what, metabolite)
         if key not in self._shown:
-            self._shown[key] = self.case.frame.show(volume)
+            mask = self.conditions[metabolite].mask
+            inside = volume.with_data(np.where(mask, volume.data, np.nan))
+            self._shown[key] = self.case.frame.show(inside)
         return self._shown[key]
 
     def top(self, metabolite: str) -> float:

@@ -78,18 +78,20 @@ class View:
         return self.asked.replace(upscale=self.prepared.upscale)
 
     def stacked(self, metabolite: str, what: Literal["image", "deviation"] = "image") -> Volume:
-        """Return a metabolite's pictures in display space, NaN where there is none.
+        """Return a metabolite's pictures in display space; the same object each time.
 
-        It is the same object each time.
+        It is NaN where there is no picture, and outside the mask, but for a map with data
+        consistency: that may have values there.
         """
         key = (metabolite, what)
         if key not in self._stacked:
             condition = self.prepared.conditions[metabolite]
+            shown = condition.mask | self.asked.consistency
             data = np.full(condition.shape, np.nan, np.float32)
             for (name, k), picture in self.pictures.items():
                 image = getattr(picture, what)
                 if name == metabolite and image is not None:
-                    data[..., k] = image
+                    data[..., k] = np.where(shown[..., k], image, np.nan)
             volume = Volume(data, condition.affine, condition.unit)
             self._stacked[key] = self.prepared.case.frame.show(volume)
         return self._stacked[key]

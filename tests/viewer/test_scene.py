@@ -87,8 +87,25 @@ def test_slices_without_a_picture_are_empty(study: Path) -> None:
     assert output is not None
     assert state.case is not None
     back = state.case.frame.restore(output.volume)
+    mask = state.view.prepared.conditions["tNAA"].mask
     assert np.isnan(back.data[..., 0]).all()
-    assert np.array_equal(back.data[..., 1], picture.image)
+    assert np.array_equal(np.isnan(back.data[..., 1]), ~mask[..., 1])
+    assert (back.data[mask[..., 1], 1] == 1).all()
+
+
+def test_outside_the_mask_the_mri_is_seen_but_nothing_is_hidden(study: Path) -> None:
+    """With data consistency a map may have values there, and they are shown."""
+    for consistency in (False, True):
+        state = with_pictures(state_of(open_study(study), consistency=consistency))
+        assert state.view is not None
+        outside = ~state.view.prepared.conditions["tNAA"].mask
+        scene = resolve(state)
+        for role, hidden in (("input", True), ("output", not consistency)):
+            layer = scene.layer(role)  # type: ignore[arg-type]
+            assert layer is not None
+            assert state.case is not None
+            back = state.case.frame.restore(layer.volume)
+            assert np.array_equal(np.isnan(back.data), outside & hidden)
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (10, -15, 20), (88, 2, 3), (3, 91, -87)])
@@ -115,7 +132,8 @@ def test_the_position_finds_its_slice_again(
         plane = output.volume.data.take(index, scene.axis) - shown.volume.data.take(
             index, scene.axis
         )
-        np.testing.assert_allclose(plane, k, atol=1e-4)
+        assert np.isfinite(plane).any()
+        np.testing.assert_allclose(plane[np.isfinite(plane)], k, atol=1e-4)
 
 
 def caption(state: State) -> str:
