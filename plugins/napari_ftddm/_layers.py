@@ -1,4 +1,8 @@
-"""A study as napari layers, as plain tuples: neither napari nor Qt is imported."""
+"""A study as napari layers, as plain tuples: neither napari nor Qt is imported.
+
+They lie in display space, so that napari shows them right in 2D: maps and masks voxel by voxel, the
+MRI as far as it lies in the maps' height. The widget recognises them by `metadata["ftddm"]`.
+"""
 
 from __future__ import annotations
 
@@ -8,65 +12,76 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.imaging.volume import Study, Volume
-from napari_ftddm._bridge import placement, to_layer
-
-LayerTuple = tuple[Any, dict[str, Any], str]
-"""(data, keyword arguments, kind of layer), as napari's readers return them."""
+from ftddm_viewer.case import Case
+from napari_ftddm._bridge import LayerTuple, image_layer, placement, to_layer
 
 PERCENTILE = 99.5
 """Upper contrast limit among the values that are not 0: wild voxels must not darken the rest."""
 
 
-def study_layers(study: Study, suffix: str = "") -> list[LayerTuple]:
+def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerTuple]:
     """Return the layers of a study, the lowest first: T1, FLAIR, maps, masks.
 
     The MRI lies below the first map; the other maps and the masks are there but hidden. CRLB maps
-    are left out. Names end in `suffix`; `metadata["ftddm"]` holds role, unit and the file's path.
+    are left out. Names end in `suffix`; `metadata["ftddm"]` holds role, unit, path, study, label,
+    frame and, in display space, the volume.
+
+    Raises
+    ------
+    GeometryError
+        If a mask or an MRI does not overlap the maps.
     """
+    case = Case.of(study, label)
     layers = []
-    for role, image in (("T1", study.t1), ("FLAIR", study.flair)):
-        if image is not None:
-            path = study.source.get(role.lower(), "")
-            layers.append(_image(image, role + suffix, role, path, "gray", visible=role == "T1"))
+    for role, image in case.mri.items():
+        about = _about(case, role, image, study.source.get(role.lower(), ""))
+        limits = contrast_limits(image)
+        layers.append(
+            image_layer(image, role + suffix, "gray", limits, visible=role == "T1", about=about)
+        )
     for number, (name, volume) in enumerate(study.maps.items()):
-        path = study.source.get(name, "")
-        layers.append(_image(volume, name + suffix, "map", path, "viridis", visible=number == 0))
+        shown = case.frame.show(volume)
+        about = _about(case, "map", shown, study.source.get(name, ""))
+        about["metabolite"] = name
+        limits = contrast_limits(volume)
+        layers.append(
+            image_layer(shown, name + suffix, "viridis", limits, visible=number == 0, about=about)
+        )
     if isinstance(study.mask, Mapping):
-        for name, mask in study.mask.items():
+        for name in study.mask:
             path = study.source.get(f"{name}_mask", study.source.get("mask", ""))
-            layers.append(_labels(mask, f"mask of {name}{suffix}", path))
+            layers.append(_labels(case, name, f"mask of {name}{suffix}", path))
     elif study.mask is not None:
-        layers.append(_labels(study.mask, f"mask{suffix}", study.source.get("mask", "")))
+        path = study.source.get("mask", "")
+        layers.append(_labels(case, next(iter(study.maps)), f"mask{suffix}", path))
     return layers
 
 
-def _image(
-    volume: Volume, name: str, role: str, path: str, colormap: str, *, visible: bool
-) -> LayerTuple:
-    data, affine = to_layer(volume)
-    arguments = {
-        "name": name,
-        "colormap": colormap,
-        "contrast_limits": contrast_limits(volume),
-        "interpolation2d": "nearest",
-        "visible": visible,
-        "metadata": {"ftddm": {"role": role, "unit": volume.unit, "path": path}},
-        **placement(affine),
+def _about(case: Case, role: str, shown: Volume, path: str) -> dict[str, Any]:
+    return {
+        "role": role,
+        "unit": shown.unit,
+        "path": path,
+        "study": case.study,
+        "label": case.label,
+        "frame": case.frame,
+        "volume": shown,
     }
-    return data, arguments, "image"
 
 
-def _labels(mask: Volume, name: str, path: str) -> LayerTuple:
-    data, affine = to_layer(mask)
+def _labels(case: Case, metabolite: str, name: str, path: str) -> LayerTuple:
+    """Return the voxels of the maps' grid that a mask says to trust."""
+    trusted = case.study.grid.with_data(case.trusted[metabolite].astype(np.float32))
+    shown = case.frame.show(trusted)
+    data, affine = to_layer(shown)
     arguments = {
         "name": name,
         "visible": False,
         "opacity": 0.4,
-        "metadata": {"ftddm": {"role": "mask", "unit": "", "path": path}},
+        "metadata": {"ftddm": {**_about(case, "mask", shown, path), "unit": ""}},
         **placement(affine),
     }
-    # The rule of the conditions: trusted is what is above 0, and a NaN is not.
-    return (np.nan_to_num(data) > 0).astype(np.uint8), arguments, "labels"
+    return data.astype(np.uint8), arguments, "labels"
 
 
 def contrast_limits(volume: Volume) -> tuple[float, float]:

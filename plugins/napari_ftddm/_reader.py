@@ -1,8 +1,7 @@
 """Studies and NIfTI maps for napari's File > Open.
 
 A folder, or several files opened as a stack, is read as one study, with the roles that
-`ftddm_core.imaging.io` reads from the names. Every layer keeps its true affine, oblique or not:
-resampling for display is left to the widget, so that what is saved from a layer is where it was.
+`ftddm_core.imaging.io` reads from the names.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from pathlib import Path
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.io.study import can_read, holds_map
-from napari_ftddm._layers import LayerTuple, study_layers
+from napari_ftddm._bridge import LayerTuple
+from napari_ftddm._layers import study_layers
 
 PathOrPaths = str | Path | Sequence[str | Path]
 

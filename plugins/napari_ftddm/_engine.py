@@ -1,0 +1,223 @@
+"""What connects session, panel and viewer: commands one way, scenes the other.
+
+It is a plain object, not a widget: Qt can tell it that the panel is gone when the panel itself can
+no longer be told anything.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+from ftddm_core.assets import asset_folder
+from ftddm_core.errors import FtddmError
+from ftddm_core.imaging.volume import Study
+from ftddm_viewer.saving import result_names
+from ftddm_viewer.scene import resolve
+from ftddm_viewer.session import Session
+from ftddm_viewer.state import Activity, Finished
+from ftddm_viewer.words import error_words
+from napari_ftddm._letters import Letters
+from napari_ftddm._panel import Panel
+from napari_ftddm._relay import Pace, Relay
+from napari_ftddm._sample_data import LABEL
+from napari_ftddm._stage import Stage, known_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+INTERVAL_MS = 100
+"""Shortest time between two changes of the settings while a slider is dragged."""
+
+PATIENCE = 0.2
+"""In s: how long a closing panel waits for running work to notice."""
+
+
+class Engine:
+    """Runs one panel.
+
+    Attributes
+    ----------
+    session
+        The state and the commands behind it.
+    """
+
+    def __init__(self, viewer: Viewer, panel: Panel, session: Session) -> None:
+        self.session = session
+        self._viewer, self._panel = viewer, panel
+        self._stage = Stage(viewer, session.model)
+        self._letters = Letters(viewer)
+        self._relay = Relay(self._apply)
+        self._pace = Pace(INTERVAL_MS, self._update)
+        self._seen: list[weakref.ref[Study]] = []
+        self._said = ""
+        self._refused = ""
+        self._stopped = False
+        self._connect()
+        session.changed.connect(self._relay.post)
+        viewer.layers.events.inserted.connect(self._inserted)
+        viewer.dims.events.point.connect(self._scrolled)
+        self._apply()
+        self._look_for_studies()
+
+    def _connect(self) -> None:
+        panel = self._panel
+        panel.form.moved.connect(self._pace.submit)
+        panel.open.clicked.connect(lambda *_: self._open())
+        panel.sample.clicked.connect(lambda *_: self.open_sample())
+        panel.mode.activated.connect(
+            lambda index: self._do(lambda: self.session.choose(mode=panel.mode.itemData(index)))
+        )
+        panel.metabolite.textActivated.connect(
+            lambda name: self._do(lambda: self.session.choose(metabolite=name))
+        )
+        panel.live.toggled.connect(lambda on: self._do(lambda: self.session.choose(live=on)))
+        panel.update_now.clicked.connect(lambda *_: self._do(self.session.refresh))
+        panel.volume.clicked.connect(lambda *_: self._volume_or_cancel())
+        panel.cancel.clicked.connect(lambda *_: self._do(self.session.cancel))
+        panel.unfill.clicked.connect(lambda *_: self._do(self.session.unfill))
+        panel.save.clicked.connect(lambda *_: self._save())
+        panel.link.toggled.connect(lambda on: self._stage.link(on))
+        for role, button in panel.look_at.items():
+            button.clicked.connect(lambda *_, role=role: self._stage.look_at(role))
+
+    def use(self, model: Any) -> None:
+        """Sample with other networks from now on."""
+        self.session.model = model
+        self._stage.use(model)
+
+    # ---- from the session to the screen
+
+    def _apply(self) -> None:
+        """Show the newest state, on the main thread."""
+        if self._stopped:
+            return
+        state = self.session.state
+        scene = resolve(state)
+        self._stage.apply(state, scene)
+        there = state.case is not None
+        self._letters.say(scene.title, scene.caption if there else "")
+        self._panel.show_state(
+            state,
+            scene,
+            place=self.session.model.place,
+            waiting=tuple(self._pace.waiting),
+            said=self._said,
+            refused=self._refused,
+        )
+
+    # ---- from the user to the session
+
+    def _do(self, command: Callable[[], Any]) -> None:
+        """Run a command; words of an error are shown, and the widgets put back."""
+        self._said = self._refused = ""
+        try:
+            self._pace.flush()
+            command()
+        except (FtddmError, OSError) as error:
+            self._refused = error_words(error) or ""
+        finally:
+            self._relay.post()
+
+    def _update(self, changes: Mapping[str, Any]) -> None:
+        self._do(lambda: self.session.update(**changes))
+
+    def _volume_or_cancel(self) -> None:
+        computing = self.session.state.activity is Activity.VOLUME
+        self._do(self.session.cancel if computing else self.session.compute_volume)
+
+    def _open(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self._panel, "Open the folder of a study")
+        if folder:
+            self._do(lambda: self.session.open(Path(folder)))
+
+    def open_sample(self) -> None:
+        """Open the bundled case."""
+        self._do(lambda: self.session.open(asset_folder("case"), label=LABEL))
+
+    def _save(self) -> None:
+        finished = self.session.state.finished
+        if finished is None:
+            return
+        folder = QFileDialog.getExistingDirectory(self._panel, "Save the whole volume in")
+        if folder:
+            self._do(lambda: self._save_in(Path(folder), finished))
+
+    def _save_in(self, folder: Path, finished: Finished) -> None:
+        names = result_names(finished.prepared.acquired, finished.result.settings.samples)
+        existing = [name for name in names if (folder / name).exists()]
+        if existing and not self._may_replace(folder, existing):
+            return
+        paths = self.session.save(folder, overwrite=bool(existing))
+        self._said = f"{len(paths)} files written to {folder}."
+
+    def _may_replace(self, folder: Path, existing: list[str]) -> bool:
+        answer = QMessageBox.question(
+            self._panel,
+            "Replace files?",
+            f"{len(existing)} files of the same names are in {folder} already. Replace them?",
+        )
+        return answer == QMessageBox.StandardButton.Yes
+
+    # ---- from the viewer to the session
+
+    def _inserted(self, event: Any) -> None:
+        if not self._stage.busy:
+            self._look_at(event.value)
+
+    def _look_for_studies(self) -> None:
+        """Open the newest study among the layers that are there already."""
+        for layer in list(self._viewer.layers):
+            if known_of(layer).get("role") in ("map", "mask"):
+                layer.visible = False
+        newest = next((e for e in reversed(self._viewer.layers) if known_of(e).get("study")), None)
+        if newest is not None:
+            self._look_at(newest)
+
+    def _look_at(self, layer: Any) -> None:
+        """Open a layer's study, if it is a new one; the reader's map and mask make way."""
+        known = known_of(layer)
+        study = known.get("study")
+        if study is None:
+            return
+        if known.get("role") in ("map", "mask"):
+            layer.visible = False
+        if not any(seen() is study for seen in self._seen):
+            self._seen.append(weakref.ref(study))
+            case = self.session.state.case
+            if case is None or case.study is not study:
+                self._do(lambda: self.session.show(study, known.get("label", "")))
+
+    def _scrolled(self, event: Any = None) -> None:
+        state = self.session.state
+        k = self._stage.slice_shown(state)
+        if k is not None and k != state.slice_index:
+            self._do(lambda: self.session.choose(slice_index=k))
+
+    # ---- the end
+
+    def stop(self, *_: object) -> None:
+        """End all work and let go of the viewer; widgets and canvas may be gone already."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._relay.close()
+        self._pace.close()
+        with suppress(ValueError):  # psygnal, where it was disconnected already
+            self.session.changed.disconnect(self._relay.post)
+        self._viewer.layers.events.inserted.disconnect(self._inserted)
+        self._viewer.dims.events.point.disconnect(self._scrolled)
+        self._letters.disconnect()
+        self._stage.close()
+        self.session.close(PATIENCE)
+
+    def leave(self) -> None:
+        """Stop, and take the words off the canvas, which stays."""
+        if not self._stopped:
+            self.stop()
+            self._letters.close()

@@ -1,0 +1,259 @@
+"""What the panel looks like: it shows a state, and holds nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QWidget,
+)
+
+from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.case import Mode
+from ftddm_viewer.scene import Scene
+from ftddm_viewer.state import Activity, State
+from napari_ftddm._form import Form
+from napari_ftddm._parts import column, line, row, say, text
+from napari_ftddm._rows import quiet
+
+WIDTH = 372
+MODES = {
+    Mode.ENLARGE: "Enlarge a low-resolution study",
+    Mode.RESTORE: "Degrade, then restore (has a reference)",
+}
+WELCOME = (
+    "Open the folder of an MRSI study: metabolite maps as NIfTI and, where there are, a mask, a "
+    "T1 and a FLAIR. Or look at the simulated case that comes with the program."
+)
+COMPARED = {"input": "Input", "output": "Output", "reference": "Reference"}
+
+
+class Panel(QWidget):
+    """The widgets, by name; what they do is connected elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setMinimumWidth(WIDTH)
+        self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
+        self.mode, self.metabolite = QComboBox(), QComboBox()
+        for mode, words in MODES.items():
+            self.mode.addItem(words, mode)
+        for combo in (self.mode, self.metabolite):  # may be narrower than its longest entry
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            combo.setMinimumContentsLength(8)
+        self.live, self.update_now = QCheckBox("Live"), QPushButton("Update")
+        self.live.setToolTip("Compute the picture anew with every move of a control.")
+        self.form = Form()
+        self.volume, self.cancel = QPushButton("Whole volume"), QPushButton("Cancel")
+        self.save, self.unfill = QPushButton("Save volume…"), QPushButton("Undo zero-filling")
+        self.look_at = {role: QPushButton(words) for role, words in COMPARED.items()}
+        self.link = QCheckBox("Link colours of input and output")
+        self.link.setChecked(True)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(8)
+        self.label, self.welcome = text(bold=True), text()
+        self.welcome.setText(WELCOME)
+        self.mode_words, self.notes = text(small=True), text(small=True)
+        self.status, self.figures, self.made = text(), text(small=True), text(small=True)
+        self.error = text()
+        self.error.setStyleSheet("color: #ff6b61; font-weight: bold;")
+        for name in ("open", "sample", "mode", "metabolite", "live", "update_now", "volume",
+                     "cancel", "save", "unfill", "link", "status", "error"):  # fmt: skip
+            getattr(self, name).setObjectName(f"ftddm_{name}")
+        for widget in (self.progress, self.cancel):  # the panel must not jump while one drags
+            policy = widget.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            widget.setSizePolicy(policy)
+        self.figures.setMinimumHeight(30)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self.study = QWidget()
+        study = column(self.study)
+        chooser = QGridLayout()
+        chooser.setColumnStretch(1, 1)
+        chooser.addWidget(self.mode, 0, 0, 1, 4)
+        chooser.addWidget(self.mode_words, 1, 0, 1, 4)
+        chooser.addWidget(QLabel("Metabolite"), 2, 0)
+        chooser.addWidget(self.metabolite, 2, 1)
+        chooser.addWidget(self.live, 2, 2)
+        chooser.addWidget(self.update_now, 2, 3)
+        study.addLayout(chooser)
+        study.addWidget(line())
+        study.addWidget(self.form)
+        study.addWidget(line())
+        study.addLayout(row(QLabel("Show"), *self.look_at.values()))
+        study.addWidget(self.link)
+        study.addWidget(line())
+        study.addLayout(row(self.volume, self.save))
+        study.addWidget(self.made)
+        study.addWidget(self.unfill)
+        study.addWidget(self.notes)
+
+        inside = QWidget()
+        top = column(inside)
+        top.setContentsMargins(8, 4, 8, 4)
+        top.addWidget(self.label)
+        top.addWidget(self.welcome)
+        top.addLayout(row(self.open, self.sample))
+        top.addWidget(self.study)
+        top.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+        # What goes on stays in sight, however far the rest is scrolled.
+        below = QWidget()
+        foot = column(below)
+        foot.setContentsMargins(8, 0, 8, 6)
+        foot.addWidget(line())
+        foot.addWidget(self.error)
+        foot.addLayout(row(self.status, self.cancel, stretch=0))
+        foot.addWidget(self.progress)
+        foot.addWidget(self.figures)
+        notice = text(small=True)
+        notice.setText(f"{RESEARCH_ONLY}.")
+        foot.addWidget(notice)
+        whole = column(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addWidget(scroll, 1)
+        whole.addWidget(below)
+
+    # ---- showing
+
+    def show_state(
+        self,
+        state: State,
+        scene: Scene,
+        *,
+        place: str,
+        waiting: Collection[str],
+        said: str,
+        refused: str,
+    ) -> None:
+        """Show a state.
+
+        Parameters
+        ----------
+        state, scene
+            What is shown.
+        place
+            The device in use, "" while it is not known.
+        waiting
+            Controls whose newest move is on its way to the session.
+        said, refused
+            What became of the user's last command, where the state does not tell.
+        """
+        case, there = state.case, state.case is not None
+        computing = state.activity is Activity.VOLUME
+        self.welcome.setVisible(not there)
+        self.study.setVisible(there)
+        self.label.setVisible(there)
+        self.label.setText(case.label if case is not None else "")
+        self._show_choices(state)
+        self.mode_words.setText(scene.mode)
+        self.form.show_state(state, waiting)
+        for widget in (self.form, self.mode, self.unfill):
+            widget.setEnabled(not computing)
+        self.update_now.setVisible(not state.live)
+        self.update_now.setEnabled(not state.up_to_date and state.activity is Activity.IDLE)
+        shown = {layer.role for layer in scene.layers}
+        for role, button in self.look_at.items():
+            button.setVisible(role in shown or role != "reference")
+            button.setEnabled(role in shown)
+        self.volume.setText("Cancel" if computing else "Whole volume")
+        self.volume.setEnabled(state.activity is not Activity.OPENING)
+        self.save.setEnabled(state.finished is not None)
+        say(self.made, _difference(state))
+        self.unfill.setVisible(
+            case is not None and case.zero_filled is not None and not case.unfilled
+        )
+        say(self.notes, "\n".join(_sentence(note) for note in state.notes))
+        self._show_progress(state, place, said)
+        self.figures.setText(scene.figures)
+        self.figures.setVisible(there)
+        say(self.error, refused or state.error)
+
+    def _show_choices(self, state: State) -> None:
+        names = list(state.case.study.maps) if state.case is not None else []
+        with quiet(self.metabolite, self.mode, self.live):
+            if [self.metabolite.itemText(i) for i in range(self.metabolite.count())] != names:
+                self.metabolite.clear()
+                self.metabolite.addItems(names)
+            self.metabolite.setCurrentText(state.metabolite)
+            self.mode.setCurrentIndex(self.mode.findData(state.mode))
+            self.live.setChecked(state.live)
+
+    def _show_progress(self, state: State, place: str, said: str) -> None:
+        running = state.activity is not Activity.IDLE
+        waiting = state.loading or state.activity is Activity.OPENING
+        self.progress.setRange(0, 0 if waiting else 1000)
+        self.progress.setValue(round(1000 * state.progress))
+        self.progress.setVisible(running)
+        self.cancel.setVisible(running and state.activity is not Activity.VOLUME)
+        words = [_going_on(state)] + ([said] if said else [])
+        if place and state.case is not None:
+            words.append(f"Device: {place}.")
+        say(self.status, " ".join(word for word in words if word))
+
+
+def _going_on(state: State) -> str:
+    """Return what goes on, and what the user may do about it."""
+    if state.loading:
+        return "Loading the networks…"
+    if state.activity is Activity.OPENING:
+        return "Opening the study…"
+    if state.activity is Activity.VOLUME:
+        return (
+            f"Computing the whole volume, {state.progress:.0%}. The controls wait for it: "
+            "cancel it to change them."
+        )
+    if state.activity is Activity.SAMPLING:
+        return f"Sampling, {state.progress:.0%}."
+    if state.case is None or state.error:
+        return ""
+    if state.up_to_date:
+        return "Up to date."
+    if not state.live:
+        return "The picture is not of these settings: press Update."
+    return "Stopped: move a control, or compute the whole volume."
+
+
+def _difference(state: State) -> str:
+    """Return with which settings a volume was made that was not made with those chosen now."""
+    finished = state.finished
+    if finished is None:
+        return ""
+    made: SamplerSettings = finished.result.settings
+    words = []
+    if finished.prepared.mode is not state.mode:
+        words.append(
+            "degraded and restored" if finished.prepared.mode is Mode.RESTORE else "enlarged"
+        )
+    for control in controls():
+        value, now = getattr(made, control.name), getattr(state.settings, control.name)
+        if control.name == "upscale" and now is None:
+            now = state.shown_value("upscale")
+        if value != now:
+            shown = control.empty if value is None else f"{value:.4g}" if control.bounds else value
+            words.append(f"{control.symbol} {shown}")
+    return f"The volume to save was made with other settings: {', '.join(words)}." if words else ""
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:]

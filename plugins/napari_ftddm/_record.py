@@ -1,0 +1,165 @@
+"""What a layer knows of itself, and the files that are written from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.fourier import consistency_residual
+from ftddm_core.imaging.io import encode_volume
+from ftddm_core.imaging.volume import Volume
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.saving import result_stem, study_label
+from ftddm_viewer.scene import LayerSpec
+from ftddm_viewer.state import Finished, State, View
+
+if TYPE_CHECKING:
+    from ftddm_viewer.model import Model
+
+COMPUTED = {"output": "ftddm", "deviation": "ftddmSd"}
+"""Role -> the description in a result's file names."""
+
+
+def about(spec: LayerSpec, state: State, model: Model) -> dict[str, Any]:
+    """Return the metadata of a managed layer: all that its files need."""
+    case, view = state.case, state.view
+    known: dict[str, Any] = {"role": spec.role, "managed": True, "volume": spec.volume}
+    if case is not None:
+        path = case.study.source.get(spec.role.lower(), "")
+        known |= {"study": case.study, "label": case.label, "frame": case.frame, "path": path}
+    known["unit"] = spec.volume.unit
+    if view is not None and spec.role not in ("T1", "FLAIR"):
+        known |= {
+            "metabolite": state.metabolite,
+            "unit": view.prepared.conditions[state.metabolite].unit,
+            "settings": view.settings,
+            "view": view,
+            "finished": _finished_of(state.finished, view),
+            "model": model,
+        }
+    return known
+
+
+def _finished_of(finished: Finished | None, view: View) -> Finished | None:
+    """Return a whole volume if it is what a view shows."""
+    if finished is None or finished.prepared is not view.prepared:
+        return None
+    return finished if finished.result.settings == view.settings else None
+
+
+def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[bytes, bytes]:
+    """Return NIfTI and sidecar of a layer, on the study's own grid.
+
+    Parameters
+    ----------
+    known
+        Its metadata.
+    shown
+        What the layer holds, in display space.
+    compress
+        Whether the NIfTI is gzipped.
+
+    Raises
+    ------
+    FormatError
+        If slices were not computed, or the layer was changed by hand.
+    """
+    role = str(known["role"])
+    _check_unchanged(shown, known["volume"])
+    if role in COMPUTED:
+        finished = _whole(known, role)
+        name = known["metabolite"]
+        maps = finished.result.maps if role == "output" else finished.result.deviation
+        stem = result_stem(study_label(finished.prepared.acquired), name, COMPUTED[role])
+        return encode_volume(maps[name], compress=compress), finished.files()[f"{stem}.json"]
+    record: dict[str, Any] = {
+        "Notice": f"{RESEARCH_ONLY}.",
+        "Role": role,
+        "Unit": known["unit"] or "as the input",
+    }
+    if "metabolite" in known:
+        record["Metabolite"] = known["metabolite"]
+    if "settings" in known:
+        record["EffectiveUpscale"] = known["settings"].upscale
+    if role in ("T1", "FLAIR"):
+        record["AsShown"] = "cropped to the maps' slices; resampled where it was oblique to them"
+    if known.get("path"):
+        record["Source"] = Path(known["path"]).name
+    sidecar = (json.dumps(record, indent=2) + "\n").encode()
+    return encode_volume(_on_grid(known), compress=compress), sidecar
+
+
+def _on_grid(known: dict[str, Any]) -> Volume:
+    """Return what was given to a layer: on the screen, maps are cut to what is trusted."""
+    view: View | None = known.get("view")
+    if view is None:
+        return replace(known["frame"].restore(known["volume"]), unit=known["unit"])
+    condition = view.prepared.conditions[known["metabolite"]]
+    if known["role"] == "reference" and view.prepared.reference is not None:
+        return view.prepared.reference.maps[condition.metabolite]
+    return Volume(condition.lowres, condition.affine, condition.unit, condition.header)
+
+
+def _check_unchanged(shown: Volume, made: Volume) -> None:
+    same = (
+        shown.shape == made.shape
+        and np.array_equal(shown.data, made.data, equal_nan=True)
+        and np.allclose(shown.affine, made.affine, atol=1e-3)
+    )
+    if not same:
+        raise FormatError(
+            "This layer was changed or moved by hand after it was made, so that its record would "
+            "be wrong: compute it again, then save it."
+        )
+
+
+def _whole(known: dict[str, Any], role: str) -> Finished:
+    """Return the whole volume that a layer shows.
+
+    Raises
+    ------
+    FormatError
+        If slices of it were not computed.
+    """
+    view: View | None = known.get("view")
+    if view is None:
+        raise FormatError("Nothing was computed yet: press 'Whole volume' first, then save.")
+    name, n_slices = known["metabolite"], view.prepared.n_slices
+    pictures = [view.pictures.get((name, k)) for k in range(n_slices)]
+    missing = sum(picture is None or not picture.final for picture in pictures)
+    if missing:
+        raise FormatError(
+            f"{missing} of {n_slices} slices of this {role} were not computed: press 'Whole "
+            "volume' first, then save."
+        )
+    return known["finished"] or _gathered(view, name, known["model"])
+
+
+def _gathered(view: View, name: str, model: Model) -> Finished:
+    """Return slices that were computed one by one as a whole volume."""
+    from ftddm_core.sampling.result import Result
+
+    condition = view.prepared.conditions[name]
+    pictures = [view.pictures[name, k] for k in range(view.prepared.n_slices)]
+    image = np.stack([picture.image for picture in pictures], axis=-1)
+    resolver = model.load()
+    residual = consistency_residual(image, condition.lowres, condition.acquired)
+    spread = [picture.deviation for picture in pictures if picture.deviation is not None]
+    grid = Volume(image, condition.affine, condition.unit, condition.header)
+    result = Result(
+        maps={name: grid},
+        deviation={name: grid.with_data(np.stack(spread, axis=-1))} if spread else {},
+        conditions={name: condition},
+        settings=view.settings,
+        residual={name: (residual, residual)},
+        weights=resolver.weights.name,
+        digest=resolver.weights.digest,
+        device=str(resolver.device),
+        seconds=0.0,
+    )
+    return Finished(result, view.prepared)

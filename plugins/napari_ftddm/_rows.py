@@ -1,0 +1,223 @@
+"""One input for one control, of whatever kind; each shows a value, and tells when a hand moves it.
+
+Showing a value never counts as a move.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSlider, QSpinBox, QWidget
+from superqt import QLargeIntSpinBox
+
+from ftddm_core.settings import Control, Value
+
+QT_INT_MAX = 2**31 - 1
+STOPS = 200
+"""Positions of a slider over a wide range of whole numbers."""
+
+WIDE = 200
+"""From this many whole numbers on, a slider is finer at its lower end."""
+
+BOX_WIDTH = 62
+
+
+class Row(QObject):
+    """A control's widgets: `label` text aside, what stands beside it and below it.
+
+    Attributes
+    ----------
+    moved
+        Emitted with the value that the user chose.
+    widgets
+        Side by side; the first is the input named like the control.
+    below
+        A widget for the next line, if any.
+    """
+
+    moved = Signal(object)
+
+    def __init__(self, control: Control) -> None:
+        super().__init__()
+        self.control = control
+        self.widgets: list[QWidget] = []
+        self.below: QWidget | None = None
+
+    def show(self, value: Value, stands_for: Value) -> None:
+        """Show a value; an empty one together with what it stands for, None if not known."""
+        raise NotImplementedError
+
+    def _name(self, widget: QWidget, suffix: str = "") -> None:
+        widget.setObjectName(self.control.name + suffix)
+        widget.setToolTip(f"<p>{self.control.help}</p>")
+        widget.setAccessibleName(self.control.label)
+
+
+@contextmanager
+def quiet(*widgets: QObject | None) -> Iterator[None]:
+    """Keep widgets from telling that they changed."""
+    there = [widget for widget in widgets if widget is not None]
+    before = [widget.blockSignals(True) for widget in there]
+    try:
+        yield
+    finally:
+        for widget, was in zip(there, before, strict=True):
+            widget.blockSignals(was)
+
+
+class Number(Row):
+    """A slider with a box for the exact number, and a check box for the empty value."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__(control)
+        low, high = control.bounds or (0, 1)
+        step = control.step or 1
+        self._low, self._high = low, high
+        self._bent = control.type is int and high - low >= WIDE
+        self._stops = STOPS if self._bent else round((high - low) / step)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, self._stops)
+        self.slider.setPageStep(max(1, self._stops // 20))
+        self.slider.setMinimumWidth(80)
+        if control.type is int:
+            self.box: QSpinBox | QDoubleSpinBox = QSpinBox()
+            self.box.setRange(int(low), int(high))
+            self.box.setSingleStep(int(step))
+        else:
+            self.box = QDoubleSpinBox()
+            self.box.setDecimals(max(2, -math.floor(math.log10(step))))
+            self.box.setRange(low, high)
+            self.box.setSingleStep(step)
+        if control.unit == "×":
+            self.box.setPrefix("×")
+        self.box.setKeyboardTracking(False)
+        self.box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.box.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.box.setFixedWidth(BOX_WIDTH)
+        self._name(self.slider)
+        self._name(self.box, "_box")
+        self.widgets = [self.slider, self.box]
+        self.empty: QCheckBox | None = None
+        if control.optional:
+            self.empty = self.below = QCheckBox(control.empty)
+            self._name(self.empty, "_empty")
+            self.empty.toggled.connect(self._emptied)
+        self.slider.valueChanged.connect(self._slid)
+        self.box.valueChanged.connect(self._typed)
+
+    def show(self, value: Value, stands_for: Value) -> None:
+        """Show a value; the slider moves only if it does not stand for it already."""
+        with quiet(self.slider, self.box, self.empty):
+            if self.empty is not None:
+                self.empty.setChecked(value is None)
+            shown = stands_for if value is None else value
+            if shown is None:
+                return
+            # Steps stand for a T_trunc of 0 too, which they cannot be themselves.
+            number = self.control.type(min(max(shown, self._low), self._high))
+            self.box.setValue(number)
+            if not math.isclose(self._at(self.slider.value()), number, abs_tol=1e-9):
+                self.slider.setValue(self._stop(number))
+
+    def _at(self, stop: int) -> float | int:
+        """Return the value at a slider's position."""
+        share = stop / self._stops
+        if self._bent:  # as fine at its lower end as it is long
+            share *= share
+        value = self._low + (self._high - self._low) * share
+        return round(value) if self.control.type is int else round(value, 6)
+
+    def _stop(self, value: float) -> int:
+        share = (value - self._low) / (self._high - self._low)
+        return round(self._stops * (math.sqrt(share) if self._bent else share))
+
+    def _slid(self, stop: int) -> None:
+        value = self._at(stop)
+        with quiet(self.box, self.empty):
+            self.box.setValue(self.control.type(value))
+            if self.empty is not None:
+                self.empty.setChecked(False)
+        self.moved.emit(value)
+
+    def _typed(self, value: float) -> None:
+        with quiet(self.slider, self.empty):
+            self.slider.setValue(self._stop(value))
+            if self.empty is not None:
+                self.empty.setChecked(False)
+        self.moved.emit(self.control.type(value))
+
+    def _emptied(self, on: bool) -> None:
+        self.moved.emit(None if on else self.control.type(self.box.value()))
+
+
+class Large(Row):
+    """A box for whole numbers that a slider cannot hold."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__(control)
+        low, high = control.bounds or (0, 1)
+        self.box = QLargeIntSpinBox()
+        self.box.setRange(int(low), int(high))
+        self.box.setKeyboardTracking(False)
+        self._name(self.box)
+        self.box.valueChanged.connect(lambda value: self.moved.emit(int(value)))
+        self.widgets = [self.box]
+
+    def show(self, value: Value, stands_for: Value) -> None:
+        """Show a value."""
+        with quiet(self.box):
+            self.box.setValue(int(value or 0))
+
+
+class Choice(Row):
+    """A list to choose from."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__(control)
+        self.combo = QComboBox()
+        for choice in control.choices:
+            self.combo.addItem(choice.replace("_", " "), choice)
+        self.combo.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.combo.setMinimumContentsLength(8)
+        self._name(self.combo)
+        self.combo.currentIndexChanged.connect(
+            lambda index: self.moved.emit(self.combo.itemData(index))
+        )
+        self.widgets = [self.combo]
+
+    def show(self, value: Value, stands_for: Value) -> None:
+        """Show a value."""
+        with quiet(self.combo):
+            self.combo.setCurrentIndex(self.combo.findData(value))
+
+
+class Flag(Row):
+    """A check box."""
+
+    def __init__(self, control: Control) -> None:
+        super().__init__(control)
+        self.box = QCheckBox()
+        self._name(self.box)
+        self.box.toggled.connect(lambda on: self.moved.emit(bool(on)))
+        self.widgets = [self.box]
+
+    def show(self, value: Value, stands_for: Value) -> None:
+        """Show a value."""
+        with quiet(self.box):
+            self.box.setChecked(bool(value))
+
+
+def row_of(control: Control) -> Row:
+    """Return the row that fits a control's type, bounds and choices."""
+    if control.choices:
+        return Choice(control)
+    if control.type is bool:
+        return Flag(control)
+    if control.bounds is not None and control.bounds[1] > QT_INT_MAX:
+        return Large(control)
+    return Number(control)

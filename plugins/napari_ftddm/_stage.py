@@ -1,0 +1,263 @@
+"""The scene on napari's layers: only what differs from the scene applied last is touched.
+
+Layers of a scene's roles are managed: made where they are missing, changed in place afterwards.
+What the user does to them - limits, colours, opacity, visibility, order - stays until the scene
+itself asks for something else. One that the user removed stays away until its picture changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+from ftddm_viewer.case import Case
+from ftddm_viewer.scene import LayerSpec, Scene, slice_at
+from ftddm_viewer.state import State
+from napari_ftddm._bridge import dims_order, image_layer, layer_axis, to_layer
+from napari_ftddm._links import Links
+from napari_ftddm._record import about
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from ftddm_viewer.model import Model
+
+ROLES = ("T1", "FLAIR", "input", "reference", "output", "deviation")
+"""From the lowest to the highest."""
+
+MRI = ("T1", "FLAIR")
+MARGIN = 0.14
+"""Of the canvas, for letters and words."""
+
+HEADROOM = 2.0
+"""Upper end of the range of the limits' slider, relative to the upper limit."""
+
+
+class Stage:
+    """The managed layers of one viewer."""
+
+    def __init__(self, viewer: Viewer, model: Model) -> None:
+        self._viewer = viewer
+        self._model = model
+        self._layers: dict[str, Image] = {}
+        self._made: list[Image] = []
+        self._applied: dict[str, LayerSpec] = {}
+        self._case: Case | None = None
+        self._framed: Case | None = None
+        self._position: tuple[Case, float] | None = None
+        self._links = Links()
+        self.busy = False
+        self._adopt_earlier()
+
+    def use(self, model: Model) -> None:
+        """Name other networks as the ones that pictures are made with from now on."""
+        self._model = model
+
+    # ---- what is there already
+
+    def _adopt_earlier(self) -> None:
+        """Take over the layers of a panel that was closed before."""
+        for layer in self._viewer.layers:
+            known = known_of(layer)
+            if known.get("managed") and known["role"] not in self._layers:
+                self._layers[known["role"]] = layer
+                if known["role"] not in MRI:  # an MRI may be the reader's
+                    self._made.append(layer)
+
+    def _adopt_mri(self, case: Case) -> None:
+        """Manage the T1 and the FLAIR that came with a study, instead of those before."""
+        for layer in self._viewer.layers:
+            known = known_of(layer)
+            role = known.get("role")
+            if role in MRI and known["study"] is case.study and self._layers.get(role) is not layer:
+                if (before := self._layers.pop(role, None)) is not None:
+                    self._leave(before)
+                self._layers[role] = layer
+                self._applied.pop(role, None)
+
+    def _leave(self, layer: Image) -> None:
+        """Manage a layer no longer: the stage's own goes, the reader's stays hidden."""
+        if any(layer is each for each in self._made):
+            self._viewer.layers.remove(layer)
+        else:
+            layer.visible = False
+            layer.metadata["ftddm"]["managed"] = False
+
+    def _hide_others(self, case: Case) -> None:
+        """Hide what the reader made of studies opened earlier."""
+        managed = list(self._layers.values())
+        for layer in self._viewer.layers:
+            study = known_of(layer).get("study")
+            mine = any(layer is each for each in managed)
+            if study is not None and study is not case.study and not mine:
+                layer.visible = False
+
+    # ---- the scene
+
+    def apply(self, state: State, scene: Scene) -> None:
+        """Show a scene."""
+        self._forget_removed()
+        case = state.case
+        if case is None:
+            return
+        with self._changing():
+            new_case = case is not self._case
+            if new_case:
+                self._case = case
+                self._adopt_mri(case)
+                self._hide_others(case)
+            specs = {spec.role: spec for spec in scene.layers}
+            for role in ROLES:
+                if role in specs:
+                    self._show(role, specs[role], state)
+                elif role in self._layers:
+                    self._applied.pop(role, None)
+                    self._leave(self._layers.pop(role))
+            if new_case:
+                self._sort()
+            self._relink()
+            self._turn(state, scene)
+
+    def _show(self, role: str, spec: LayerSpec, state: State) -> None:
+        old = self._applied.get(role)
+        if role not in self._layers:
+            if old is not None and old.volume is spec.volume:
+                return  # the user removed it
+            self._make(role, spec, state)
+        else:
+            self._change(self._layers[role], spec, old, state)
+        self._applied[role] = spec
+
+    def _make(self, role: str, spec: LayerSpec, state: State) -> None:
+        data, arguments, _ = image_layer(
+            spec.volume,
+            spec.name,
+            spec.colormap,
+            spec.limits,
+            visible=spec.visible,
+            about=about(spec, state, self._model),
+        )
+        layer = Image(data, **arguments)
+        layer.contrast_limits_range = limits_range(spec)
+        layer.contrast_limits = spec.limits
+        below = [self._layers[r] for r in ROLES[: ROLES.index(role)] if r in self._layers]
+        index = max((self._viewer.layers.index(each) for each in below), default=None)
+        self._layers[role] = layer
+        self._made.append(layer)
+        end = len(self._viewer.layers)
+        self._viewer.layers.insert(end if index is None else index + 1, layer)
+
+    def _change(self, layer: Image, spec: LayerSpec, old: LayerSpec | None, state: State) -> None:
+        if old is None or old.volume is not spec.volume:
+            data, affine = to_layer(spec.volume)
+            layer.data = data
+            if not np.array_equal(np.asarray(layer.affine), affine):
+                layer.affine = affine
+        layer.metadata["ftddm"] = about(spec, state, self._model)
+        if old is None or old.limits != spec.limits:
+            # The range first: narrowing it would cut the limits off, of all linked layers.
+            layer.contrast_limits_range = limits_range(spec)
+            layer.contrast_limits = spec.limits
+        if old is not None and old.colormap != spec.colormap:
+            layer.colormap = spec.colormap
+        adopted = old is None and spec.role in MRI  # its name may say that it is simulated
+        if not adopted and (old is None or old.name != spec.name):
+            layer.name = spec.name
+
+    def _sort(self) -> None:
+        """Put the managed layers in the order of their roles, where they are not."""
+        layers = self._viewer.layers
+        managed = [self._layers[role] for role in ROLES if role in self._layers]
+        places = [layers.index(layer) for layer in managed]
+        if places != sorted(places):
+            for layer in managed:
+                layers.move(layers.index(layer), len(layers))
+
+    def _forget_removed(self) -> None:
+        there = {id(layer) for layer in self._viewer.layers}
+        self._made = [layer for layer in self._made if id(layer) in there]
+        self._layers = {role: each for role, each in self._layers.items() if id(each) in there}
+
+    # ---- colours
+
+    def link(self, on: bool) -> None:
+        """Link the limits, colours and gamma of input, reference and output, or unlink them."""
+        self._links.on = on
+        with self._changing():
+            self._relink()
+
+    def _relink(self) -> None:
+        shared = [role for role, spec in self._applied.items() if spec.linked]
+        self._links.follow([self._layers[role] for role in shared if role in self._layers])
+
+    def look_at(self, role: str) -> None:
+        """Show one of input, reference and output, and hide the others."""
+        self._forget_removed()
+        for each, layer in self._layers.items():
+            if each not in MRI:
+                layer.visible = each == role
+
+    # ---- slices
+
+    def _turn(self, state: State, scene: Scene) -> None:
+        """Put the slices' axis on the viewer's slider, and the slider where the scene says."""
+        viewer, case = self._viewer, state.case
+        if case is None or not self._layers:
+            return
+        ndim = viewer.dims.ndim
+        if ndim < 3:
+            return
+        if self._framed is not case:
+            viewer.dims.order = dims_order(scene.axis, ndim)
+            viewer.scene.camera.orientation2d = ("up", "left")  # radiological
+            maps = [layer for role, layer in self._layers.items() if role not in MRI]
+            viewer.reset_view(layers=maps or None, margin=MARGIN)
+            self._framed = case
+        if self._position != (case, scene.position):
+            axis = layer_axis(scene.axis, ndim)
+            if (
+                self._position is None
+                or self._position[0] is not case
+                or (slice_at(case, viewer.dims.point[axis]) != state.slice_index)
+            ):
+                viewer.dims.set_point(axis, scene.position)
+            self._position = (case, scene.position)
+
+    def slice_shown(self, state: State) -> int | None:
+        """Return the study's slice that the viewer shows, None where that is not known."""
+        case, dims = state.case, self._viewer.dims
+        if self.busy or case is None or case is not self._framed or dims.ndim < 3:
+            return None
+        return slice_at(case, dims.point[layer_axis(case.frame.axis, dims.ndim)])
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Leave the layers to the user, unlinked."""
+        self._links.close()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Mark what happens to layers and slices as done by the stage, not by the user."""
+        before, self.busy = self.busy, True
+        try:
+            yield
+        finally:
+            self.busy = before
+
+
+def known_of(layer: Layer) -> dict[str, Any]:
+    """Return what this plugin knows of a layer; empty for other layers."""
+    found = layer.metadata.get("ftddm")
+    return found if isinstance(found, dict) else {}
+
+
+def limits_range(spec: LayerSpec) -> tuple[float, float]:
+    """Return how far the limits can be moved."""
+    low, high = spec.limits
+    return min(low, 0.0), HEADROOM * high

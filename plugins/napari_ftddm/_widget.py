@@ -1,0 +1,51 @@
+"""The dock widget "FTDDM": a panel with live controls, and the engine that runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
+from napari_ftddm._engine import Engine
+from napari_ftddm._panel import Panel
+
+if TYPE_CHECKING:
+    import napari
+
+
+class FtddmWidget(QWidget):
+    """Sharpen the maps of the study that is open in a viewer.
+
+    Attributes
+    ----------
+    session
+        What is open, chosen, shown and computed.
+    panel
+        The widgets.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.panel = Panel()
+        # It fills the dock's height; otherwise napari would push it up with a stretch below.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self.session = Session(Model())
+        self.engine = Engine(napari_viewer, self.panel, self.session)
+        self._docked = False
+        # A method of this widget would not be called any more: the engine's is.
+        self.destroyed.connect(self.engine.stop)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop when the dock is closed: napari lets go of the widget then, but keeps it."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.engine.leave()
+        return super().event(event)

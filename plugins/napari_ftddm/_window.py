@@ -1,0 +1,54 @@
+"""The window of `ftddm view`: a napari viewer with the panel docked and a study opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ftddm_viewer.model import Model
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_ftddm._widget import FtddmWidget
+
+TITLE = "FTDDM Viewer"
+
+
+def show_window(
+    paths: Sequence[Path | str] = (),
+    *,
+    weights: str = "small",
+    device: str = "auto",
+    block: bool = True,
+    **roles: Path | None,
+) -> tuple[Viewer, FtddmWidget]:
+    """Open a window on a study, or on the bundled case, and return it and its panel.
+
+    The window is there at once; the study is read in the background, and what is wrong with it is
+    said in the panel.
+
+    Parameters
+    ----------
+    paths
+        A folder, or files of one study; none for the bundled case.
+    weights, device
+        As in `ftddm run`.
+    block
+        Whether to run until the window is closed.
+    roles
+        `t1`, `flair` and `mask`, as in `ftddm run`.
+    """
+    import napari
+
+    viewer = napari.Viewer(title=TITLE, show_welcome_screen=False)
+    _, widget = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
+    widget.engine.use(Model(weights, device))
+    if paths:
+        widget.session.open(list(paths), **roles)
+    else:
+        widget.engine.open_sample()
+    if block:
+        napari.run()
+    return viewer, widget

@@ -1,0 +1,399 @@
+"""The panel: every control moves the picture, and what is shown is what is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import finish, settle
+from properties import save_nifti
+from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
+
+from ftddm_core.settings import controls
+from ftddm_viewer.state import Activity
+
+MAPS, MASK, AFFINE = tiny_maps()
+NAMES = [control.name for control in controls()]
+
+
+def layer(viewer: Any, role: str) -> Any:
+    """Return the managed layer of a role; there must be one only."""
+    found = [
+        each
+        for each in viewer.layers
+        if each.metadata.get("ftddm", {}).get("role") == role
+        and each.metadata["ftddm"].get("managed")
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def inputs(widget: Any, name: str) -> Any:
+    from qtpy.QtWidgets import QWidget
+
+    found = widget.findChild(QWidget, name)
+    assert found is not None, name
+    return found
+
+
+def drag(widget: Any, name: str) -> None:
+    """Move a control as a hand does: a slider through several values, others by choice."""
+    from qtpy.QtWidgets import QCheckBox, QComboBox, QSlider
+
+    found = inputs(widget, name)
+    if isinstance(found, QSlider):
+        found.setSliderDown(True)
+        # Of the steps, no more than there is of T_trunc.
+        start, end = found.value(), found.maximum() // (8 if name == "steps" else 3)
+        for stop in np.linspace(start, end, 5).round().astype(int)[1:]:
+            found.setValue(int(stop))
+            settle()
+        found.setSliderDown(False)
+    elif isinstance(found, QComboBox):
+        found.setCurrentIndex((found.currentIndex() + 2) % found.count())
+    elif isinstance(found, QCheckBox):
+        found.toggle()
+    else:
+        found.setValue(found.value() + 1)
+
+
+def shown(widget: Any, name: str) -> Any:
+    """Return the value that a control shows."""
+    from qtpy.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
+
+    found = inputs(widget, name)
+    if isinstance(found, QComboBox):
+        return found.currentData()
+    if isinstance(found, QCheckBox):
+        return found.isChecked()
+    empty = widget.findChild(QCheckBox, f"{name}_empty")
+    if empty is not None and empty.isChecked():
+        return None
+    if isinstance(found, QSlider):
+        return widget.findChild(QWidget, f"{name}_box").value()
+    return found.value()
+
+
+# ---------------------------------------------------------------- controls
+
+
+def test_every_control_has_its_row(panel: Any) -> None:
+    assert list(panel.panel.form.rows) == NAMES
+    for control in controls():
+        found = inputs(panel, control.name)
+        assert control.help in found.toolTip()
+        if control.optional:
+            assert inputs(panel, f"{control.name}_empty").text() == control.empty
+
+
+def test_every_control_moves_the_picture(opened: Any, viewer: Any) -> None:
+    """The last value wins, the controls show it, and the picture is made with it."""
+    session = opened.session
+    for control in controls():
+        before = layer(viewer, "output").data.copy()
+        old = getattr(session.state.settings, control.name)
+        drag(opened, control.name)
+        finish(opened)
+        state = session.state
+        assert state.error == ""
+        assert getattr(state.settings, control.name) != old, control.name
+        for each in NAMES:
+            value = getattr(state.settings, each)
+            assert shown(opened, each) == (pytest.approx(value) if value else value), each
+        output = layer(viewer, "output")
+        same = output.data.shape == before.shape and np.array_equal(
+            output.data, before, equal_nan=True
+        )
+        assert not same, control.name
+        assert output.metadata["ftddm"]["settings"] == state.view.settings
+        assert state.view.asked == state.settings
+        k = state.slice_index
+        made = state.view.stacked(state.metabolite).data
+        assert np.isfinite(output.data).any()
+        assert np.nanmax(output.data) <= np.nanmax(made), k
+
+
+def test_steps_follow_a_lower_truncation_and_come_back(opened: Any) -> None:
+    box = inputs(opened, "t_trunc_box")
+    for t_trunc, steps in ((4, 4), (300, 10)):
+        box.setValue(t_trunc)
+        finish(opened)
+        assert shown(opened, "steps") == opened.session.state.settings.steps == steps
+
+
+def test_a_truncation_of_zero_leaves_steps_empty(opened: Any) -> None:
+    inputs(opened, "t_trunc_box").setValue(0)
+    finish(opened)
+    assert shown(opened, "steps") is None
+    assert opened.session.state.error == ""
+    # And a move of the steps is refused in words, and put back.
+    inputs(opened, "steps_box").setValue(7)
+    finish(opened)
+    assert "t_trunc" in opened.panel.error.text()
+    assert shown(opened, "steps") is None
+
+
+def test_an_empty_value_shows_what_it_stands_for(opened: Any) -> None:
+    assert shown(opened, "upscale") is None
+    stands_for = opened.session.state.shown_value("upscale")
+    assert inputs(opened, "upscale_box").value() == pytest.approx(stands_for, abs=0.01)
+    inputs(opened, "upscale").setValue(0)
+    finish(opened)
+    assert opened.session.state.settings.upscale == 2
+    inputs(opened, "upscale_empty").click()
+    finish(opened)
+    assert opened.session.state.settings.upscale is None
+
+
+def test_without_live_nothing_is_computed_until_update(opened: Any, viewer: Any) -> None:
+    opened.panel.live.click()
+    before = layer(viewer, "output").data.copy()
+    inputs(opened, "tau_diffusion").setValue(10)
+    finish(opened)
+    np.testing.assert_array_equal(layer(viewer, "output").data, before)
+    assert "press Update" in opened.panel.status.text()
+    assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_diffusion == 0.81
+    opened.panel.update_now.click()
+    finish(opened)
+    assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_diffusion == 0.1
+    assert not np.array_equal(layer(viewer, "output").data, before, equal_nan=True)
+    assert "Up to date" in opened.panel.status.text()
+
+
+def test_metabolite_and_mode(opened: Any, viewer: Any) -> None:
+    panel = opened.panel
+    assert [panel.metabolite.itemText(i) for i in range(2)] == list(
+        opened.session.state.case.study.maps
+    )
+    panel.metabolite.textActivated.emit("tCho")
+    finish(opened)
+    assert layer(viewer, "output").name.startswith("Output tCho")
+    assert "there is no reference" in panel.mode_words.text()
+    panel.mode.activated.emit(1)
+    finish(opened)
+    assert "the original is the reference" in panel.mode_words.text()
+    reference = layer(viewer, "reference")
+    assert not reference.visible
+    panel.mode.activated.emit(0)
+    finish(opened)
+    assert reference not in viewer.layers
+
+
+def test_fast_moves_become_few_updates_and_the_last_gets_through(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    update = opened.session.update
+    monkeypatch.setattr(opened.session, "update", lambda **c: (asked.append(c), update(**c)))
+    slider = inputs(opened, "tau_flow")
+    for stop in range(60, 20, -1):  # without an event in between
+        slider.setValue(stop)
+    assert len(asked) == 1
+    finish(opened)
+    assert asked == [{"tau_flow": 0.6}, {"tau_flow": 0.21}]
+    assert opened.session.state.settings.tau_flow == 0.21
+
+
+# ---------------------------------------------------------------- the empty panel, and errors
+
+
+def test_the_empty_panel_says_what_to_do(panel: Any) -> None:
+    settle()
+    parts = panel.panel
+    assert not parts.welcome.isHidden()
+    assert parts.study.isHidden()
+    assert "Open the folder" in parts.welcome.text()
+
+
+def test_the_sample_button_opens_the_simulated_case(panel: Any) -> None:
+    panel.panel.sample.click()
+    finish(panel)
+    assert panel.panel.label.text() == "Simulated patient"
+    assert not panel.panel.study.isHidden()
+
+
+def bad_mask(folder: Path) -> Path:
+    save_nifti(folder / "mask.nii.gz", 0 * MASK, AFFINE)
+    return folder
+
+
+def damaged(folder: Path) -> Path:
+    path = folder / "tNAA.nii.gz"
+    path.write_bytes(path.read_bytes()[:300])
+    return folder
+
+
+def no_signal(folder: Path) -> Path:
+    for name in MAPS:
+        save_nifti(folder / f"{name}.nii.gz", -np.ones(SHAPE, np.float32), AFFINE)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "spoil", [damaged, no_signal, bad_mask, lambda folder: folder / "none"], ids=range(4)
+)
+def test_errors_are_those_of_the_shell(
+    spoil: Any, panel: Any, tmp_path: Path, weights: Path, ftddm: Ftddm
+) -> None:
+    path = spoil(write_study(tmp_path / "bad"))
+    outcome = ftddm("run", path, "--out", tmp_path / "out", "--weights", weights)
+    assert outcome.code == 2
+    panel.session.open(path)
+    finish(panel)
+    words = panel.panel.error.text()
+    assert words
+    assert words in outcome.err
+    assert not panel.panel.error.isHidden()
+
+
+def test_an_error_leaves_the_open_study(opened: Any, viewer: Any, tmp_path: Path) -> None:
+    before = layer(viewer, "output").data
+    opened.session.open(tmp_path / "none")
+    finish(opened)
+    assert "does not exist" in opened.panel.error.text()
+    assert layer(viewer, "output").data is before
+    inputs(opened, "tau_flow").setValue(3)
+    finish(opened)
+    assert opened.panel.error.text() == ""
+
+
+# ---------------------------------------------------------------- the whole volume
+
+
+def test_volume_and_save(
+    opened: Any, viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+    panel, out = opened.panel, tmp_path / "out"
+    assert not panel.save.isEnabled()
+    panel.volume.click()
+    settle()
+    finish(opened)
+    assert not np.isnan(layer(viewer, "output").data).all(axis=(1, 2)).any()
+    assert panel.save.isEnabled()
+    assert panel.volume.text() == "Whole volume"
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(out))
+    panel.save.click()
+    settle()
+    assert f"4 files written to {out}" in panel.status.text()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    # Once more: replaced if the user says so, otherwise left alone.
+    asked = []
+    answer = QMessageBox.StandardButton.No
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: (asked.append(words), answer)[1])
+    first = next(iter(out.iterdir()))
+    first.write_bytes(b"mine")
+    panel.save.click()
+    settle()
+    assert first.read_bytes() == b"mine"
+    answer = QMessageBox.StandardButton.Yes
+    panel.save.click()
+    settle()
+    assert len(asked) == 2
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sidecar(out, "tNAA")["Settings"]["steps"] == 10
+    # A move afterwards: what would be saved is said.
+    inputs(opened, "seed").setValue(5)
+    finish(opened)
+    assert "seed 0" in panel.made.text()
+    assert not panel.made.isHidden()
+
+
+def test_a_volume_can_be_cancelled(opened: Any) -> None:
+    panel, session = opened.panel, opened.session
+    inputs(opened, "steps_box").setValue(100)
+    finish(opened)
+    panel.volume.click()
+    settle()
+    if session.state.activity is Activity.VOLUME:  # otherwise it is done already
+        assert not panel.form.isEnabled()
+        assert "controls wait" in panel.status.text()
+        assert panel.volume.text() == "Cancel"
+    session.compute_volume()
+    settle(lambda: session.state.progress > 0 or session.state.activity is Activity.IDLE)
+    session.cancel()
+    finish(opened)
+    assert session.state.activity is Activity.IDLE
+    assert panel.form.isEnabled()
+    assert panel.volume.text() == "Whole volume"
+    assert panel.progress.isHidden()
+
+
+def test_the_saved_volume_is_that_of_the_shell(
+    opened: Any, study: Path, tmp_path: Path, weights: Path, ftddm: Ftddm
+) -> None:
+    opened.panel.volume.click()
+    finish(opened)
+    opened.session.save(tmp_path / "panel")
+    outcome = ftddm("run", study, "--out", tmp_path / "shell", "--weights", weights,
+                    "--device", "cpu", "--steps", 10)  # fmt: skip
+    assert outcome.code == 0
+    for path in sorted((tmp_path / "shell").glob("*.nii.gz")):
+        expected, affine = load(path)
+        found, placed = load(tmp_path / "panel" / path.name)
+        np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+        np.testing.assert_array_equal(placed, affine)
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_closing_the_viewer_in_the_middle_of_a_run(opened: Any, viewer: Any) -> None:
+    inputs(opened, "steps_box").setValue(100)
+    opened.panel.volume.click()
+    session = opened.session
+    viewer.close()
+    settle()
+    assert session.wait(60)
+    assert session.state.case is None
+
+
+def test_closing_the_dock_in_the_middle_of_a_run(opened: Any, viewer: Any) -> None:
+    from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
+
+    names = {each.name for each in viewer.layers}
+    opened.panel.volume.click()
+    dock = opened.parent()
+    while not isinstance(dock, QtViewerDockWidget):
+        dock = dock.parent()
+    dock.title.close_button.click()
+    settle()
+    assert opened.session.wait(60)
+    assert opened.session.state.case is None
+    assert not [key for key in viewer.canvas.overlays if key.startswith("ftddm_")]
+    assert {each.name for each in viewer.layers} == names  # the pictures are the user's to keep
+    viewer.dims.set_point(0, 20.0)  # and nobody listens any more
+    # Opened again, it goes on with the same study, in the same layers.
+    _, again = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
+    assert again is not opened
+    again.engine.use(opened.session.model)
+    finish(again)
+    assert again.session.state.case is not None
+    assert {each.name for each in viewer.layers} == names
+    again.engine.stop()
+    assert again.session.wait(60)
+
+
+def test_the_window_of_the_command(napari: Any, study: Path, tmp_path: Path, weights: Path) -> None:
+    """`ftddm view`: there at once, errors said in the panel, the given weights used."""
+    from napari._qt.qt_viewer import QtViewer
+    from napari_ftddm._window import TITLE, show_window
+
+    for paths, label in (([study], "patient"), ((), "Simulated patient")):
+        viewer, widget = show_window(paths, weights=str(weights), device="cpu", block=False)
+        assert viewer.title == TITLE
+        finish(widget)
+        state = widget.session.state
+        assert (state.error, state.case.label) == ("", label)
+        assert widget.session.model.weights == str(weights)
+        assert layer(viewer, "output").metadata["ftddm"]["model"] is widget.session.model
+        widget.session.open(tmp_path / "none", mask=tmp_path / "no_mask.nii.gz")
+        finish(widget)
+        assert "does not exist" in widget.panel.error.text()
+        viewer.close()
+        settle()
+        assert widget.session.wait(60)
+    QtViewer._instances.clear()

@@ -1,0 +1,124 @@
+"""Layers as files: on the study's own grid, with their record, or refused in clear words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import finish
+from napari_ftddm._writer import write_layer
+from test_panel import inputs, layer
+from tiny import Ftddm, load, sidecar
+
+from ftddm_core.errors import FormatError
+from ftddm_viewer import RESEARCH_ONLY
+
+
+def write(path: Path, shown: Any) -> list[str]:
+    data, arguments, _ = shown.as_layer_data_tuple()
+    return write_layer(str(path), data, arguments)
+
+
+def run_words(study: Path, out: Path, weights: Path) -> list[Any]:
+    return ["run", study, "--out", out, "--weights", weights, "--device", "cpu", "--steps", 10]
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_saved_output_is_the_file_of_the_shell(
+    one_by_one: bool, opened: Any, viewer: Any, study: Path, tmp_path: Path, weights: Path,
+    ftddm: Ftddm,
+) -> None:  # fmt: skip
+    """Computed as a volume or slice by slice: values, affine and record are the same."""
+    if one_by_one:
+        for k in (0, 1):
+            opened.session.choose(slice_index=k)
+            finish(opened)
+    else:
+        opened.panel.volume.click()
+        finish(opened)
+    assert ftddm(*run_words(study, tmp_path / "shell", weights)).code == 0
+    (expected_path,) = (tmp_path / "shell").glob("*_met-tNAA_desc-ftddm_mrsi.nii.gz")
+    expected, affine = load(expected_path)
+    record = sidecar(tmp_path / "shell", "tNAA")
+    for ending in (".nii.gz", ".nii"):
+        path = tmp_path / f"mine{ending}"
+        saved = layer(viewer, "output").save(str(path), plugin="ftddm-viewer")
+        assert [Path(each).name for each in saved] == [path.name, "mine.json"]
+        found, placed = load(path)
+        np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+        np.testing.assert_allclose(placed, affine, atol=1e-5)
+        mine = json.loads((tmp_path / "mine.json").read_text())
+        assert mine.pop("KSpaceResidual")["After"] == pytest.approx(
+            record["KSpaceResidual"]["After"], rel=1e-3
+        )
+        assert mine == {key: value for key, value in record.items() if key != "KSpaceResidual"}
+        assert mine["Settings"]["steps"] == 10
+        assert RESEARCH_ONLY in mine["Notice"]
+
+
+def test_a_deviation_is_saved_as_one(opened: Any, viewer: Any, tmp_path: Path) -> None:
+    inputs(opened, "samples_box").setValue(3)
+    finish(opened)
+    opened.panel.volume.click()
+    finish(opened)
+    write(tmp_path / "sd.nii.gz", layer(viewer, "deviation"))
+    found, _ = load(tmp_path / "sd.nii.gz")
+    assert found.max() > 0
+    expected = opened.session.state.finished.result.deviation["tNAA"].data
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert json.loads((tmp_path / "sd.json").read_text())["Statistic"].startswith("standard")
+
+
+def test_inputs_and_maps_lie_on_the_studys_grid(
+    opened: Any, viewer: Any, study: Path, tmp_path: Path
+) -> None:
+    viewer.open(str(study), plugin="ftddm-viewer")
+    finish(opened)
+    raw = next(e for e in viewer.layers if e.metadata["ftddm"].get("metabolite") == "tCho")
+    write(tmp_path / "raw.nii.gz", raw)
+    expected, affine = load(study / "tCho.nii.gz")
+    found, placed = load(tmp_path / "raw.nii.gz")
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(placed, affine, atol=1e-5)
+    write(tmp_path / "input.nii.gz", layer(viewer, "input"))
+    fine, placed = load(tmp_path / "input.nii.gz")
+    view = opened.session.state.view
+    np.testing.assert_allclose(fine, view.prepared.conditions["tNAA"].lowres, rtol=1e-6)
+    np.testing.assert_allclose(placed, view.prepared.conditions["tNAA"].affine, atol=1e-5)
+    assert json.loads((tmp_path / "input.json").read_text())["Role"] == "input"
+
+
+def test_slices_that_are_missing_are_named(opened: Any, viewer: Any, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"1 of 2 slices .* 'Whole volume' first"):
+        write(tmp_path / "mine.nii.gz", layer(viewer, "output"))
+    with pytest.raises(FormatError, match=r"1 of 2 slices"):  # through napari, unchanged
+        layer(viewer, "output").save(str(tmp_path / "mine.nii.gz"), plugin="ftddm-viewer")
+    assert not list(tmp_path.glob("mine*"))
+
+
+def test_a_layer_of_someone_else_is_refused(viewer: Any, tmp_path: Path) -> None:
+    other = viewer.add_image(np.zeros((3, 4, 5)), name="cells")
+    with pytest.raises(FormatError, match=r"'cells' is not one of FTDDM Viewer's"):
+        write(tmp_path / "cells.nii.gz", other)
+
+
+def test_a_layer_changed_by_hand_is_refused(opened: Any, viewer: Any, tmp_path: Path) -> None:
+    opened.panel.volume.click()
+    finish(opened)
+    output = layer(viewer, "output")
+    output.translate = (0, 3, 0)
+    with pytest.raises(FormatError, match="moved by hand"):
+        write(tmp_path / "a.nii.gz", output)
+    output.translate = (0, 0, 0)
+    write(tmp_path / "a.nii.gz", output)
+    output.data = output.data * 2
+    with pytest.raises(FormatError, match="changed"):
+        write(tmp_path / "b.nii.gz", output)
+
+
+def test_a_name_must_be_a_nifti_name(opened: Any, viewer: Any, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"end it in \.nii\.gz or \.nii"):
+        write(tmp_path / "a.tif", layer(viewer, "input"))
