@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_core.settings import SamplerSettings, Value
+from ftddm_core.settings import Control, SamplerSettings, Value
 from ftddm_viewer import LIVE_STEPS
 from ftddm_viewer.case import Case, Mode, Prepared
 from ftddm_viewer.saving import result_files
@@ -178,6 +178,12 @@ class State:
             return None
         fits = view.prepared.mode is self.mode and view.asked == self.settings
         return view if fits else None
+
+    def bounds(self, control: Control) -> tuple[float, float] | None:
+        """Return what a control can be set to now: there are no more steps than T_trunc."""
+        if control.bounds is None or control.name != "steps":
+            return control.bounds
+        return control.bounds[0], max(control.bounds[0], self.settings.t_trunc)
 
     def shown_value(self, name: str) -> Value:
         """Return a setting's value, or for an empty one the value it stands for."""

@@ -55,4 +55,5 @@ class Form(QWidget):
         """Show a state's settings, but for controls whose newest move is still `waiting`."""
         for name, row in self.rows.items():
             if name not in waiting:
+                row.limit(state.bounds(row.control))
                 row.show(getattr(state.settings, name), state.shown_value(name))

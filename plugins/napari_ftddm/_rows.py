@@ -46,6 +46,9 @@ class Row(QObject):
         self.widgets: list[QWidget] = []
         self.below: QWidget | None = None
 
+    def limit(self, bounds: tuple[float, float] | None) -> None:
+        """Offer no values but these; only a number's can change."""
+
     def show(self, value: Value, stands_for: Value) -> None:
         """Show a value; an empty one together with what it stands for, None if not known."""
         raise NotImplementedError
@@ -108,6 +111,17 @@ class Number(Row):
         self.slider.valueChanged.connect(self._slid)
         self.box.valueChanged.connect(self._typed)
 
+    def limit(self, bounds: tuple[float, float] | None) -> None:
+        """Let slider and box end at these bounds."""
+        if bounds is None or bounds == (self._low, self._high):
+            return
+        self._low, self._high = bounds
+        with quiet(self.slider, self.box):
+            self.box.setRange(*map(self.control.type, bounds))
+            if self._high > self._low:
+                self.slider.setValue(self._stop(self.box.value()))
+        self.slider.setEnabled(self._high > self._low)
+
     def show(self, value: Value, stands_for: Value) -> None:
         """Show a value; the slider moves only if it does not stand for it already."""
         with quiet(self.slider, self.box, self.empty):
@@ -131,7 +145,7 @@ class Number(Row):
         return round(value) if self.control.type is int else round(value, 6)
 
     def _stop(self, value: float) -> int:
-        share = (value - self._low) / (self._high - self._low)
+        share = (value - self._low) / max(self._high - self._low, 1e-9)
         return round(self._stops * (math.sqrt(share) if self._bent else share))
 
     def _slid(self, stop: int) -> None:

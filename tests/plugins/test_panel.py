@@ -45,8 +45,7 @@ def drag(widget: Any, name: str) -> None:
     found = inputs(widget, name)
     if isinstance(found, QSlider):
         found.setSliderDown(True)
-        # Of the steps, no more than there is of T_trunc.
-        start, end = found.value(), found.maximum() // (8 if name == "steps" else 3)
+        start, end = found.value(), found.maximum() // 3
         for stop in np.linspace(start, end, 5).round().astype(int)[1:]:
             found.setValue(int(stop))
             settle()
@@ -128,11 +127,23 @@ def test_a_truncation_of_zero_leaves_steps_empty(opened: Any) -> None:
     finish(opened)
     assert shown(opened, "steps") is None
     assert opened.session.state.error == ""
-    # And a move of the steps is refused in words, and put back.
-    inputs(opened, "steps_box").setValue(7)
+    # There is nothing for the slider to choose; unchecking is refused in words, and put back.
+    assert not inputs(opened, "steps").isEnabled()
+    inputs(opened, "steps_empty").setChecked(False)
     finish(opened)
     assert "t_trunc" in opened.panel.error.text()
     assert shown(opened, "steps") is None
+
+
+def test_there_are_no_more_steps_to_choose_than_t_trunc(opened: Any) -> None:
+    slider, box = inputs(opened, "steps"), inputs(opened, "steps_box")
+    for t_trunc in (100, 7, 300):
+        inputs(opened, "t_trunc_box").setValue(t_trunc)
+        finish(opened)
+        slider.setValue(slider.maximum())
+        finish(opened)
+        assert opened.session.state.settings.steps == box.maximum() == t_trunc
+        assert opened.session.state.error == ""
 
 
 def test_an_empty_value_shows_what_it_stands_for(opened: Any) -> None:
