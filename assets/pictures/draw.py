@@ -1,0 +1,73 @@
+"""Draw the README's pictures of the window and of the page, at 1280 x 800: see `make pictures`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SIZE = (1280, 800)
+HERE = Path(__file__).parent
+PATIENCE = 120.0
+BROWSER = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def draw_window(path: Path) -> None:
+    """Draw napari on the bundled case, once the picture is finished."""
+    os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(), "settings.yaml"))
+    from napari_ftddm import show_window
+    from qtpy.QtWidgets import QApplication
+
+    viewer, widget = show_window(block=False)
+    window = viewer.window._qt_window  # napari has no public way to set a window's size
+    window.resize(*SIZE)
+    deadline = time.monotonic() + PATIENCE
+    while not widget.session.state.up_to_date:
+        QApplication.processEvents()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"No picture: {widget.session.state.error or 'still at work'}")
+    for _ in range(40):
+        QApplication.processEvents()
+        time.sleep(0.02)
+    viewer.status = ""
+    viewer.window.screenshot(str(path), canvas_only=False, flash=False)
+    viewer.close()
+
+
+def draw_page(path: Path) -> None:
+    """Draw the page on the bundled case, once the picture is finished."""
+    from ftddm_viewer.web import start
+    from playwright.sync_api import sync_playwright
+
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    server = start()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=browser_path, args=list(BROWSER), headless=True
+            )
+            page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+            page.goto(server.url)
+            page.get_by_text("Up to date.").wait_for(timeout=PATIENCE * 1000)
+            page.screenshot(path=str(path))
+            browser.close()
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    draw_page(HERE / "page.png")
+    draw_window(HERE / "window.png")
+    print(f"Drawn into {HERE}: window.png, page.png", file=sys.stderr)

@@ -1,0 +1,122 @@
+"""A component for every control of the method, built from the control alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from ftddm_core.settings import Control, controls
+from ftddm_viewer.session import Session
+from ftddm_viewer.state import State
+
+LONGEST_SLIDER = 1e6
+"""A number with a wider range is typed: no slider could be set to one of so many values."""
+
+NOW = "performance.timeOrigin + performance.now()"
+"""When the user did it, in ms: requests may arrive in another order."""
+
+AS_IT_IS = f"(v, t) => [v, {NOW}]"
+TYPED = f"(v, t) => [Number(v) || 0, {NOW}]"
+
+
+class Part(NamedTuple):
+    """A component that moves one setting.
+
+    Parameters
+    ----------
+    control
+        What it sets.
+    component
+        The component.
+    js
+        Run in the browser on (value, time) before they are sent.
+    clears
+        Whether it is the checkbox that stands for the value None.
+    """
+
+    control: Control
+    component: Any
+    js: str
+    clears: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name on the page."""
+        return f"{'empty' if self.clears else 'control'}-{self.control.name}"
+
+    def set_to(self, session: Session, value: Any) -> None:
+        """Do what moving it means."""
+        name = self.control.name
+        if self.clears:
+            value = None if value else session.state.shown_value(name)
+        session.update(**{name: value})
+
+    def shown(self, state: State) -> dict[str, Any]:
+        """Return the properties that it should have."""
+        name = self.control.name
+        if self.clears:
+            return {"value": getattr(state.settings, name) is None}
+        value = state.shown_value(name)
+        if name == "steps":  # a slider that mostly led to errors would be of no use
+            return {"value": value or 1, "maximum": max(2, state.settings.t_trunc)}
+        if getattr(state.settings, name) is None and value is not None:
+            value = round(float(value), 2)  # it follows from the data, in as many digits
+        return {} if value is None else {"value": value}
+
+
+def build(*names: str) -> Iterator[Part]:
+    """Yield the components of some controls, made where this is called."""
+    for control in controls():
+        if control.name not in names:
+            continue
+        if not control.optional:
+            yield _part(control)
+            continue
+        with gr.Row(elem_classes="optional"):
+            yield _part(control)
+            name, words = f"empty-{control.name}", control.empty.capitalize()
+            box = gr.Checkbox(label=words, elem_id=name, container=False, min_width=60, scale=0)
+            yield Part(control, box, AS_IT_IS, clears=True)
+
+
+def label(control: Control) -> str:
+    """Return a control's name with its symbol and unit, where those say more."""
+    known = control.label.casefold()
+    symbol = "" if control.symbol.casefold() in (*known.split(), known) else control.symbol
+    words = [word for word in (symbol, control.unit) if word and word != "×"]
+    return f"{control.label} ({', '.join(words)})" if words else control.label
+
+
+def _part(control: Control) -> Part:
+    name: dict[str, Any] = {"label": label(control), "elem_id": f"control-{control.name}"}
+    if control.type is bool:
+        return Part(control, gr.Checkbox(container=False, min_width=100, **name), AS_IT_IS)
+    if control.choices:
+        box = gr.Dropdown(list(control.choices), filterable=False, min_width=120, **name)
+        return Part(control, box, AS_IT_IS)
+    low, high = control.bounds or (0, 1)
+    if high - low > LONGEST_SLIDER:
+        return Part(control, gr.Number(precision=0, min_width=80, **name), TYPED)
+    slider = gr.Slider(low, high, low, step=control.step, buttons=[], min_width=160, **name)
+    return Part(control, slider, between_ends(f"control-{control.name}"))
+
+
+def between_ends(name: str) -> str:
+    """Return a script that brings a typed value within the ends that its slider has now."""
+    return (
+        f"(v, t) => {{const r = document.querySelector('#{name} input[type=range]'), "
+        "x = Number(v) || 0; "
+        f"return [r ? Math.min(r.max, Math.max(r.min, x)) : x, {NOW}]}}"
+    )
+
+
+def tooltips() -> str:
+    """Return a script that gives every control its help."""
+    texts = json.dumps({f"control-{c.name}": c.help for c in controls()})
+    return (
+        f"() => {{for (const [id, text] of Object.entries({texts})) "
+        "{const e = document.getElementById(id); if (e) e.title = text}}"
+    )

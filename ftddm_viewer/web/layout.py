@@ -1,0 +1,178 @@
+"""What is on the page and where; what it means is in `page`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from ftddm_viewer.case import Mode
+from ftddm_viewer.web import controls, status
+
+FILE_TYPES = [".nii", ".gz", ".json"]
+
+MODES = [
+    ("Enlarge a low-resolution study by s", Mode.ENLARGE.value),
+    ("Degrade by s, restore, compare", Mode.RESTORE.value),
+]
+
+BACKDROPS = ["T1", "FLAIR", "None"]
+
+SWIPE_JS = """
+const set = (v) => element.style.setProperty('--cut', v + '%');
+element.addEventListener('input', (e) => set(e.target.value));
+watch('value', () => {
+  const range = element.querySelector('input');
+  if (range) range.value = parseFloat(element.style.getPropertyValue('--cut') || '50');
+});
+"""
+"""Moves the edge in the browser alone; it stays where it is when the pictures change."""
+
+
+class Layout:
+    """The components, made inside the blocks that are open.
+
+    Parameters
+    ----------
+    uploads
+        Whether files may be uploaded; `upload` is None where not.
+
+    Attributes
+    ----------
+    controls
+        Components of the method's controls.
+    shown
+        Name -> component, of all that the server sets.
+    """
+
+    def __init__(self, *, uploads: bool) -> None:
+        self.controls: list[controls.Part] = []
+        self.shown: dict[str, Any] = {}
+        self.upload: Any = None
+        self.stamp = gr.Number(0, visible=False)
+        _html("banner", status.BANNER)
+        with gr.Row(equal_height=False, elem_id="page"):
+            with gr.Column(scale=0, min_width=352, elem_id="controls"):
+                self._study(uploads)
+                self._controls()
+                self._results()
+            with gr.Column(scale=1, min_width=520, elem_id="pictures"):
+                self._pictures()
+                self._below()
+
+    def _show(self, name: str, component: Any) -> Any:
+        self.shown[name] = component
+        return component
+
+    def _study(self, uploads: bool) -> None:
+        with gr.Row(elem_classes="study"):
+            self.bundled = _button("Simulated case", "bundled", interactive=True)
+            unfill = _button("Undo zero-filling", "unfill", interactive=True, visible=False)
+            self.unfill = self._show("unfill", unfill)
+        if uploads:
+            self.upload = gr.File(
+                show_label=False,
+                file_count="multiple",
+                file_types=FILE_TYPES,
+                height=40,
+                elem_id="upload",
+            )
+            _html("hint", status.UPLOAD_HINT)
+        mode = gr.Radio(MODES, show_label=False, container=False, elem_id="mode")
+        self.mode = self._show("mode", mode)
+        with gr.Row(elem_classes="pair"):
+            metabolite = gr.Dropdown(
+                label="Metabolite", filterable=False, min_width=110, scale=2, elem_id="metabolite"
+            )
+            self.metabolite = self._show("metabolite", metabolite)
+            slices = _slider("Slice", "slice", (1, 2, 1), min_width=150, scale=3)
+            self.slice = self._show("slice", slices)
+
+    def _controls(self) -> None:
+        self.controls += controls.build("upscale")
+        self.controls += controls.build("tau_flow", "tau_diffusion", "t_trunc")
+        self.controls += controls.build("steps")
+        self.controls += controls.build("samples")
+        with gr.Row(elem_classes="pair"):
+            self.controls += controls.build("seed", "sampler")
+        with gr.Row(elem_classes="ticks"):
+            self.controls += controls.build("consistency")
+            live = gr.Checkbox(True, label="Live", container=False, min_width=60, elem_id="live")
+            self.live = self._show("live", live)
+        with gr.Row(elem_classes="commands"):
+            self.update = self._show("update", _button("Update", "update"))
+            self.volume = self._show("volume", _button("Whole volume", "volume", "primary"))
+            self.cancel = self._show("cancel", _button("Cancel", "cancel"))
+        for part in self.controls:
+            self._show(part.key, part.component)
+
+    def _results(self) -> None:
+        results = gr.File(
+            label="Whole volume: NIfTI maps with JSON sidecars",
+            interactive=False,
+            visible=False,
+            file_count="multiple",
+            height=90,
+            elem_id="files",
+        )
+        self._show("files", results)
+
+    def _pictures(self) -> None:
+        self._show("message", _html("message"))
+        self._show("heading", _html("heading"))
+        for name in ("backdrop", "maps"):
+            self._show(name, _html(name))
+        with gr.Tabs(elem_id="views"):
+            with gr.Tab("Side by side"):
+                self._show("pair", _html("pair"))
+            with gr.Tab("Swipe"):
+                self._show("swipe", _html("swipe", js_on_load=SWIPE_JS))
+            with gr.Tab("Deviation", visible=False) as tab:
+                self._show("spread", _html("spread"))
+            self._show("spread_tab", tab)
+        with gr.Row(elem_classes="looks"):
+            self._show("bar", _html("bar"))
+            self.backdrop = gr.Radio(
+                BACKDROPS,
+                value="T1",
+                label="Background",
+                min_width=200,
+                scale=0,
+                elem_id="background",
+            )
+            self.overlay = _slider("Maps over it, %", "overlay", (0, 100, 100), scale=0)
+
+    def _below(self) -> None:
+        self._show("progress", _html("progress"))
+        self._show("remarks", _html("remarks"))
+        with gr.Row(elem_classes="link"):
+            _html("link-label", "Link to this view")
+            self.link = gr.Textbox(
+                show_label=False,
+                container=False,
+                buttons=["copy"],
+                interactive=False,
+                max_lines=1,
+                elem_id="link",
+            )
+        self._show("link", self.link)
+
+
+def _html(name: str, value: str = "", **options: Any) -> gr.HTML:
+    return gr.HTML(value, elem_id=name, padding=False, min_height=0, **options)
+
+
+def _button(text: str, name: str, variant: Any = "secondary", **options: Any) -> gr.Button:
+    known = {"interactive": False, "min_width": 70, **options}
+    return gr.Button(text, size="sm", variant=variant, elem_id=name, **known)
+
+
+def _slider(
+    label: str, name: str, values: tuple[float, float, float], *, min_width: int = 190, scale: int
+) -> gr.Slider:
+    """Return a slider of whole numbers: first, last, and where it is."""
+    low, high, value = values
+    return gr.Slider(
+        low, high, value, step=1, label=label, buttons=[], min_width=min_width, scale=scale,
+        elem_id=name,
+    )  # fmt: skip

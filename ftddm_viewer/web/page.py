@@ -1,0 +1,234 @@
+"""The page: what its components mean. No state lives in a component.
+
+A component that the user moves is posted at once and alone; then a follower shows the session's
+newest state, again and again, until there is nothing new. Whatever is shown comes from one state,
+so that nothing can be stale; a component that the user did not move is only set where the session
+disagrees with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
+from ftddm_viewer.state import Activity, State
+from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.layout import Layout
+from ftddm_viewer.web.permalink import query_of, wishes_of
+from ftddm_viewer.web.tabs import Properties, Tab, Tabs
+
+TITLE = "FTDDM Viewer – research use only"
+
+FRAME = 1 / 12
+"""Seconds between two looks at a session."""
+
+FOLLOWERS = 256
+"""Pages that may be shown something at the same time: none of them holds a thread."""
+
+LOST = "The connection to this page was lost, and its study was closed: reload the page."
+
+KEPT = (3600, 86400)
+"""Seconds between two searches for files that nobody removed, and how old those have to be."""
+
+PICTURES = "document.getElementById('pictures')"
+
+LINK_JS = """(query) => {
+  if (!query.startsWith('?')) return query;
+  const link = query === '?' ? location.origin + location.pathname
+                             : new URL(query, location.href).href;
+  history.replaceState(null, '', link);
+  return link;
+}"""
+"""Keeps the address up to date, and makes a whole link of a query."""
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
+
+
+class Page:
+    """The components, and how they hang together.
+
+    Parameters
+    ----------
+    model
+        The networks, shared by all tabs.
+    tabs
+        The open ones.
+    uploads
+        Whether files may be uploaded.
+    """
+
+    def __init__(self, model: Model, tabs: Tabs, *, uploads: bool) -> None:
+        self.model = model
+        self.tabs = tabs
+        self.blocks = gr.Blocks(
+            title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=KEPT
+        )
+        with self.blocks:
+            self.layout = Layout(uploads=uploads)
+            self._wire()
+            self._wire_components()
+            self._wire_looks()
+
+    # ---- events
+
+    def _wire(self) -> None:
+        layout = self.layout
+        self._follow(self.blocks.load(self._begin, None, None, **AT_ONCE))
+        self.blocks.unload(self._end)
+        for button, command in (
+            (layout.bundled, Tab.open_bundled),
+            (layout.update, lambda tab: tab.do(tab.session.refresh)),
+            (layout.volume, lambda tab: tab.do(tab.session.compute_volume)),
+            (layout.cancel, lambda tab: tab.do(tab.session.cancel)),
+            (layout.unfill, lambda tab: tab.do(tab.session.unfill)),
+        ):
+            self._follow(button.click(self._commands(command), None, None, **AT_ONCE))
+        if (upload := layout.upload) is not None:
+            self._follow(upload.upload(self._take, upload, upload, **AT_ONCE))
+
+    def _wire_components(self) -> None:
+        layout = self.layout
+        for part in layout.controls:
+            self._moves(part.component, part.key, part.control.name, part.set_to, part.js)
+        looks: dict[str, tuple[Any, Callable[[Session, Any], object]]] = {
+            "metabolite": (layout.metabolite, lambda s, value: s.choose(metabolite=value)),
+            "slice": (layout.slice, lambda s, value: s.choose(slice_index=int(value) - 1)),
+            "mode": (layout.mode, lambda s, value: s.choose(mode=value)),
+            "live": (layout.live, lambda s, value: s.choose(live=value)),
+        }
+        for name, (component, set_to) in looks.items():
+            js = controls.between_ends(name) if name == "slice" else controls.AS_IT_IS
+            self._moves(component, name, name, set_to, js)
+
+    def _wire_looks(self) -> None:
+        """Let the browser do what needs no server: tooltips, background, opacity, the link."""
+        layout = self.layout
+        self.blocks.load(None, None, None, js=controls.tooltips())
+        for component, js in (
+            (layout.backdrop, f"(v) => {{{PICTURES}.dataset.backdrop = v}}"),
+            (layout.overlay, f"(v) => {{{PICTURES}.style.setProperty('--overlay', v / 100)}}"),
+        ):
+            component.change(None, component, None, js=js, **QUIET)
+        layout.link.change(None, layout.link, layout.link, js=LINK_JS, **QUIET)
+
+    def _follow(self, after: Any) -> None:
+        """Show what happens after an event."""
+        after.then(
+            self._frames,
+            None,
+            [*self.layout.shown.values()],
+            trigger_mode="always_last",
+            concurrency_id="follow",
+            concurrency_limit=FOLLOWERS,
+            **QUIET,
+        )
+
+    def _moves(
+        self,
+        component: Any,
+        part: str,
+        key: str,
+        set_to: Callable[[Session, Any], object],
+        js: str,
+    ) -> None:
+        """Send a component's value as soon as the user moves it, with the time."""
+
+        def post(value: Any, stamp: float, request: gr.Request) -> None:
+            if (tab := self.tabs.get(request.session_hash)) is not None:
+                tab.move(part, key, stamp, value, lambda: set_to(tab.session, value))
+
+        inputs = [component, self.layout.stamp]
+        moved = component.input(post, inputs, None, js=js, trigger_mode="multiple", **AT_ONCE)
+        self._follow(moved)
+
+    def _commands(self, command: Callable[[Tab], object]) -> Callable[[gr.Request], None]:
+        def run(request: gr.Request) -> None:
+            if (tab := self.tabs.get(request.session_hash)) is not None:
+                command(tab)
+
+        # Gradio asks for the types of what it calls, and the module's are not evaluated.
+        run.__annotations__ = {"request": gr.Request, "return": None}
+        return run
+
+    def _take(self, paths: Sequence[str] | None, request: gr.Request) -> None:
+        tab = self.tabs.get(request.session_hash)
+        if tab is not None and paths:
+            tab.open_uploads(paths)
+
+    def _begin(self, request: gr.Request) -> None:
+        tab = self.tabs.open(request.session_hash or "")
+        tab.begin(wishes_of(dict(request.query_params)))
+
+    def _end(self, request: gr.Request) -> None:
+        self.tabs.close(request.session_hash)
+
+    # ---- showing
+
+    async def _frames(self, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """Yield what differs on the page, as long as there is something to be seen."""
+        tab = self.tabs.get(request.session_hash)
+        if tab is None:
+            yield self._updates({"message": {"value": status.message(LOST)}})
+        elif tab.follow():
+            ended = False
+            try:
+                while not ended:
+                    state = tab.session.state
+                    yield self._updates(await asyncio.to_thread(self._changes, tab, state))
+                    ended = tab.leave(state)
+                    await asyncio.sleep(0 if ended else FRAME)
+            finally:
+                if not ended:  # the page was left meanwhile
+                    tab.abandon()
+        # What was sent last is sent again when a follower ends: by then it may be out of date.
+        yield self._updates({})
+
+    def _updates(self, changes: Properties) -> list[Any]:
+        names = self.layout.shown
+        return [gr.update(**changes[name]) if name in changes else gr.skip() for name in names]
+
+    def _changes(self, tab: Tab, state: State) -> Properties:
+        """Return the properties that the page has to be told."""
+        pictures = tab.painter.paint(state)
+        files = tab.results(state)
+        tab.tidy()
+        slow: dict[str, dict[str, Any]] = {
+            name: {"value": text} for name, text in pictures._asdict().items()
+        }
+        slow["spread_tab"] = {"visible": bool(pictures.spread)}
+        slow["files"] = {"value": files or None, "visible": bool(files)}
+        slow["heading"] = {"value": status.heading(state)}
+        slow["progress"] = {"value": status.progress(state, self.model.place)}
+        slow["remarks"] = {"value": status.remarks(state)}
+        return tab.changes(slow, lambda newest: self._quick(tab, newest))
+
+    def _quick(self, tab: Tab, state: State) -> Properties:
+        """Return the properties of what the user moves, and of what answers at once."""
+        case, busy = state.case, state.activity is not Activity.IDLE
+        found: dict[str, dict[str, Any]] = {
+            "message": {"value": status.message(tab.words)},
+            "live": {"value": state.live},
+            "update": {"interactive": case is not None and not busy and not state.up_to_date},
+            "volume": {"interactive": case is not None and not busy},
+            "cancel": {"interactive": busy},
+            "link": {"value": query_of(state)},
+        }
+        for part in self.layout.controls:
+            found[part.key] = part.shown(state)
+        if case is not None:
+            n_slices = case.study.grid.shape[2]
+            found["mode"] = {"value": state.mode.value}
+            found["metabolite"] = {"choices": [*case.study.maps], "value": state.metabolite}
+            found["slice"] = {
+                "value": state.slice_index + 1,
+                "maximum": max(2, n_slices),
+                "interactive": n_slices > 1,
+            }
+            found["unfill"] = {"visible": case.zero_filled is not None}
+        return found

@@ -1,0 +1,254 @@
+"""Slices as SVG: (scene, state) -> drawings in mm, right on the left. Pure, and without a toolkit.
+
+A drawing holds no pixels: it refers to images by id, so that one image serves several drawings and
+a running picture costs no more than its own pixels. Its coordinates are the world's in mm, both
+axes reversed: the patient's right and front (or head) have the greatest coordinates, and the page
+has the smallest at the left and at the top.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ftddm_core.imaging.volume import Volume
+from ftddm_viewer.case import Case
+from ftddm_viewer.orientation import radiological_slice
+from ftddm_viewer.scene import LayerSpec
+from ftddm_viewer.state import View
+
+MARGIN = 14.0
+"""In mm, around the trusted voxels: enough to see the skull."""
+
+LINE = 1.35
+"""Height of a line of text, relative to the letters'."""
+
+LETTER_WIDTH = 0.53
+"""Mean width of a letter, relative to its height."""
+
+
+class Box(NamedTuple):
+    """A rectangle of a drawing, in mm: its left and upper edges and its size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def svg(self) -> str:
+        """Return the four numbers as attributes."""
+        names = ("x", "y", "width", "height")
+        return " ".join(f'{k}="{v:.5g}"' for k, v in zip(names, self, strict=True))
+
+
+class Plane(NamedTuple):
+    """A slice as it is drawn.
+
+    Parameters
+    ----------
+    image
+        Values, row 0 at the top.
+    box
+        Where its outer edges lie.
+    letters
+        Directions (left, right, top, bottom).
+    """
+
+    image: NDArray[Any]
+    box: Box
+    letters: tuple[str, str, str, str]
+
+    def within(self, box: Box) -> Plane:
+        """Return the pixels that lie in a box, whole or in part."""
+        rows, columns = self.image.shape
+        high, wide = self.box.height / rows, self.box.width / columns
+        top, bottom = _cut(box.y - self.box.y, box.height, high, rows)
+        left, right = _cut(box.x - self.box.x, box.width, wide, columns)
+        kept = Box(
+            self.box.x + left * wide,
+            self.box.y + top * high,
+            (right - left) * wide,
+            (bottom - top) * high,
+        )
+        return Plane(self.image[top:bottom, left:right], kept, self.letters)
+
+
+def _cut(start: float, length: float, step: float, count: int) -> tuple[int, int]:
+    first = int(np.clip(np.floor(start / step), 0, count))
+    return first, int(np.clip(np.ceil((start + length) / step), first, count))
+
+
+def plane_of(volume: Volume, axis: int, position: float) -> Plane | None:
+    """Return the slice of a display volume nearest to a position, None where it does not reach.
+
+    Parameters
+    ----------
+    volume
+        In display space.
+    axis, position
+        Display axis along which slices are stacked, and where along it, in mm.
+    """
+    start, step = volume.affine[axis, 3], volume.affine[axis, axis]
+    k = round(np.clip((position - start) / step, 0, volume.shape[axis] - 1))
+    if abs(start + k * step - position) > step:
+        return None
+    return _plane(volume, axis, k)
+
+
+def _plane(volume: Volume, axis: int, k: int) -> Plane:
+    order = [*(a for a in range(3) if a != axis), axis]
+    turned = Volume(volume.data.transpose(order), volume.affine[:, [*order, 3]])
+    image, letters, _ = radiological_slice(turned, k)
+    x, width = _extent(volume, order[0])
+    y, height = _extent(volume, order[1])
+    return Plane(image, Box(x, y, width, height), letters)
+
+
+def _extent(volume: Volume, axis: int) -> tuple[float, float]:
+    """Return the edge of a display volume at an axis' positive end, reversed, and its length."""
+    start, step = volume.affine[axis, 3], volume.affine[axis, axis]
+    n = volume.shape[axis]
+    return float(-(start + (n - 0.5) * step)), float(n * step)
+
+
+def view_box(case: Case) -> Box:
+    """Return the part that is drawn: around every trusted voxel of any map, in whatever slice.
+
+    It depends on the case alone, so that nothing moves while settings change.
+    """
+    grid = case.study.grid
+    trusted = np.any([*case.trusted.values()], axis=0)
+    shown = case.frame.show(Volume(trusted.astype(np.float32), grid.affine))
+    axis = case.frame.axis
+    flat = Volume(shown.data.max(axis=axis, keepdims=True), shown.affine)
+    image, (x, y, width, height), _ = _plane(flat, axis, 0)
+    if image.any():
+        high, wide = height / image.shape[0], width / image.shape[1]
+        (rows,), (columns,) = image.any(1).nonzero(), image.any(0).nonzero()
+        x, y = x + columns[0] * wide, y + rows[0] * high
+        width = (columns[-1] + 1 - columns[0]) * wide
+        height = (rows[-1] + 1 - rows[0]) * high
+    return Box(x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN)
+
+
+def trusted_volume(view: View, metabolite: str) -> Volume:
+    """Return where a metabolite's maps have a meaning, 1 or 0, in display space."""
+    condition = view.prepared.conditions[metabolite]
+    mask = Volume(condition.mask.astype(np.float32), condition.affine)
+    return view.prepared.case.frame.show(mask)
+
+
+def coloured(image: NDArray[Any], layer: LayerSpec, trusted: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a map's colours (rows, columns, RGBA), transparent where it has no meaning."""
+    low, high = layer.limits
+    share = np.clip((np.nan_to_num(image) - low) / (high - low), 0, 1)
+    colours = matplotlib.colormaps[layer.colormap](share, bytes=True)
+    colours[..., 3] = np.where((trusted > 0) & np.isfinite(image), 255, 0)
+    return np.asarray(colours)
+
+
+def grey(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
+    """Return an MRI's shades (rows, columns)."""
+    low, high = layer.limits
+    share = np.clip((np.nan_to_num(image) - low) / (high - low), 0, 1)
+    return np.asarray(np.round(255 * share), np.uint8)
+
+
+def png_url(pixels: NDArray[np.uint8]) -> str:
+    """Return an image as a data URL, one pixel a voxel and without loss."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=4)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def image_element(name: str, url: str, box: Box) -> str:
+    """Return an image that drawings refer to by its id, with sharp voxels."""
+    return (
+        f'<image id="{name}" {box.svg()} preserveAspectRatio="none" decoding="sync" '
+        f'style="image-rendering:pixelated" href="{url}"/>'
+    )
+
+
+def store(elements: Sequence[str]) -> str:
+    """Return images that are not themselves shown, for drawings to refer to."""
+    return f'<svg class="store" width="0" height="0"><defs>{"".join(elements)}</defs></svg>'
+
+
+class Words(NamedTuple):
+    """What is written into a drawing: above it, at its edges, and at its foot."""
+
+    title: str
+    letters: tuple[str, str, str, str]
+    foot: Sequence[str]
+
+
+def wrapped(text: str, box: Box, size: float) -> list[str]:
+    """Break a text into lines that fit a drawing, in letters of a size in mm; numbers stay."""
+    kept = re.sub(r"(?<=[^,.]) (?=\d)", "\N{NO-BREAK SPACE}", text)
+    return textwrap.wrap(kept, max(12, int(box.width / (LETTER_WIDTH * size))))
+
+
+def drawing(
+    box: Box, images: Sequence[tuple[str, str]], words: Words, size: float, *, end: bool = False
+) -> str:
+    """Return one picture as inline SVG.
+
+    Parameters
+    ----------
+    box
+        The part of the plane that it shows.
+    images
+        Id of an image and the class it is drawn with, the lowest first.
+    words
+        Title, letters and foot; escaped here.
+    size
+        Height of the letters, in mm.
+    end
+        Whether the title is at the right.
+    """
+    line = LINE * size
+    foot = len(words.foot) * line + 0.5 * size
+    whole = Box(box.x, box.y - 1.25 * line, box.width, box.height + 1.25 * line + foot)
+    middle, centre = box.x + box.width / 2, box.y + box.height / 2
+    inset = 0.45 * size
+    left, right, top, bottom = words.letters
+    texts = [
+        _text(box.x + inset, centre, left, "start", "letter"),
+        _text(box.x + box.width - inset, centre, right, "end", "letter"),
+        _text(middle, box.y + 0.95 * size, top, "middle", "letter"),
+        _text(middle, box.y + box.height - inset, bottom, "middle", "letter"),
+    ]
+    above = box.y - 0.45 * line
+    if end:
+        texts.append(_text(box.x + box.width - inset, above, words.title, "end", "name"))
+    else:
+        texts.append(_text(box.x + inset, above, words.title, "start", "name"))
+    for number, text in enumerate(words.foot, 1):
+        texts.append(_text(middle, box.y + box.height + number * line, text, "middle", "foot"))
+    uses = "".join(f'<use href="#{name}" class="{css}"/>' for name, css in images)
+    bounds = f"{box.x:.5g} {box.y:.5g} {box.width:.5g} {box.height:.5g}"
+    around = f"{whole.x:.5g} {whole.y:.5g} {whole.width:.5g} {whole.height:.5g}"
+    return (
+        f'<svg class="drawing" viewBox="{around}" role="img" aria-label="{_escaped(words.title)}" '
+        f'font-size="{size:.4g}"><rect {whole.svg()}/>'
+        f'<svg {box.svg()} viewBox="{bounds}">{uses}</svg>{"".join(texts)}</svg>'
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str, css: str) -> str:
+    place = f'x="{x:.5g}" y="{y:.5g}" text-anchor="{anchor}"'
+    return f'<text class="{css}" {place}>{_escaped(text)}</text>'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text, quote=True)

@@ -1,0 +1,123 @@
+"""A view as a link: the query of its address, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from ftddm_core.errors import SettingsError
+from ftddm_core.settings import Control, SamplerSettings, Value, controls
+from ftddm_viewer.case import Case
+from ftddm_viewer.session import FAVOURITES
+from ftddm_viewer.state import State
+
+LOOKS = ("mode", "metabolite", "slice")
+"""Parameters beside the settings; slices count from 1, as on the page."""
+
+OWN = ("__", "view", "logs", "deep_link")
+"""How parameters begin that belong to gradio."""
+
+
+@dataclass
+class Wishes:
+    """What a link asks for.
+
+    Parameters
+    ----------
+    settings
+        Valid together with the session's own defaults.
+    mode, metabolite, slice_index
+        None where the link does not say.
+    problems
+        What in the link makes no sense, in words.
+    """
+
+    settings: dict[str, Value] = field(default_factory=dict)
+    mode: str | None = None
+    metabolite: str | None = None
+    slice_index: int | None = None
+    problems: list[str] = field(default_factory=list)
+
+
+def query_of(state: State) -> str:
+    """Return "?" and what differs from how a session begins with this study."""
+    defaults = State().settings
+    parameters: dict[str, str] = {}
+    for control in controls():
+        value = getattr(state.settings, control.name)
+        if value != getattr(defaults, control.name):
+            parameters[control.name] = _text(value)
+    if state.case is not None:
+        metabolite, slice_index = first_look(state.case)
+        if state.mode is not state.case.usual_mode:
+            parameters["mode"] = str(state.mode)
+        if state.metabolite != metabolite:
+            parameters["metabolite"] = state.metabolite
+        if state.slice_index != slice_index:
+            parameters["slice"] = str(state.slice_index + 1)
+    return f"?{urlencode(parameters)}"
+
+
+def first_look(case: Case) -> tuple[str, int]:
+    """Return the metabolite and the slice that a session begins with."""
+    names = [*(name for name in FAVOURITES if name in case.study.maps), *case.study.maps]
+    return names[0], case.first_slice
+
+
+def wishes_of(query: Mapping[str, str]) -> Wishes:
+    """Return what a query asks for; what makes no sense is left out, and told."""
+    wishes = Wishes()
+    known = {control.name: control for control in controls()}
+    for name, text in query.items():
+        try:
+            if name in known:
+                wishes.settings[name] = known[name].check(_value(known[name], text))
+            elif name == "slice":
+                wishes.slice_index = _whole(text) - 1
+            elif name == "mode":
+                wishes.mode = text
+            elif name == "metabolite":
+                wishes.metabolite = text
+            elif not name.startswith(OWN):
+                names = ", ".join([*known, *LOOKS])
+                raise SettingsError(f"Unknown parameter {name}: remove it; there are {names}.")
+        except SettingsError as error:
+            wishes.problems.append(str(error))
+    try:
+        _together(wishes.settings)
+    except SettingsError as error:
+        wishes.problems.append(str(error))
+        wishes.settings = {}
+    return wishes
+
+
+def _together(settings: Mapping[str, Value]) -> SamplerSettings:
+    """Check the settings of a link as a session will: steps that it does not name follow."""
+    t_trunc = settings.get("t_trunc")
+    if "steps" not in settings and t_trunc is not None:
+        return SamplerSettings.from_dict(dict(settings))
+    return State().settings.replace(**settings)
+
+
+def _text(value: Value) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def _value(control: Control, text: str) -> object:
+    """Return a parameter's value, or its text where it is none of the control's type."""
+    if not text and control.optional:
+        return None
+    if control.type is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    try:
+        return control.type(text)
+    except ValueError:
+        return text
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError(f"There is no slice '{text}': give its number, from 1.") from None

@@ -1,0 +1,213 @@
+"""The page's pictures as HTML: side by side, under a swipe, and the deviation."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.case import Case
+from ftddm_viewer.scene import LayerSpec, Role, Scene, resolve
+from ftddm_viewer.state import State
+from ftddm_viewer.web.panels import (
+    Box,
+    Words,
+    coloured,
+    drawing,
+    grey,
+    image_element,
+    plane_of,
+    png_url,
+    store,
+    trusted_volume,
+    view_box,
+    wrapped,
+)
+
+LETTERS = 11.5
+"""Height of the letters in pixels, about."""
+
+WIDTHS = {1: 470.0, 2: 420.0, 3: 285.0}
+"""Pixels across a drawing, about, by how many there are side by side."""
+
+MRI = ("T1", "FLAIR")
+
+
+class Pictures(NamedTuple):
+    """HTML of every picture of a state.
+
+    Parameters
+    ----------
+    backdrop, maps
+        Images that are not themselves shown, see `panels.store`.
+    pair, swipe, spread
+        Drawings: side by side, input against output, output beside its deviation. Empty where
+        there is nothing to show.
+    bar
+        Colour bar.
+    """
+
+    backdrop: str = ""
+    maps: str = ""
+    pair: str = ""
+    swipe: str = ""
+    spread: str = ""
+    bar: str = ""
+
+
+class Painter:
+    """Draws states; keeps what did not change from one to the next."""
+
+    def __init__(self) -> None:
+        self._case: Case | None = None
+        self._box = Box(0, 0, 1, 1)
+        self._kept: dict[Role, tuple[tuple[Any, ...], str]] = {}
+
+    def paint(self, state: State) -> Pictures:
+        """Return the pictures of a state."""
+        scene = resolve(state)
+        if state.case is None or state.view is None:
+            return Pictures()
+        if state.case is not self._case:
+            self._case, self._box, self._kept = state.case, view_box(state.case), {}
+        trusted = trusted_volume(state.view, state.metabolite)
+        where = plane_of(trusted, scene.axis, scene.position)
+        letters = ("", "", "", "") if where is None else where.letters
+        elements = {
+            layer.role: self._element(layer, scene, trusted, state) for layer in scene.layers
+        }
+        return Pictures(
+            backdrop=store([elements[role] for role in elements if role in MRI]),
+            maps=store([elements[role] for role in elements if role not in MRI]),
+            pair=self._row(scene, ("input", "output", "reference"), letters),
+            swipe=self._swipe(scene, letters),
+            spread=self._row(scene, ("output", "deviation"), letters, needed="deviation"),
+            bar="".join(_bars(scene, state)),
+        )
+
+    def _element(self, layer: LayerSpec, scene: Scene, trusted: Any, state: State) -> str:
+        """Return a layer's slice as an image element; "" where the layer does not reach."""
+        asked = (layer.volume, layer.limits, scene.position, state.metabolite)
+        known, element = self._kept.get(layer.role, ((), ""))
+        if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
+            return element
+        element = ""
+        plane = plane_of(layer.volume, scene.axis, scene.position)
+        if plane is not None and layer.role in MRI:
+            plane = plane.within(self._box)
+            if plane.image.size:
+                element = image_element(
+                    _id(layer.role), png_url(grey(plane.image, layer)), plane.box
+                )
+        elif plane is not None:
+            mask = plane_of(trusted, scene.axis, scene.position)
+            inside = np.zeros_like(plane.image) if mask is None else mask.image
+            url = png_url(coloured(plane.image, layer, inside))
+            element = image_element(_id(layer.role), url, plane.box)
+        self._kept[layer.role] = (asked, element)
+        return element
+
+    def _row(
+        self,
+        scene: Scene,
+        roles: Sequence[Role],
+        letters: tuple[str, str, str, str],
+        needed: Role = "input",
+    ) -> str:
+        """Return drawings side by side, each with its own words at the foot."""
+        layers = [layer for role in roles if (layer := scene.layer(role)) is not None]
+        if scene.layer(needed) is None:
+            return ""
+        size = LETTERS * self._box.width / WIDTHS.get(len(layers), WIDTHS[3])
+        feet = [
+            wrapped(scene.caption if layer.role in ("output", "deviation") else f"{RESEARCH_ONLY}.",
+                    self._box, size)
+            for layer in layers
+        ]  # fmt: skip
+        lines = max(map(len, feet))
+        shown = "".join(
+            drawing(
+                self._box,
+                _images(scene, layer.role),
+                Words(layer.name, letters, _padded(foot, lines)),
+                size,
+            )
+            for layer, foot in zip(layers, feet, strict=True)
+        )
+        return f'<div class="side of-{len(layers)}">{shown}</div>'
+
+    def _swipe(self, scene: Scene, letters: tuple[str, str, str, str]) -> str:
+        """Return input and output on top of each other; the page moves the edge between them."""
+        left, right = scene.layer("input"), scene.layer("output")
+        if left is None or right is None:
+            return ""
+        size = LETTERS * self._box.width / WIDTHS[1]
+        foot = wrapped(scene.caption, self._box, size)
+        sides = "".join(
+            f'<div class="{side}">'
+            + drawing(
+                self._box,
+                _images(scene, layer.role),
+                Words(_short(layer.name), letters, foot),
+                size,
+                end=side == "right",
+            )
+            + "</div>"
+            for side, layer in (("left", left), ("right", right))
+        )
+        return (
+            f'<div class="swipe">{sides}<div class="edge"></div>'
+            '<input type="range" min="0" max="100" step="0.1" value="50" '
+            'aria-label="Edge between input and output"></div>'
+        )
+
+
+def _images(scene: Scene, role: Role) -> list[tuple[str, str]]:
+    below = [(_id(layer.role), f"mri {layer.role}") for layer in scene.layers if layer.role in MRI]
+    return [*below, (_id(role), "map")]
+
+
+def _id(role: Role) -> str:
+    return f"image-{role}"
+
+
+def _short(name: str) -> str:
+    """Return a layer's name without what stands in brackets: both have to fit."""
+    return name.partition(" (")[0]
+
+
+def _padded(lines: Sequence[str], count: int) -> list[str]:
+    return [*lines, *[""] * (count - len(lines))]
+
+
+def _bars(scene: Scene, state: State) -> Iterator[str]:
+    """Yield a colour bar for the maps, and one for the deviation if it is there."""
+    if state.view is None:
+        return
+    unit = state.view.prepared.conditions[state.metabolite].unit or "a.u."
+    for role, what in (("output", state.metabolite), ("deviation", "Deviation")):
+        if (layer := scene.layer(role)) is not None:
+            low, high = layer.limits
+            yield (
+                f'<div class="bar"><b>{html.escape(what)}</b><span>{_short_number(low)}</span>'
+                f'<img alt="" src="{_ramp(layer.colormap)}"><span>{_short_number(high)}</span>'
+                f"<span>{html.escape(unit)}</span></div>"
+            )
+
+
+def _short_number(value: float) -> str:
+    """Return a number with three digits, and without an exponent where it is handy."""
+    if value and not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.2e}"
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")
+
+
+@cache
+def _ramp(colormap: str) -> str:
+    """Return a colour map from its first to its last colour."""
+    return png_url(matplotlib.colormaps[colormap](np.arange(256), bytes=True)[None, :, :3])

@@ -1,0 +1,155 @@
+"""Fixtures for the page: tiny weights, a server, a browser, and `ftddm` in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome
+
+from ftddm_core.model.checkpoint import save_weights
+from ftddm_core.model.flow import ConditionalGlow
+from ftddm_core.model.unet import UNet
+from ftddm_viewer.cli import main
+
+gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install -e '.[web]'")
+
+HERE = Path(__file__).parent
+UNSWEPT = ("unclosed event loop", "unclosed <socket")
+"""What gradio's server leaves to the garbage collector when it is closed."""
+
+OF_GRADIO = (
+    *(f"ignore:{words}:ResourceWarning" for words in UNSWEPT),
+    "ignore:'future.no_silent_downcasting' is deprecated",
+    "ignore:The copy keyword is deprecated",
+)
+"""The last two are pandas', in the statistics of gradio's queue."""
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREEN = {"width": 1280, "height": 800}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            for ignored in OF_GRADIO:
+                item.add_marker(pytest.mark.filterwarnings(ignored))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swept() -> Iterator[None]:
+    """Close the event loop that gradio takes from this thread, and sweep up after its server."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+    with warnings.catch_warnings():
+        for words in UNSWEPT:
+            warnings.filterwarnings("ignore", words, ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks are quickest on one thread, and other work on the machine is left alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return weights of a few kB: not trained, but every layer has its say."""
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    denoiser, flow = UNet(TINY_UNET), ConditionalGlow(TINY_FLOW)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for network in (denoiser, flow):
+            for parameter in network.parameters():
+                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    save_weights(folder, denoiser, flow, {"data": "none"})
+    return folder
+
+
+@pytest.fixture
+def ftddm(capsys: pytest.CaptureFixture[str]) -> Ftddm:
+    """Return the command: words -> exit code, stdout, stderr."""
+
+    def run(*words: Any) -> Outcome:
+        capsys.readouterr()
+        code = main([str(word) for word in words])
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def server(weights: Path) -> Iterator[Any]:
+    """Return a page that is being served to this computer."""
+    from ftddm_viewer.web import start
+
+    running = start(weights=str(weights), device="cpu")
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return Chromium, or skip the test."""
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
+    )
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None:
+        pytest.skip(f"no browser was found: install one of {', '.join(BROWSERS)}")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def known(browser: Any) -> Iterator[Any]:
+    """Return a visitor who has been here before: their browser keeps gradio's scripts."""
+    context = browser.new_context(viewport=SCREEN)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(browser: Any, known: Any) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens a page, as somebody else if `apart`."""
+    pages, others = [], []
+
+    def open_page(url: str, *, apart: bool = False) -> Any:
+        if apart:
+            others.append(browser.new_context(viewport=SCREEN))
+        pages.append((others[-1] if apart else known).new_page())
+        pages[-1].set_default_timeout(30_000)
+        pages[-1].goto(url)
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.close()
+    for context in others:
+        context.close()

@@ -1,0 +1,104 @@
+"""A link says everything that is chosen, and nothing in it can do harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from tiny import write_study
+
+from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
+from ftddm_viewer.state import State
+from ftddm_viewer.web.permalink import query_of, wishes_of
+
+MOVED: dict[str, Any] = {
+    "upscale": 2.7, "tau_flow": 0.123456789, "tau_diffusion": 0.0, "t_trunc": 1000, "steps": None,
+    "samples": 64, "seed": 2**32 - 1, "consistency": True, "sampler": "ddim",
+}  # fmt: skip
+
+
+@pytest.fixture
+def session(weights: Path) -> Iterator[Session]:
+    session = Session(Model(str(weights), "cpu"))
+    yield session
+    assert session.close(60)
+
+
+def read(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
+
+
+def test_there_is_a_moved_value_for_every_control() -> None:
+    assert set(MOVED) == {control.name for control in controls()}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_every_control_survives_a_link(name: str, session: Session) -> None:
+    session.update(**{name: MOVED[name]})
+    query = query_of(session.state)
+    assert set(read(query)) == {name}
+    assert wishes_of(read(query)).settings == {name: MOVED[name]}
+
+
+def test_all_controls_survive_together(session: Session) -> None:
+    session.update(**MOVED)
+    wishes = wishes_of(read(query_of(session.state)))
+    assert wishes.problems == []
+    session.update(**SamplerSettings().to_dict())
+    session.update(**wishes.settings)
+    assert session.state.settings == SamplerSettings(**MOVED)
+
+
+def test_what_is_looked_at_survives(session: Session, tmp_path: Path) -> None:
+    session.open(write_study(tmp_path / "patient"))
+    assert session.wait(60)
+    assert query_of(session.state) == "?"
+    k = 1 - session.state.slice_index
+    session.choose(metabolite="tCho", slice_index=k, mode="restore")
+    wishes = wishes_of(read(query_of(session.state)))
+    assert (wishes.metabolite, wishes.slice_index, wishes.mode) == ("tCho", k, "restore")
+    assert wishes.settings == {}
+
+
+def test_a_link_follows_the_truncation(session: Session) -> None:
+    """As a slider does: fewer timesteps than steps take the steps with them."""
+    session.update(t_trunc=3)
+    wishes = wishes_of(read(query_of(session.state)))
+    assert wishes.settings == {"t_trunc": 3, "steps": 3}
+    assert wishes_of({"t_trunc": "3"}).problems == []
+    session.update(**wishes_of({"t_trunc": "3"}).settings)
+    assert session.state.settings.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"tau_flow": "2"}, "give a number from 0 to 1"),
+        ({"tau_flow": "nan"}, "give a number from 0 to 1"),
+        ({"seed": "1.5"}, "give a whole number"),
+        ({"samples": ""}, "give a whole number"),
+        ({"consistency": "perhaps"}, "give true or false"),
+        ({"sampler": "<b>"}, "choose one of"),
+        ({"steps": "101"}, "lower steps to 1..100"),
+        ({"slice": "first"}, "give its number"),
+        ({"colour": "red"}, "Unknown parameter colour"),
+    ],
+)
+def test_what_makes_no_sense_is_told_and_left_out(query: dict[str, str], words: str) -> None:
+    wishes = wishes_of({**query, "tau_diffusion": "0.5"} if "steps" not in query else query)
+    assert len(wishes.problems) == 1
+    assert words in wishes.problems[0]
+    assert wishes.settings == ({} if "steps" in query else {"tau_diffusion": 0.5})
+
+
+def test_parameters_of_gradio_itself_are_left_alone() -> None:
+    assert wishes_of({"__theme": "dark", "view": "api"}).problems == []
+
+
+def test_nothing_chosen_needs_nothing_said() -> None:
+    assert query_of(State()) == "?"

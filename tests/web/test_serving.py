@@ -1,0 +1,188 @@
+"""Who may reach the page, where it is, and what is left when it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tiny import Ftddm
+
+from ftddm_core.errors import FormatError, FtddmError, SettingsError
+from ftddm_viewer.web import start
+from ftddm_viewer.web.serving import (
+    check_exposure,
+    free_port,
+    is_loopback,
+    password_check,
+    read_passwords,
+)
+
+FTDDM = Path(sys.executable).with_name("ftddm")
+
+
+def passwords(folder: Path, text: str | bytes) -> Path:
+    path = folder / "passwords.txt"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+# ---------------------------------------------------------------- who may reach it
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.53", "LOCALHOST"])
+def test_this_computer_is_not_the_world(host: str) -> None:
+    assert is_loopback(host)
+    check_exposure(host, share=False, auth=None, uploads=True, no_password=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "share"), [("0.0.0.0", False), ("::", False), ("192.168.1.5", False),
+                        ("example.org", False), ("127.0.0.1", True)],
+)  # fmt: skip
+def test_the_world_may_not_upload_by_accident(host: str, share: bool) -> None:
+    """And there are three ways out, each of which works."""
+    careless: dict[str, Any] = {"auth": None, "uploads": True, "no_password": False}
+    with pytest.raises(SettingsError) as refusal:
+        check_exposure(host, share=share, **careless)
+    for way in ("--auth FILE", "--no-uploads", "--no-password"):
+        assert way in str(refusal.value)
+    for change in ({"auth": Path("f")}, {"uploads": False}, {"no_password": True}):
+        check_exposure(host, share=share, **{**careless, **change})
+
+
+def test_the_command_refuses_in_one_line(ftddm: Ftddm) -> None:
+    outcome = ftddm("web", "--host", "0.0.0.0")
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("ftddm: Anybody who reaches this page")
+
+
+# ---------------------------------------------------------------- passwords
+
+
+def test_passwords_are_read_and_checked(tmp_path: Path) -> None:
+    path = passwords(tmp_path, "\ufeffanna:geheim:ü \r\n\nbob : x\n")
+    known = read_passwords(path)
+    assert known == {"anna": "geheim:ü ", "bob": " x"}
+    check = password_check(known)
+    assert check("anna", "geheim:ü ")
+    assert check("bob", " x")
+    for name, password in (
+        ("anna", "geheim:ü"),
+        ("anna", ""),
+        ("carl", ""),
+        ("", ""),
+        ("bob", "ü"),
+    ):
+        assert not check(name, password)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has no lines"),
+        ("\n \n", "has no lines"),
+        ("anna:x\nsecret-without-colon", "Line 2"),
+        (":secret", "Line 1"),
+        ("anna:", "Line 1"),
+        ("anna:x\nanna:y", "anna a second time"),
+        (b"\xff\xfe", "is no text"),
+    ],
+)
+def test_a_file_of_passwords_that_cannot_be_used(
+    text: str | bytes, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(FormatError, match=words) as refusal:
+        read_passwords(passwords(tmp_path, text))
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_file_of_passwords_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="Check the path"):
+        read_passwords(tmp_path / "nothing")
+
+
+def test_a_password_is_asked_for(weights: Path, tmp_path: Path) -> None:
+    path = passwords(tmp_path, "anna:geheim ü\n")
+    server = start(weights=str(weights), auth=path)
+    try:
+        assert httpx.get(f"{server.url}config").status_code == 401
+        for password, answers in (("wrong", (400, 401)), ("geheim ü", (200, 200))):
+            with httpx.Client() as client:
+                login = {"username": "anna", "password": password}
+                sent = client.post(f"{server.url}login", data=login)
+                assert (sent.status_code, client.get(f"{server.url}config").status_code) == answers
+    finally:
+        server.close()
+
+
+# ---------------------------------------------------------------- where it is
+
+
+def test_a_port_in_use_is_an_error_in_words(weights: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(FtddmError, match=rf"port {port}: .*in use.*--port 0"):
+            start(port=port, weights=str(weights))
+    assert free_port("127.0.0.1", port) == port
+
+
+def test_an_address_of_another_computer_is_an_error_in_words() -> None:
+    with pytest.raises(FtddmError, match=r"Cannot serve on 192\.0\.2\.1"):
+        free_port("192.0.2.1", 0)
+
+
+def test_without_uploads_no_file_is_taken(weights: Path) -> None:
+    server = start(weights=str(weights), uploads=False)
+    try:
+        components = httpx.get(f"{server.url}config").json()["components"]
+        assert "upload" not in [c["props"].get("elem_id") for c in components]
+        sent = httpx.post(f"{server.url}gradio_api/upload", files={"files": ("a.nii", b"x")})
+        assert sent.status_code == 413
+    finally:
+        server.close()
+
+
+def test_nothing_can_be_called_from_outside_the_page(weights: Path) -> None:
+    server = start(weights=str(weights))
+    try:
+        found = httpx.get(f"{server.url}gradio_api/info").json()
+        assert found == {"named_endpoints": {}, "unnamed_endpoints": {}}
+    finally:
+        server.close()
+
+
+# ---------------------------------------------------------------- how it ends
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_in_order_and_leaves_nothing(
+    end: signal.Signals, weights: Path, tmp_path: Path
+) -> None:
+    words = [FTDDM, "web", "--port", "0", "--weights", weights, "--device", "cpu"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        assert process.stdout.readline().endswith("Research use only, not for clinical use.\n")
+        assert httpx.get(url).status_code == 200
+        (root,) = tmp_path.glob("ftddm-web-*")
+        assert root.stat().st_mode & 0o777 == 0o700
+        process.send_signal(end)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert out.strip() == "The page is closed."
+    assert err == ""
+    assert not list(tmp_path.glob("ftddm-web-*"))
