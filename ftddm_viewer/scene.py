@@ -178,7 +178,7 @@ def _caption(state: State, view: View) -> str:
         elif control.type is bool:
             words += [control.label.lower()] if value else []
         elif value != control.default or control.name not in SELDOM:
-            shown = control.empty if value is None else f"{value:.4g}" if control.bounds else value
+            shown = control.empty if value is None else f"{value:.10g}" if control.bounds else value
             words.append(f"{control.symbol} {shown}" if control.bounds else str(shown))
     made = f"AI-generated, {', '.join(words)}"
     picture = state.picture

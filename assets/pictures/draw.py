@@ -48,8 +48,9 @@ def draw_window(path: Path) -> None:
 
 def draw_page(path: Path) -> None:
     """Draw the page on the bundled case, once the picture is finished."""
-    from ftddm_viewer.web import start
     from playwright.sync_api import sync_playwright
+
+    from ftddm_viewer.web import start
 
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     server = start()

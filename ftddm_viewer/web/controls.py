@@ -60,11 +60,15 @@ class Part(NamedTuple):
         if self.clears:
             return {"value": getattr(state.settings, name) is None}
         value = state.shown_value(name)
-        if name == "steps":  # a slider that mostly led to errors would be of no use
-            return {"value": value or 1, "maximum": max(2, state.settings.t_trunc)}
-        if getattr(state.settings, name) is None and value is not None:
-            value = round(float(value), 2)  # it follows from the data, in as many digits
-        return {} if value is None else {"value": value}
+        if getattr(state.settings, name) is None and isinstance(value, float):
+            value = round(value, 2)  # it follows from the data, in as many digits
+        properties: dict[str, Any] = {} if value is None else {"value": value}
+        if isinstance(self.component, gr.Slider):
+            low, high = state.bounds(self.control) or (0, 1)
+            # A slider cannot stand below its lowest value, as the steps of T_trunc 0 would.
+            value = self.control.type(max(low, value or low))
+            properties = {"value": value, "maximum": max(high, low + 1)}
+        return properties
 
 
 def build(*names: str) -> Iterator[Part]:
