@@ -53,7 +53,7 @@ def draw_page(path: Path) -> None:
     from ftddm_viewer.web import start
 
     browser_path = shutil.which("chromium") or shutil.which("google-chrome")
-    server = start()
+    server = start(port=7860)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
@@ -69,6 +69,6 @@ def draw_page(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw_page(HERE / "page.png")
     draw_window(HERE / "window.png")
+    draw_page(HERE / "page.png")
     print(f"Drawn into {HERE}: window.png, page.png", file=sys.stderr)
