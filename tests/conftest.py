@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")  # the same examples every time: what passed here passes there
 
 SHARED_DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
 
