@@ -3,6 +3,9 @@
 RESEARCH_ONLY = "Research use only, not for clinical use"
 """On every picture and in every sidecar."""
 
+CASE_LABEL = "Simulated patient"
+"""What the bundled case is called."""
+
 CASE_UPSCALE = 4.0
 """By how much a high-resolution study is degraded unless told otherwise."""
 

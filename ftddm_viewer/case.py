@@ -44,6 +44,13 @@ class Mode(StrEnum):
     RESTORE = "restore"
 
 
+MODE_WORDS = {
+    Mode.ENLARGE: "Enlarge a low-resolution study by s",
+    Mode.RESTORE: "Degrade by s, restore, compare",
+}
+"""For a list to choose from."""
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """An open examination and how it is shown.

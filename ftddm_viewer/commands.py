@@ -31,7 +31,7 @@ from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
+from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.saving import (
     NOTICE,
@@ -105,7 +105,7 @@ def demo(options: Namespace) -> None:
     result = results[0]
     low = degrade(study, upscale)
     picture = draw_rows(
-        rows_of(result, DEMO_METABOLITES, study), f"Simulated patient\n{heading(result)}"
+        rows_of(result, DEMO_METABOLITES, study), f"{CASE_LABEL}\n{heading(result)}"
     )
     files = result_files(result, low, {"DegradedBy": upscale})
     with tempfile.TemporaryDirectory() as folder:

@@ -20,6 +20,7 @@ from ftddm_viewer.case import Case, Mode
 from ftddm_viewer.frame import Frame
 from ftddm_viewer.image_rows import nominal_voxels, upper_limit
 from ftddm_viewer.state import Activity, State, View
+from ftddm_viewer.words import value_words
 
 Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation"]
 
@@ -178,8 +179,8 @@ def _caption(state: State, view: View) -> str:
         elif control.type is bool:
             words += [control.label.lower()] if value else []
         elif value != control.default or control.name not in SELDOM:
-            shown = control.empty if value is None else f"{value:.10g}" if control.bounds else value
-            words.append(f"{control.symbol} {shown}" if control.bounds else str(shown))
+            shown = value_words(control, value)
+            words.append(f"{control.symbol} {shown}" if control.bounds else shown)
     made = f"AI-generated, {', '.join(words)}"
     picture = state.picture
     if picture is not None and not picture.final and state.activity is Activity.IDLE:

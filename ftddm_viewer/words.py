@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.volume import Study
+from ftddm_core.settings import Control, Value, controls
+from ftddm_viewer.case import Mode
+from ftddm_viewer.state import Activity, State
 
 if TYPE_CHECKING:
     from ftddm_core.sampling.condition import Condition
@@ -46,7 +49,7 @@ def notes(study: Study, conditions: Iterable[Condition]) -> list[str]:
     if acquired != matrix:
         found.append(
             f"the maps look zero-filled: their k-space fills {acquired[0]}x{acquired[1]} of "
-            f"{matrix[0]}x{matrix[1]}; undo it (--unfill) to start from what was acquired."
+            f"{matrix[0]}x{matrix[1]}; undo that (--unfill) to start from what was acquired."
         )
     for condition in conditions:
         name = condition.metabolite
@@ -60,3 +63,49 @@ def notes(study: Study, conditions: Iterable[Condition]) -> list[str]:
                 " they were kept as they are."
             )
     return found
+
+
+def going_on(state: State) -> str:
+    """Return what goes on, and what the user may do about it."""
+    if state.loading:
+        return "Loading the networks …"
+    if state.activity is Activity.OPENING:
+        return "Opening the study …"
+    if state.activity is Activity.VOLUME:
+        return (
+            f"Computing the whole volume, {state.progress:.0%}. The controls wait for it: "
+            "cancel it to change them."
+        )
+    if state.activity is Activity.SAMPLING:
+        return f"Sampling, {state.progress:.0%}."
+    if state.case is None:
+        return "No study is open."
+    if state.up_to_date:
+        return "Up to date."
+    if not state.live:
+        return "The picture is not of these settings: press Update."
+    return "Stopped: move a control, or compute the whole volume."
+
+
+def other_volume(state: State) -> str:
+    """Return how a whole volume was made, where that is not as things are chosen now; else ""."""
+    if state.finished is None:
+        return ""
+    made, mode = state.finished.result.settings, state.finished.prepared.mode
+    words = []
+    if mode is not state.mode:
+        words.append("degraded and restored" if mode is Mode.RESTORE else "enlarged")
+    for control in controls():
+        value, now = getattr(made, control.name), getattr(state.settings, control.name)
+        if control.name == "upscale" and now is None:
+            now = state.shown_value("upscale")
+        if value != now:
+            words.append(f"{control.symbol} {value_words(control, value)}")
+    return f"The volume to save was made with other settings: {', '.join(words)}." if words else ""
+
+
+def value_words(control: Control, value: Value) -> str:
+    """Return a setting's value as a caption gives it."""
+    if value is None:
+        return control.empty
+    return f"{value:.10g}" if control.bounds else str(value)

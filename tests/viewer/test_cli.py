@@ -485,7 +485,7 @@ def test_unfill_starts_from_the_matrix_below_a_zero_filling(tmp_path, ftddm, wei
     save_nifti(folder / "tNAA.nii.gz", zero_fill(acquired, (24, 20)), np.diag([3, 3, 5, 1.0]))
     quick = ("run", folder, "--upscale", 2, "--steps", 1, "--weights", weights)
     plain = ftddm(*quick, "--out", tmp_path / "plain")
-    assert "fills 12x10 of 24x20; undo it (--unfill)" in plain.err
+    assert "fills 12x10 of 24x20; undo that (--unfill)" in plain.err
     out = tmp_path / "out"
     assert ftddm(*quick, "--unfill", "--out", out).code == 0
     (written,) = out.glob("*.json")
