@@ -28,7 +28,7 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.condition import Condition, default_mask, form_conditions
 from ftddm_viewer.frame import Frame
 from ftddm_viewer.image_rows import most_varied_slice, upper_limit
-from ftddm_viewer.saving import study_label
+from ftddm_viewer.saving import fingerprints, study_label
 
 HIGH_RESOLUTION = 5.0
 """In mm: maps with smaller voxels in the plane are taken for high-resolution ones."""
@@ -67,6 +67,8 @@ class Case:
         "T1", "FLAIR" -> the image in display space, as far as it lies in the maps' height.
     trusted
         Metabolite -> trusted voxels of the study's own grid.
+    inputs
+        Fingerprints of the study's files as they were opened: they may change while it is open.
     zero_filled
         The matrix that the maps' k-space fills, None where it is the whole of it.
     unfilled
@@ -78,6 +80,7 @@ class Case:
     frame: Frame
     mri: Mapping[Literal["T1", "FLAIR"], Volume]
     trusted: Mapping[str, NDArray[np.bool_]]
+    inputs: Mapping[str, Mapping[str, str]]
     zero_filled: Matrix | None
     unfilled: bool = False
 
@@ -102,7 +105,8 @@ class Case:
                 trusted[name] = np.asarray(np.nan_to_num(on_grid) > 0)
         matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
         zero_filled = acquired if acquired != matrix else None
-        return cls(study, label or study_label(study), frame, mri, trusted, zero_filled)
+        name, inputs = label or study_label(study), fingerprints(study)
+        return cls(study, name, frame, mri, trusted, inputs, zero_filled)
 
     @property
     def usual_mode(self) -> Mode:
@@ -111,6 +115,11 @@ class Case:
         masked = all(self.study.mask_of(name) is not None for name in self.study.maps)
         fine = np.sqrt(x * y) < HIGH_RESOLUTION and self.zero_filled is None
         return Mode.RESTORE if masked and fine else Mode.ENLARGE
+
+    @cached_property
+    def mri_tops(self) -> Mapping[str, float]:
+        """The upper grey limit of each MRI."""
+        return {name: upper_limit(image.data[image.data > 0]) for name, image in self.mri.items()}
 
     @cached_property
     def first_slice(self) -> int:

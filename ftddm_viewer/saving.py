@@ -64,17 +64,32 @@ def result_names(study: Study, samples: int) -> list[str]:
     return [f"{stem}{ending}" for stem in stems for ending in (".nii.gz", ".json")]
 
 
+def fingerprints(study: Study) -> dict[str, dict[str, str]]:
+    """Return the name, without its folders, and the SHA-256 of each file of a study, by role."""
+    return {
+        role: {
+            "Name": Path(path).name,
+            "SHA256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        }
+        for role, path in sorted(study.source.items())
+    }
+
+
 def result_files(
-    result: Result, study: Study, record: Mapping[str, Any] | None = None
+    result: Result,
+    study: Study,
+    record: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """Return name -> content of a NIfTI and a sidecar for every map of a result.
 
     A result of several samples also gets its standard deviation, `desc-ftddmSd`. The content
     depends on inputs, settings, weights and software alone, never on the time or on where it ran.
-    What `record` says is added to every sidecar.
+    What `record` says is added to every sidecar; `inputs` are the study's `fingerprints`, taken now
+    unless they were taken when it was opened.
     """
     label = study_label(study)
-    inputs = {role: _fingerprint(Path(path)) for role, path in sorted(study.source.items())}
+    inputs = fingerprints(study) if inputs is None else inputs
     files: dict[str, bytes] = {}
     for name in result.maps:
         several = result.settings.samples > 1
@@ -203,11 +218,6 @@ def check_writable(folder: Path, names: Iterable[str], *, overwrite: bool = Fals
         raise FormatError(
             f"{existing[0]} exists already; choose another --out, or say --overwrite to replace it."
         )
-
-
-def _fingerprint(path: Path) -> dict[str, str]:
-    """Return a file's name, without its folders, and its SHA-256."""
-    return {"Name": path.name, "SHA256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 def _version(name: str) -> str:

@@ -18,7 +18,7 @@ from ftddm_core.settings import controls
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import Case, Mode
 from ftddm_viewer.frame import Frame
-from ftddm_viewer.image_rows import nominal_voxels, upper_limit
+from ftddm_viewer.image_rows import nominal_voxels
 from ftddm_viewer.state import Activity, State, View
 from ftddm_viewer.words import value_words
 
@@ -105,8 +105,8 @@ def resolve(state: State) -> Scene:
     if case is None:
         return Scene()
     layers = [
-        LayerSpec(name, name, image, "gray", _mri_limits(image), name == "T1")
-        for name, image in case.mri.items()
+        LayerSpec(name, name, image, "gray", (0.0, case.mri_tops[name]), number == 0)
+        for number, (name, image) in enumerate(case.mri.items())
     ]
     if view is None:
         return Scene(tuple(layers), case.frame, case.frame.axis, title=case.label)
@@ -132,10 +132,6 @@ def slice_at(case: Case, position: float) -> int:
 def _position(case: Case, k: int) -> float:
     positions = case.frame.positions(case.frame.show(case.study.grid))
     return float(positions[-1 - k if case.frame.reversed else k])
-
-
-def _mri_limits(image: Volume) -> tuple[float, float]:
-    return 0.0, upper_limit(image.data[image.data > 0])
 
 
 def _maps(view: View, name: str) -> Iterator[LayerSpec]:

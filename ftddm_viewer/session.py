@@ -10,33 +10,26 @@ state, so no face can show it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from psygnal import Signal
 
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
-from ftddm_core.evaluation.baselines import zero_filling
-from ftddm_core.evaluation.metrics import evaluate
-from ftddm_core.imaging.fourier import consistency_residual
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.estimates import RunningMean, final_pictures
 from ftddm_viewer.jobs import Jobs, Token, Work
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files
-from ftddm_viewer.state import Activity, Finished, FloatArray, Picture, State, View
+from ftddm_viewer.state import Activity, Finished, State, View
 from ftddm_viewer.words import error_words, notes
-
-if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first picture only
-    from ftddm_core.sampling.result import Result, Update
 
 FAVOURITES = ("tNAA", "NAA", "tCho")
 """Metabolites to begin with, the first that there is."""
@@ -92,7 +85,7 @@ class Session:
     def unfill(self) -> None:
         """Undo zero-filling that was done before the study came here."""
         if (case := self.state.case) is not None:
-            self._open(case.unfill)
+            self._open(case.unfill, keep=True)
 
     def update(self, **changes: Value) -> None:
         """Change settings together, and compute the picture anew where the session is live.
@@ -104,16 +97,17 @@ class Session:
         SettingsError
             If the result would be invalid, or while a whole volume is computed; nothing changes.
         """
-        self._refuse_while_computing_a_volume("the settings")
         checked = {c.name: c.check(changes[c.name]) for c in controls() if c.name in changes}
         with self._lock:
+            self._refuse_during(Activity.VOLUME, "to change the settings")
             wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
             limited = dict(wanted)
             if "steps" not in changes and (wanted["steps"] or 0) > wanted["t_trunc"]:
                 limited["steps"] = wanted["t_trunc"] or None
             settings = SamplerSettings.from_dict(limited)
             self._wanted = wanted
-        self._choose(settings=settings)
+            old = self._choose(settings=settings)
+        self._tell(old)
 
     def choose(
         self,
@@ -132,58 +126,77 @@ class Session:
             volume is computed; nothing changes.
         """
         changes: dict[str, Any] = {}
-        case = self.state.case
-        if metabolite is not None and case is not None:
-            if metabolite not in case.study.maps:
-                known = ", ".join(case.study.maps)
-                raise SettingsError(f"There is no map of {metabolite}; there are {known}.")
-            changes["metabolite"] = metabolite
-        if slice_index is not None and case is not None:
-            n_slices = case.study.grid.shape[2]
-            if not 0 <= slice_index < n_slices:
-                raise SettingsError(
-                    f"There is no slice {slice_index}: choose one from 0 to {n_slices - 1}."
-                )
-            changes["slice_index"] = int(slice_index)
-        if mode is not None:
-            if mode not in list(Mode):
-                raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
-            if Mode(mode) is not self.state.mode:
-                self._refuse_while_computing_a_volume("the mode")
-                changes["mode"] = Mode(mode)
-        if live is not None:
-            changes["live"] = live
-        self._choose(**changes)
+        with self._lock:
+            case = self.state.case
+            if metabolite is not None and case is not None:
+                changes["metabolite"] = _known_metabolite(case, metabolite)
+            if slice_index is not None and case is not None:
+                changes["slice_index"] = _known_slice(case, slice_index)
+            if mode is not None:
+                if mode not in list(Mode):
+                    raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
+                if Mode(mode) is not self.state.mode:
+                    self._refuse_during(Activity.VOLUME, "to change the mode")
+                    changes["mode"] = Mode(mode)
+            if live is not None:
+                changes["live"] = live
+            old = self._choose(**changes)
+        self._tell(old)
 
     def refresh(self) -> None:
-        """Compute the picture with what is chosen now, live or not."""
-        self._refuse_while_computing_a_volume("the picture")
+        """Compute the picture with what is chosen now, live or not.
+
+        Raises
+        ------
+        SettingsError
+            While a whole volume is computed, or a study is opened.
+        """
+        self._refuse_during(Activity.VOLUME, "to compute a picture")
         if self.state.case is not None and not self.state.up_to_date:
-            self._start(self._preview, activity=Activity.SAMPLING)
+            self._start(self._preview, Activity.SAMPLING, "to compute a picture")
 
     def compute_volume(self) -> None:
-        """Compute every slice of every metabolite with what is chosen now."""
+        """Compute every slice of every metabolite with what is chosen now.
+
+        Raises
+        ------
+        SettingsError
+            While one is computed already, or a study is opened.
+        """
         if self.state.case is not None:
-            self._start(self._volume, activity=Activity.VOLUME)
+            self._start(self._volume, Activity.VOLUME, "to compute another")
 
     def cancel(self) -> None:
         """Stop what goes on in the background; what was computed stays."""
         with self._lock:
+            was_opening = self.state.activity is Activity.OPENING
             self._jobs.cancel()
             old = self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+            if was_opening:
+                self._catch_up()
         self._tell(old)
 
-    def save(self, folder: Path, *, overwrite: bool = False) -> list[Path]:
-        """Write the newest whole volume as NIfTI maps with sidecars, all of them or none.
+    def save(
+        self, folder: Path, *, overwrite: bool = False, finished: Finished | None = None
+    ) -> list[Path]:
+        """Write a whole volume as NIfTI maps with sidecars, all of them or none.
+
+        Parameters
+        ----------
+        folder, overwrite
+            See `saving.save_files`.
+        finished
+            Which volume; None for the newest.
 
         Raises
         ------
         FormatError
             If there is no whole volume yet, or the files cannot be written.
         """
-        if self.state.finished is None:
+        finished = finished or self.state.finished
+        if finished is None:
             raise FormatError("Nothing to save yet: compute the whole volume first.")
-        return save_files(self.state.finished.files(), folder, overwrite=overwrite)
+        return save_files(finished.files(), folder, overwrite=overwrite)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Stop all work and forget the study; return whether the work ended in time."""
@@ -196,40 +209,58 @@ class Session:
         """Return whether the background work ended within `timeout` seconds."""
         return self._jobs.wait(timeout)
 
-    # ---- from commands to jobs
+    # ---- from commands to jobs; all but `_start` and `_open` are called under the lock
 
-    def _refuse_while_computing_a_volume(self, what: str) -> None:
-        if self.state.activity is Activity.VOLUME:
-            raise SettingsError(
-                f"The whole volume is being computed: cancel it to change {what}, or wait."
-            )
+    def _refuse_during(self, activity: Activity, purpose: str) -> None:
+        if self.state.activity is not activity or activity is Activity.IDLE:
+            return
+        what = "The whole volume is being computed"
+        if activity is Activity.OPENING:
+            what = "A study is being opened"
+        raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
 
-    def _open(self, make: Callable[[], Case]) -> None:
-        self._start(lambda token: self._opening(token, make), activity=Activity.OPENING)
-
-    def _choose(self, **changes: Any) -> None:
-        """Make changes; where that calls for another picture, start it, and stop any other."""
+    def _open(self, make: Callable[[], Case], *, keep: bool = False) -> None:
         with self._lock:
-            old = self._replace(error="", **changes)
-            new = self.state
-            looked_at = (new.case, new.mode, new.settings, new.metabolite, new.slice_index)
-            same = looked_at == (old.case, old.mode, old.settings, old.metabolite, old.slice_index)
-            busy = new.activity in (Activity.VOLUME, Activity.OPENING)
-            turned_live = new.live and not old.live
-            work = not busy and new.case is not None and (turned_live or not same)
-            if work and new.live and not new.up_to_date:
-                self._jobs.start(self._guarded(self._preview))
-                self._replace(activity=Activity.SAMPLING, loading=False, progress=0.0)
-            elif work and not turned_live:
-                self._jobs.cancel()
-                self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+            self._refuse_during(Activity.VOLUME, "to open a study")
+            self._jobs.start(self._guarded(lambda token: self._opening(token, make, keep)))
+            old = self._replace(activity=Activity.OPENING, loading=False, progress=0.0, error="")
         self._tell(old)
 
-    def _start(self, job: Work, activity: Activity) -> None:
+    def _start(self, job: Work, activity: Activity, purpose: str) -> None:
         with self._lock:
+            self._refuse_during(Activity.VOLUME, purpose)
+            self._refuse_during(Activity.OPENING, purpose)
             self._jobs.start(self._guarded(job))
             old = self._replace(activity=activity, loading=False, progress=0.0, error="")
         self._tell(old)
+
+    def _choose(self, **changes: Any) -> State:
+        """Make changes; where they call for another picture, start it and stop any other.
+
+        Returns
+        -------
+        State
+            The old one, for `_tell`.
+        """
+        old = self._replace(error="", **changes)
+        new = self.state
+        looked_at = (new.mode, new.settings, new.metabolite, new.slice_index)
+        moved = looked_at != (old.mode, old.settings, old.metabolite, old.slice_index)
+        turned_live = new.live and not old.live
+        if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
+            return old
+        if not self._catch_up() and moved:
+            self._jobs.cancel()
+            self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+        return old
+
+    def _catch_up(self) -> bool:
+        """Start the picture that a live session still has to show; return whether there is one."""
+        wanted = self.state.case is not None and self.state.live and not self.state.up_to_date
+        if wanted:
+            self._jobs.start(self._guarded(self._preview))
+            self._replace(activity=Activity.SAMPLING, loading=False, progress=0.0)
+        return wanted
 
     def _guarded(self, job: Work) -> Work:
         """Return a job whose errors become the state's, in the user's words."""
@@ -246,10 +277,17 @@ class Session:
                     logger.exception("A job failed.")
                     words = f"Unexpected {type(problem).__name__}: {problem}. Please report it."
                 error = words
-            with suppress(Cancelled):
-                self._report(
-                    token, activity=Activity.IDLE, loading=False, progress=0.0, error=error
+            with self._lock:
+                if token.cancelled():
+                    return
+                was_opening = self.state.activity is Activity.OPENING
+                error = error or self.state.error  # which only the next command clears
+                old = self._replace(
+                    activity=Activity.IDLE, loading=False, progress=0.0, error=error
                 )
+                if was_opening:  # it failed: what was open goes on
+                    self._catch_up()
+            self._tell(old)
 
         return work
 
@@ -280,19 +318,25 @@ class Session:
 
     # ---- jobs
 
-    def _opening(self, token: Token, make: Callable[[], Case]) -> None:
-        """Open a case; only one that can be sampled takes the place of what was open."""
+    def _opening(self, token: Token, make: Callable[[], Case], keep: bool) -> None:
+        """Open a case; only one that can be sampled takes the place of what was open.
+
+        With `keep`, the same metabolite and slice are looked at as before.
+        """
         case = make()
         asked, mode = self.state.settings, case.usual_mode
         prepared = self._prepared(token, case, mode, asked)
-        favourite = next((name for name in FAVOURITES if name in case.study.maps), None)
+        favourites = (name for name in FAVOURITES if name in case.study.maps)
+        metabolite, k = next(favourites, next(iter(case.study.maps))), case.first_slice
+        if keep:
+            metabolite, k = self.state.metabolite, self.state.slice_index
         self._report(
             token,
             activity=Activity.SAMPLING,  # from here on, a change of a control begins anew
             case=case,
             mode=mode,
-            metabolite=favourite or next(iter(case.study.maps)),
-            slice_index=case.first_slice,
+            metabolite=metabolite,
+            slice_index=k,
             view=View(prepared, asked),
             finished=None,
             notes=_notes(prepared),
@@ -332,12 +376,12 @@ class Session:
         view = self._prepare(token)
         name, k = state.metabolite, state.slice_index
         self._load(token)
-        conditions = [view.prepared.conditions[name]]
+        conditions, running = [view.prepared.conditions[name]], RunningMean()
         for update in self.model.sample(conditions, view.settings, [k], token.cancelled):
             if update.result is not None:
-                pictures = _final_pictures(update.result, view.prepared, [k])
+                pictures = final_pictures(update.result, view.prepared, [k])
             elif update.stage == "estimate":
-                pictures = _estimates(update)
+                pictures = running.take(update)
             else:
                 continue  # the chain's noisy start is nothing to look at
             view = view.adding(pictures)
@@ -349,15 +393,16 @@ class Session:
         self._load(token)
         names = sorted(view.prepared.conditions, key=lambda name: name != self.state.metabolite)
         conditions = [view.prepared.conditions[name] for name in names]
+        running = RunningMean()
         for update in self.model.sample(conditions, view.settings, None, token.cancelled):
             changes: dict[str, Any] = {"progress": update.done}
             if update.result is not None:
                 everywhere = range(view.prepared.n_slices)
-                view = view.adding(_final_pictures(update.result, view.prepared, everywhere))
+                view = view.adding(final_pictures(update.result, view.prepared, everywhere))
                 changes["finished"] = Finished(update.result, view.prepared)
             elif update.stage == "estimate":
                 final = {key for key, picture in view.pictures.items() if picture.final}
-                new = {k: p for k, p in _estimates(update).items() if k not in final}
+                new = {k: p for k, p in running.take(update).items() if k not in final}
                 view = view.adding(new)
             self._report(token, view=view, **changes)
 
@@ -373,39 +418,14 @@ def _notes(prepared: Prepared) -> tuple[str, ...]:
     return tuple(notes(prepared.case.study, prepared.conditions.values()))
 
 
-def _estimates(update: Update) -> dict[tuple[str, int], Picture]:
-    """Return the running estimates of an update: the mean over a slice's samples."""
-    samples: dict[tuple[str, int], list[FloatArray]] = {}
-    for key, image in zip(update.keys, update.images, strict=True):
-        samples.setdefault((key.metabolite, key.slice_index), []).append(image)
-    return {key: Picture(np.mean(images, axis=0)) for key, images in samples.items()}
+def _known_metabolite(case: Case, name: str) -> str:
+    if name not in case.study.maps:
+        raise SettingsError(f"There is no map of {name}; there are {', '.join(case.study.maps)}.")
+    return name
 
 
-def _final_pictures(
-    result: Result, prepared: Prepared, slices: Iterable[int]
-) -> dict[tuple[str, int], Picture]:
-    """Return a result's slices, compared with the reference where there is one."""
-    pictures = {}
-    for name, volume in result.maps.items():
-        for k in slices:
-            deviation = result.deviation[name].data[..., k] if name in result.deviation else None
-            image = volume.data[..., k]
-            figures = _fidelity(image, prepared, name, k)
-            pictures[name, k] = Picture(image, deviation, True, figures)
-    return pictures
-
-
-def _fidelity(image: FloatArray, prepared: Prepared, metabolite: str, k: int) -> dict[str, float]:
-    """Return a slice's figures; see `Picture`."""
-    condition = prepared.conditions[metabolite]
-    mask, lowres = condition.mask[..., k], condition.lowres[..., k]
-    if not mask.any():
-        return {}
-    figures = {"residual": consistency_residual(image, lowres, condition.acquired)}
-    if prepared.reference is not None:
-        truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
-        baseline = zero_filling(condition, condition.lowres)[..., k]
-        for prefix, shown in (("", image), ("input_", baseline)):
-            found = evaluate(shown, truth, mask, condition.acquired)
-            figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
-    return figures
+def _known_slice(case: Case, k: int) -> int:
+    n_slices = case.study.grid.shape[2]
+    if not 0 <= k < n_slices:
+        raise SettingsError(f"There is no slice {k}: choose one from 0 to {n_slices - 1}.")
+    return int(k)

@@ -115,7 +115,8 @@ class Finished:
             record["Unfilled"] = True
         if self.prepared.mode is Mode.RESTORE:
             record["DegradedBy"] = self.prepared.upscale
-        return result_files(self.result, self.prepared.acquired, record)
+        case = self.prepared.case
+        return result_files(self.result, self.prepared.acquired, record, case.inputs)
 
 
 @dataclass(frozen=True, eq=False)

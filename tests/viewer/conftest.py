@@ -11,6 +11,7 @@ import pytest
 import torch
 from heads import nested_head
 from properties import save_nifti
+from sessions import PATIENCE, done
 from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome, write_study
 
 from ftddm_core.model.checkpoint import save_weights
@@ -18,6 +19,8 @@ from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_core.phantom.anatomy import LABELS, TISSUES
 from ftddm_viewer.cli import main
+from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,3 +74,22 @@ def label_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
     number = np.array([LABELS[tissue][0] for tissue in TISSUES], np.int16)
     path = tmp_path_factory.mktemp("anatomy") / "nested.nii.gz"
     return save_nifti(path, number[anatomy.tissue], anatomy.affine)
+
+
+@pytest.fixture(scope="session")
+def model(weights: Path) -> Model:
+    return Model(str(weights), "cpu")
+
+
+@pytest.fixture
+def session(model: Model) -> Iterator[Session]:
+    session = Session(model)
+    yield session
+    assert session.close(PATIENCE)
+
+
+@pytest.fixture
+def opened(session: Session, study: Path) -> Session:
+    session.open(study)
+    done(session)
+    return session

@@ -5,88 +5,28 @@ from __future__ import annotations
 import gzip
 import logging
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from properties import save_nifti
-from tiny import Ftddm, files_in, fine_study, load, sidecar, tiny_maps, write_study
+from sessions import PATIENCE, Brake, Recorder, done
+from tiny import Ftddm, load, tiny_maps, write_study
 
 from ftddm_core.errors import FormatError, SettingsError
-from ftddm_core.evaluation.compare import baseline_methods, compare
 from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.sampling.result import Update
 from ftddm_core.settings import SamplerSettings, controls
-from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
+from ftddm_viewer import LIVE_STEPS
 from ftddm_viewer.case import Mode, prepare
 from ftddm_viewer.model import Model
 from ftddm_viewer.session import Session
 from ftddm_viewer.state import Activity, State
 
-PATIENCE = 60.0
-
 FAR = np.zeros((4, 4))
 FAR[:3, 3] = 5000
-
-
-@pytest.fixture(scope="module")
-def model(weights: Path) -> Model:
-    return Model(str(weights), "cpu")
-
-
-@pytest.fixture
-def session(model: Model) -> Iterator[Session]:
-    session = Session(model)
-    yield session
-    assert session.close(PATIENCE)
-
-
-@pytest.fixture
-def opened(session: Session, study: Path) -> Session:
-    session.open(study)
-    done(session)
-    return session
-
-
-def done(session: Session) -> State:
-    """Wait for the work to end; return the state without an error."""
-    assert session.wait(PATIENCE)
-    assert session.state.error == ""
-    assert session.state.activity is Activity.IDLE
-    return session.state
-
-
-class Recorder:
-    """Every state that was announced, and where the chain was held up, if it was."""
-
-    def __init__(self, session: Session) -> None:
-        self.states: list[State] = []
-        session.changed.connect(self.add)
-
-    def add(self, old: State, new: State) -> None:
-        self.states.append(new)
-
-
-class Brake:
-    """Holds every chain up before its second estimate, until it is released."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.holding, self.released, self.runs = threading.Event(), threading.Event(), 0
-        original = SuperResolver.sample
-
-        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
-            self.runs += 1
-            for number, update in enumerate(original(resolver, *args, **kwargs)):
-                yield update
-                if number == 1:
-                    self.holding.set()
-                    assert self.released.wait(PATIENCE)
-
-        monkeypatch.setattr(SuperResolver, "sample", sample)
 
 
 # ---------------------------------------------------------------- opening
@@ -364,182 +304,6 @@ def test_commands_before_anything_is_open_do_no_harm(session: Session, tmp_path:
     assert done(session).settings.tau_flow == 0.2
 
 
-# ---------------------------------------------------------------- two modes
-
-
-def test_a_high_resolution_study_is_degraded_and_compared(session: Session, study: Path) -> None:
-    session.show(fine_study(study), "fine")
-    state = done(session)
-    assert state.mode is Mode.RESTORE
-    assert state.view is not None
-    assert state.view.prepared.upscale == CASE_UPSCALE
-    assert state.view.prepared.acquired.grid.shape == (3, 2, 2)
-    assert state.picture is not None
-    assert state.picture.image.shape == (12, 10)
-    assert set(state.picture.figures) == {"residual", "psnr", "ssim", "input_psnr", "input_ssim"}
-    session.choose(mode=Mode.ENLARGE)
-    state = done(session)
-    assert state.view is not None
-    assert state.view.prepared.reference is None
-    assert state.picture is not None
-    assert state.picture.image.shape == (24, 20)
-    assert set(state.picture.figures) == {"residual"}
-
-
-def test_the_figures_are_those_of_the_evaluation(session: Session, study: Path) -> None:
-    fine = fine_study(study)
-    session.choose(live=False)
-    session.show(fine)
-    done(session)
-    session.compute_volume()
-    state = done(session)
-    assert state.view is not None
-    assert state.finished is not None
-    maps = dict(state.finished.result.maps)
-    methods = {"ZF": baseline_methods()["zero-filling"], "ours": lambda *_: maps}
-    rows = compare(fine, [CASE_UPSCALE], methods)
-    assert len(rows) > 0
-    for row in rows:
-        figures = state.view.pictures[row.metabolite, row.slice_index].figures
-        prefix = "input_" if row.method == "ZF" else ""
-        for name in ("psnr", "ssim"):
-            assert figures[prefix + name] == pytest.approx(row.values[name], rel=1e-4, nan_ok=True)
-
-
-def test_without_a_mask_nothing_can_be_degraded(session: Session, study: Path) -> None:
-    session.show(replace(fine_study(study), mask=None))
-    state = done(session)
-    assert state.mode is Mode.ENLARGE
-    session.choose(mode=Mode.RESTORE)
-    assert session.wait(PATIENCE)
-    assert "has no mask" in session.state.error
-    assert session.state.view is state.view
-
-
-def test_zero_filling_can_be_undone(session: Session, study: Path) -> None:
-    from ftddm_core.imaging.fourier import zero_fill
-    from ftddm_core.imaging.geometry import refined_affine
-
-    low = replace(open_study(study), mask=None)
-    affine = refined_affine(low.grid.affine, (12, 10), (24, 20))
-    filled = {
-        name: replace(v, data=zero_fill(v.data, (24, 20)), affine=affine)
-        for name, v in low.maps.items()
-    }
-    session.show(replace(low, maps=filled))
-    state = done(session)
-    assert state.case is not None
-    assert state.case.zero_filled == (12, 10)
-    assert any("look zero-filled" in note for note in state.notes)
-    session.unfill()
-    state = done(session)
-    assert state.case is not None
-    assert state.case.unfilled
-    np.testing.assert_allclose(
-        state.case.study.maps["tCho"].data, low.maps["tCho"].data, rtol=1e-4, atol=1e-4
-    )
-    assert not any("look zero-filled" in note for note in state.notes)
-
-
-# ---------------------------------------------------------------- the whole volume
-
-
-def test_a_volume_equals_the_command_line_one_file_by_file(
-    opened: Session, study: Path, weights: Path, ftddm: Ftddm, tmp_path: Path
-) -> None:
-    opened.update(samples=2, consistency=True, upscale=2)
-    done(opened)
-    opened.compute_volume()
-    state = done(opened)
-    assert state.finished is not None
-    assert state.view is not None
-    assert {key[0] for key in state.view.pictures} == {"tNAA", "tCho"}
-    assert all(picture.final for picture in state.view.pictures.values())
-    paths = opened.save(tmp_path / "window")
-    words = ("--samples", 2, "--consistency", "--upscale", 2, "--steps", LIVE_STEPS)
-    ftddm("run", study, "--out", tmp_path / "shell", "--weights", weights, *words)
-    window, shell = files_in(tmp_path / "window"), files_in(tmp_path / "shell")
-    assert {path.name for path in paths} == set(window) == set(shell)
-    for name, content in shell.items():
-        if name.endswith(".json"):
-            assert window[name] == content
-        else:
-            ours, theirs = load(tmp_path / "window" / name), load(tmp_path / "shell" / name)
-            np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=1e-4 * theirs[0].max())
-            assert np.array_equal(ours[1], theirs[1])
-    with pytest.raises(FormatError, match="exists already"):
-        opened.save(tmp_path / "window")
-    assert opened.save(tmp_path / "window", overwrite=True)
-
-
-def test_a_degraded_study_says_so_in_its_files(
-    session: Session, study: Path, tmp_path: Path
-) -> None:
-    session.show(fine_study(study))
-    done(session)
-    session.compute_volume()
-    done(session)
-    session.save(tmp_path / "out")
-    assert sidecar(tmp_path / "out", "tNAA")["DegradedBy"] == CASE_UPSCALE
-
-
-def test_settings_wait_while_a_volume_is_computed(
-    opened: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    brake = Brake(monkeypatch)
-    opened.compute_volume()
-    assert brake.holding.wait(PATIENCE)
-    before = opened.state.settings
-    for refused in (
-        lambda: opened.update(tau_flow=0),
-        lambda: opened.choose(mode=Mode.RESTORE),
-        opened.refresh,
-    ):
-        with pytest.raises(SettingsError, match="whole volume is being computed"):
-            refused()
-    opened.choose(metabolite="tCho", slice_index=0)  # looking elsewhere is free
-    brake.released.set()
-    state = done(opened)
-    assert state.settings == before
-    assert state.finished is not None
-    assert brake.runs == 1
-    assert state.up_to_date
-
-
-def test_a_cancelled_volume_leaves_the_one_before(
-    opened: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened.compute_volume()
-    finished = done(opened).finished
-    brake = Brake(monkeypatch)
-    opened.update(seed=1)
-    assert brake.holding.wait(PATIENCE)
-    brake.released.set()
-    done(opened)
-    brake.holding.clear()
-    brake.released.clear()
-    opened.compute_volume()
-    assert brake.holding.wait(PATIENCE)
-    opened.cancel()
-    brake.released.set()
-    state = done(opened)
-    assert state.finished is finished
-    assert finished is not None
-    assert finished.result.settings.seed == 0
-
-
-def test_a_slice_of_the_volume_equals_the_slice_alone(opened: Session) -> None:
-    alone = opened.state.picture
-    k = opened.state.slice_index
-    opened.compute_volume()
-    state = done(opened)
-    assert alone is not None
-    assert state.view is not None
-    in_volume = state.view.pictures["tNAA", k].image
-    scale = state.view.prepared.conditions["tNAA"].scale
-    np.testing.assert_allclose(in_volume, alone.image, rtol=0, atol=1e-4 * scale)
-
-
 # ---------------------------------------------------------------- living together, and ending
 
 
@@ -605,3 +369,57 @@ def test_preparing_depends_on_the_case_alone(study: Path, opened: Session) -> No
     again = prepare(opened.state.case, Mode.ENLARGE, 2.5)
     for name, condition in again.conditions.items():
         assert np.array_equal(condition.channels, after.conditions[name].channels)
+
+
+def test_a_bad_study_does_not_leave_the_open_one_unfinished(
+    opened: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brake = Brake(monkeypatch)
+    opened.update(seed=8)
+    assert brake.holding.wait(PATIENCE)
+    opened.open(tmp_path / "nothing")
+    opened.choose(metabolite="tCho")  # while it is being opened
+    brake.released.set()
+    assert opened.wait(PATIENCE)
+    assert "does not exist" in opened.state.error
+    assert opened.state.up_to_date
+    assert opened.state.metabolite == "tCho"
+    assert opened.state.settings.seed == 8
+
+
+def test_cancelling_an_opening_goes_on_with_what_was_open(
+    opened: Session, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, read_on = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **kwargs: Any) -> Study:
+        reading.set()
+        assert read_on.wait(PATIENCE)
+        return open_study(*args, **kwargs)
+
+    before = opened.state.case
+    monkeypatch.setattr("ftddm_viewer.session.open_study", slow)
+    opened.open(study)
+    assert reading.wait(PATIENCE)
+    with pytest.raises(SettingsError, match="being opened"):
+        opened.compute_volume()
+    opened.update(seed=3)
+    opened.cancel()
+    read_on.set()
+    state = done(opened)
+    assert state.case is before
+    assert state.up_to_date
+    assert state.settings.seed == 3
+
+
+def test_a_running_mean_counts_the_samples_of_every_batch(opened: Session) -> None:
+    """Of 40 samples in batches of 16, 16 and 8, the last estimate is as good as the result."""
+    seen = Recorder(opened)
+    opened.update(samples=40)
+    state = done(opened)
+    running = [s.picture for s in seen.states if s.picture is not None and not s.picture.final]
+    assert state.picture is not None
+    top = state.picture.image.max()
+    last = running[-1]
+    assert last is not None
+    np.testing.assert_allclose(last.image, state.picture.image, rtol=0, atol=1e-5 * top)

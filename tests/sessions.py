@@ -1,0 +1,53 @@
+"""Waiting for sessions, watching them, and holding them up, for the tests of every face."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.sampling.result import Update
+from ftddm_viewer.session import Session
+from ftddm_viewer.state import Activity, State
+
+PATIENCE = 60.0
+
+
+def done(session: Session) -> State:
+    """Wait for the work to end; return the state without an error."""
+    assert session.wait(PATIENCE)
+    assert session.state.error == ""
+    assert session.state.activity is Activity.IDLE
+    return session.state
+
+
+class Recorder:
+    """Every state that was announced, and where the chain was held up, if it was."""
+
+    def __init__(self, session: Session) -> None:
+        self.states: list[State] = []
+        session.changed.connect(self.add)
+
+    def add(self, old: State, new: State) -> None:
+        self.states.append(new)
+
+
+class Brake:
+    """Holds every chain up before its second estimate, until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.holding, self.released, self.runs = threading.Event(), threading.Event(), 0
+        original = SuperResolver.sample
+
+        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
+            self.runs += 1
+            for number, update in enumerate(original(resolver, *args, **kwargs)):
+                yield update
+                if number == 1:
+                    self.holding.set()
+                    assert self.released.wait(PATIENCE)
+
+        monkeypatch.setattr(SuperResolver, "sample", sample)
