@@ -37,6 +37,9 @@ MULTIPLE = 8
 SCALE_PERCENTILE = 99.0
 MRI_PERCENTILE = 99.5
 
+LARGEST_MATRIX = 512
+"""Most output voxels along an axis of a slice: the networks' memory grows with their number."""
+
 MIN_COVER = 0.2
 """Least share of the trusted voxels that an MRI must show: below, it belongs elsewhere."""
 
@@ -248,13 +251,20 @@ def form_conditions(
     Raises
     ------
     GeometryError
-        If a mask or an MRI does not overlap the maps; the message names it.
+        If a mask or an MRI does not overlap the maps, which the message names; or if the output
+        would be larger than `LARGEST_MATRIX`.
     FormatError
         If a map has no signal inside its mask.
     """
     grid = study.grid
     acquired = (grid.shape[0], grid.shape[1])
     matrix = matrix or output_matrix(acquired, upscale)
+    if max(matrix) > LARGEST_MATRIX:
+        raise GeometryError(
+            f"An output matrix of {matrix[0]} x {matrix[1]} voxels is more than the "
+            f"{LARGEST_MATRIX} x {LARGEST_MATRIX} that are supported: lower the upscaling, or crop "
+            "the maps."
+        )
     shape = (*matrix, grid.shape[2])
     affine = refined_affine(grid.affine, acquired, matrix)
 

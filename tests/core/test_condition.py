@@ -355,3 +355,10 @@ def test_wild_voxels_of_the_real_case_stay_outside_the_output(shared_data):
     ringing = zero_fill(np.nan_to_num(study.maps["Ins"].data), ins.shape[:2]) - ins.lowres
     share = np.linalg.norm(ringing[ins.mask]) / np.linalg.norm(ins.lowres[ins.mask])
     assert 0.4 < share < 0.8
+
+
+@pytest.mark.parametrize(("n", "upscale"), [(100, 8.0), (300, 2.0)])
+def test_an_output_that_no_memory_could_hold_is_refused(n, upscale):
+    volume = Volume(np.ones((n, 4, 1)), np.eye(4))
+    with pytest.raises(GeometryError, match=rf"{round(n * upscale)} x .* 512 x 512"):
+        next(form_conditions(Study({"tNAA": volume}), upscale))

@@ -14,6 +14,7 @@ from properties import head, oblique_affine, save_nifti
 
 from ftddm_core.errors import FormatError, FtddmError, GeometryError
 from ftddm_core.imaging.io.nifti import encode_volume, read_volume
+from ftddm_core.imaging.volume import Volume
 
 SHAPE = (6, 5, 4)
 AFFINE = oblique_affine(SHAPE, flip=(-1, 1, 1))
@@ -182,3 +183,15 @@ def test_no_damaged_header_gets_past_the_project_s_own_errors(tmp_path_factory, 
     path.write_bytes(content)
     with contextlib.suppress(FtddmError):  # anything else, a warning too, fails the test
         assert np.isfinite(read_volume(path).affine).all()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_file_that_unpacks_to_more_than_fits_is_refused(tmp_path, monkeypatch, packed):
+    """A few kB can hold any number of zeros; no more than the limit is ever unpacked."""
+    monkeypatch.setattr("ftddm_core.imaging.io._nifti_file.LARGEST", 10_000_000)
+    path = tmp_path / ("tNAA.nii.gz" if packed else "tNAA.nii")
+    data = np.ones((300, 300, 30), np.float32)
+    path.write_bytes(encode_volume(Volume(data, np.eye(4)), compress=packed))
+    with pytest.raises(FormatError, match=r"more than 0\.01 GB"):
+        read_volume(path)
+    assert path.stat().st_size < 10_000_000 or not packed

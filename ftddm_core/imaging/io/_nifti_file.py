@@ -27,6 +27,8 @@ from ftddm_core.imaging.volume import FloatArray
 
 SUFFIXES = (".nii.gz", ".nii")
 FARTHEST_MM = 1e6
+LARGEST = 2_000_000_000
+"""Bytes of an unpacked file: a T1 with voxels of half a millimetre has a quarter of that."""
 MM_PER_UNIT = {"meter": 1e3, "micron": 1e-3}
 
 # Where nibabel reports what it repaired in a header; silent unless an application listens.
@@ -90,20 +92,27 @@ def _content(path: Path) -> bytes:
     if not is_nifti(path):
         raise FormatError(f"{path} is not a NIfTI file by its name: expected .nii or .nii.gz.")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise FormatError(f"{path} does not exist. Check the path.") from None
     except OSError as error:
         raise FormatError(f"{path} could not be read: {error.strerror}.") from error
-    if not content.startswith(b"\x1f\x8b"):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.open(BytesIO(content)) as packed:  # a few MB may hold more than fits
+                content = packed.read(LARGEST + 1)
+        except (EOFError, OSError, zlib.error) as error:
+            raise FormatError(
+                f"{path} is truncated or damaged: it does not decompress ({error}). "
+                "Copy or export it again."
+            ) from error
+    if len(content) > LARGEST:
         raise FormatError(
-            f"{path} is truncated or damaged: it does not decompress ({error}). "
-            "Copy or export it again."
-        ) from error
+            f"{path} holds more than {LARGEST / 1e9:g} GB, far more than a map or an MRI. "
+            "Crop or resample it."
+        )
+    return content
 
 
 def _header(path: Path, content: bytes) -> nib.Nifti1Header:
