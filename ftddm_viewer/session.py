@@ -29,7 +29,7 @@ from ftddm_viewer.jobs import Jobs, Token, Work
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files
 from ftddm_viewer.state import Activity, Finished, State, View
-from ftddm_viewer.words import error_words, notes
+from ftddm_viewer.words import error_words, fault_words, notes
 
 FAVOURITES = ("tNAA", "NAA", "tCho")
 """Metabolites to begin with, the first that there is."""
@@ -275,7 +275,7 @@ class Session:
                 words = error_words(problem)
                 if words is None:
                     logger.exception("A job failed.")
-                    words = f"Unexpected {type(problem).__name__}: {problem}. Please report it."
+                    words = fault_words(problem)
                 error = words
             with self._lock:
                 if token.cancelled():

@@ -35,6 +35,11 @@ def error_words(error: BaseException) -> str | None:
     return None
 
 
+def fault_words(error: BaseException) -> str:
+    """Return what a face says of a fault of the program, which is logged as well."""
+    return f"Unexpected {type(error).__name__}: {error}. Please report it."
+
+
 def notes(study: Study, conditions: Iterable[Condition]) -> list[str]:
     """Return what a careful user would want to know about a study."""
     found = [
@@ -84,7 +89,7 @@ def going_on(state: State) -> str:
         return "Up to date."
     if not state.live:
         return "The picture is not of these settings: press Update."
-    return "Stopped: move a control, or compute the whole volume."
+    return "The picture is not finished: press Update."
 
 
 def other_volume(state: State) -> str:

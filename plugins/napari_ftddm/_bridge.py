@@ -33,8 +33,11 @@ _P = np.eye(4)[[2, 1, 0, 3]]
 
 
 def to_layer(volume: Volume) -> tuple[FloatArray, FloatArray]:
-    """Return a volume's values (Z, Y, X) and its affine to (z, y, x) in mm, for a napari layer."""
-    return volume.data.transpose(ORDER), _P @ volume.affine @ _P
+    """Return a volume's values (Z, Y, X) and its affine to (z, y, x) in mm, for a napari layer.
+
+    The values are a copy: who edits them in the layer must not change the volume.
+    """
+    return volume.data.transpose(ORDER).copy(), _P @ volume.affine @ _P
 
 
 def from_layer(data: NDArray[Any], affine: NDArray[Any], unit: str = "") -> Volume:

@@ -6,6 +6,7 @@ no longer be told anything.
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,15 +18,15 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.volume import Study
+from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.saving import result_names
 from ftddm_viewer.scene import resolve
 from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, Finished
+from ftddm_viewer.state import Activity, Finished, State
 from ftddm_viewer.words import error_words
 from napari_ftddm._letters import Letters
 from napari_ftddm._panel import Panel
 from napari_ftddm._relay import Pace, Relay
-from napari_ftddm._sample_data import LABEL
 from napari_ftddm._stage import Stage, known_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ INTERVAL_MS = 100
 PATIENCE = 0.2
 """In s: how long a closing panel waits for running work to notice."""
 
+logger = logging.getLogger(__name__)
+
+_running: weakref.WeakSet[Engine] = weakref.WeakSet()
+
 
 class Engine:
     """Runs one panel.
@@ -45,11 +50,13 @@ class Engine:
     ----------
     session
         The state and the commands behind it.
+    panel
+        The widgets.
     """
 
     def __init__(self, viewer: Viewer, panel: Panel, session: Session) -> None:
         self.session = session
-        self._viewer, self._panel = viewer, panel
+        self._viewer, self.panel = viewer, panel
         self._stage = Stage(viewer, session.model)
         self._letters = Letters(viewer)
         self._relay = Relay(self._apply)
@@ -58,6 +65,7 @@ class Engine:
         self._said = ""
         self._refused = ""
         self._stopped = False
+        _running.add(self)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -65,8 +73,12 @@ class Engine:
         self._apply()
         self._look_for_studies()
 
+    def runs_in(self, viewer: Viewer) -> bool:
+        """Return whether this is a viewer's engine; napari hands out viewers in wrappers."""
+        return _unwrapped(self._viewer) is _unwrapped(viewer)
+
     def _connect(self) -> None:
-        panel = self._panel
+        panel = self.panel
         panel.form.moved.connect(self._pace.submit)
         panel.open.clicked.connect(lambda *_: self._open())
         panel.sample.clicked.connect(lambda *_: self.open_sample())
@@ -94,15 +106,22 @@ class Engine:
     # ---- from the session to the screen
 
     def _apply(self) -> None:
-        """Show the newest state, on the main thread."""
+        """Show the newest state, on the main thread; a fault is said, and goes no further."""
         if self._stopped:
             return
-        state = self.session.state
+        try:
+            self._show(self.session.state)
+        except Exception as fault:  # raised through Qt, it could end the process
+            logger.exception("A state could not be shown.")
+            self.panel.show_fault(
+                f"Unexpected {type(fault).__name__}: {fault}. The pictures may not be of what is "
+                "chosen here. Please report it."
+            )
+
+    def _show(self, state: State) -> None:
+        """Show a state, in the panel first: that must not fall silent where a layer fails."""
         scene = resolve(state)
-        self._stage.apply(state, scene)
-        there = state.case is not None
-        self._letters.say(scene.title, scene.caption if there else "")
-        self._panel.show_state(
+        self.panel.show_state(
             state,
             scene,
             place=self.session.model.place,
@@ -110,6 +129,9 @@ class Engine:
             said=self._said,
             refused=self._refused,
         )
+        self._stage.apply(state, scene)
+        there = state.case is not None
+        self._letters.say(scene.title, scene.caption if there else "")
 
     # ---- from the user to the session
 
@@ -132,19 +154,19 @@ class Engine:
         self._do(self.session.cancel if computing else self.session.compute_volume)
 
     def _open(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self._panel, "Open the folder of a study")
+        folder = QFileDialog.getExistingDirectory(self.panel, "Open the folder of a study")
         if folder:
             self._do(lambda: self.session.open(Path(folder)))
 
     def open_sample(self) -> None:
         """Open the bundled case."""
-        self._do(lambda: self.session.open(asset_folder("case"), label=LABEL))
+        self._do(lambda: self.session.open(asset_folder("case"), label=CASE_LABEL))
 
     def _save(self) -> None:
         finished = self.session.state.finished
         if finished is None:
             return
-        folder = QFileDialog.getExistingDirectory(self._panel, "Save the whole volume in")
+        folder = QFileDialog.getExistingDirectory(self.panel, "Save the whole volume in")
         if folder:
             self._do(lambda: self._save_in(Path(folder), finished))
 
@@ -153,12 +175,12 @@ class Engine:
         existing = [name for name in names if (folder / name).exists()]
         if existing and not self._may_replace(folder, existing):
             return
-        paths = self.session.save(folder, overwrite=bool(existing))
+        paths = self.session.save(folder, overwrite=bool(existing), finished=finished)
         self._said = f"{len(paths)} files written to {folder}."
 
     def _may_replace(self, folder: Path, existing: list[str]) -> bool:
         answer = QMessageBox.question(
-            self._panel,
+            self.panel,
             "Replace files?",
             f"{len(existing)} files of the same names are in {folder} already. Replace them?",
         )
@@ -206,6 +228,7 @@ class Engine:
         if self._stopped:
             return
         self._stopped = True
+        _running.discard(self)
         self._relay.close()
         self._pace.close()
         with suppress(ValueError):  # psygnal, where it was disconnected already
@@ -221,3 +244,12 @@ class Engine:
         if not self._stopped:
             self.stop()
             self._letters.close()
+
+
+def engine_in(viewer: Viewer) -> Engine | None:
+    """Return the engine that runs in a viewer, None where there is none."""
+    return next((engine for engine in _running if engine.runs_in(viewer)), None)
+
+
+def _unwrapped(viewer: Any) -> Any:
+    return getattr(viewer, "__wrapped__", viewer)

@@ -13,16 +13,14 @@ import numpy as np
 
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_viewer.case import Case
+from ftddm_viewer.image_rows import PERCENTILE
 from napari_ftddm._bridge import LayerTuple, image_layer, placement, to_layer
-
-PERCENTILE = 99.5
-"""Upper contrast limit among the values that are not 0: wild voxels must not darken the rest."""
 
 
 def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerTuple]:
     """Return the layers of a study, the lowest first: T1, FLAIR, maps, masks.
 
-    The MRI lies below the first map; the other maps and the masks are there but hidden. CRLB maps
+    The T1, or else the FLAIR, lies below the first map; all others are there but hidden. CRLB maps
     are left out. Names end in `suffix`; `metadata["ftddm"]` holds role, unit, path, study, label,
     frame and, in display space, the volume.
 
@@ -33,11 +31,11 @@ def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerT
     """
     case = Case.of(study, label)
     layers = []
-    for role, image in case.mri.items():
+    for number, (role, image) in enumerate(case.mri.items()):
         about = _about(case, role, image, study.source.get(role.lower(), ""))
         limits = contrast_limits(image)
         layers.append(
-            image_layer(image, role + suffix, "gray", limits, visible=role == "T1", about=about)
+            image_layer(image, role + suffix, "gray", limits, visible=number == 0, about=about)
         )
     for number, (name, volume) in enumerate(study.maps.items()):
         shown = case.frame.show(volume)
@@ -85,7 +83,7 @@ def _labels(case: Case, metabolite: str, name: str, path: str) -> LayerTuple:
 
 
 def contrast_limits(volume: Volume) -> tuple[float, float]:
-    """Return limits from 0, or from the lowest value if negative, to the 99.5th percentile."""
+    """Return limits from 0, or below, to the 99.5th percentile of the values that are not 0."""
     values = volume.data[np.isfinite(volume.data) & (volume.data != 0)]
     if not values.size:
         return 0.0, 1.0

@@ -1,8 +1,9 @@
 """Words on the canvas: R, L, A, P, S, I at its edges, title, caption and a scale bar.
 
 The letters are read off what the viewer shows, its order of axes and the sense in which its camera
-draws them, so that they are right whatever the user turns. They are of the display's axes, which
-are the world's or, for oblique maps, the nearest to them.
+draws them, so that they are right whatever the user turns. The last three axes are those of this
+plugin's layers, whatever other layers call them: the display's axes, which are the world's or, for
+oblique maps, the nearest to them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari.components.overlays import TextOverlay
 
 from napari_ftddm._bridge import AXES
+from napari_ftddm._stage import known_of
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -34,13 +36,13 @@ WHITE = "#f0f0f0"
 
 
 def letters_of(viewer: Viewer) -> dict[str, str]:
-    """Return side -> letter; nothing in 3D, or where the axes are not known."""
+    """Return side -> letter; nothing in 3D, or where no layer of this plugin is seen."""
     dims = viewer.dims
-    if dims.ndisplay != 2 or dims.ndim < 3:
+    seen = any(layer.visible and "frame" in known_of(layer) for layer in viewer.layers)
+    places = [axis - (dims.ndim - len(AXES)) for axis in dims.displayed[-2:]]
+    if dims.ndisplay != 2 or not seen or min(places) < 0:
         return {}
-    row, column = (dims.axis_labels[axis] for axis in dims.displayed[-2:])
-    if not {row, column} <= set(AXES):
-        return {}
+    row, column = (AXES[place] for place in places)
     vertical, horizontal = (str(sense) for sense in viewer.scene.camera.orientation2d)
     rows = (OPPOSITE[row], row) if vertical == "down" else (row, OPPOSITE[row])
     columns = (OPPOSITE[column], column) if horizontal == "right" else (column, OPPOSITE[column])
@@ -62,6 +64,7 @@ class Letters:
         bar.position, bar.font_size = "bottom_right", 9
         for event in self._events():
             event.connect(self._draw)
+        viewer.layers.events.connect(self._layers_changed)
         viewer.canvas.events.size.connect(self.fit)
         self.say("", "")
         self._draw()
@@ -95,11 +98,12 @@ class Letters:
         """Follow the viewer no longer."""
         for event in self._events():
             event.disconnect(self._draw)
+        self._viewer.layers.events.disconnect(self._layers_changed)
         self._viewer.canvas.events.size.disconnect(self.fit)
 
     def _events(self) -> tuple[Any, ...]:
         dims, camera = self._viewer.dims.events, self._viewer.scene.camera.events
-        return dims.order, dims.ndisplay, dims.axis_labels, camera.orientation
+        return dims.order, dims.ndisplay, dims.ndim, camera.orientation
 
     def _add(self, name: str, position: str, size: int, color: str) -> None:
         self._viewer.canvas.overlays[f"ftddm_{name}"] = TextOverlay(
@@ -108,6 +112,11 @@ class Letters:
 
     def _overlay(self, name: str) -> Any:
         return self._viewer.canvas.overlays.get(f"ftddm_{name}")
+
+    def _layers_changed(self, event: Any) -> None:
+        """Follow what is seen: layers come and go, and are hidden."""
+        if event.type in ("inserted", "removed", "visible"):
+            self._draw()
 
     def _draw(self, event: Any = None) -> None:
         letters = letters_of(self._viewer)

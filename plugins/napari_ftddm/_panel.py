@@ -17,20 +17,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ftddm_core.settings import SamplerSettings, controls
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import Mode
+from ftddm_viewer.case import MODE_WORDS
 from ftddm_viewer.scene import Scene
 from ftddm_viewer.state import Activity, State
+from ftddm_viewer.words import going_on, other_volume
 from napari_ftddm._form import Form
 from napari_ftddm._parts import column, line, row, say, text
 from napari_ftddm._rows import quiet
 
 WIDTH = 372
-MODES = {
-    Mode.ENLARGE: "Enlarge a low-resolution study",
-    Mode.RESTORE: "Degrade, then restore (has a reference)",
-}
 WELCOME = (
     "Open the folder of an MRSI study: metabolite maps as NIfTI and, where there are, a mask, a "
     "T1 and a FLAIR. Or look at the simulated case that comes with the program."
@@ -46,7 +42,7 @@ class Panel(QWidget):
         self.setMinimumWidth(WIDTH)
         self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
         self.mode, self.metabolite = QComboBox(), QComboBox()
-        for mode, words in MODES.items():
+        for mode, words in MODE_WORDS.items():
             self.mode.addItem(words, mode)
         for combo in (self.mode, self.metabolite):  # may be narrower than its longest entry
             combo.setSizeAdjustPolicy(
@@ -170,8 +166,10 @@ class Panel(QWidget):
         self.form.show_state(state, waiting)
         for widget in (self.form, self.mode, self.unfill):
             widget.setEnabled(not computing)
-        self.update_now.setVisible(not state.live)
-        self.update_now.setEnabled(not state.up_to_date and state.activity is Activity.IDLE)
+        # Live pictures need it too where a run failed or was cancelled.
+        to_do = not state.up_to_date and state.activity is Activity.IDLE
+        self.update_now.setVisible(to_do or not state.live)
+        self.update_now.setEnabled(to_do)
         shown = {layer.role for layer in scene.layers}
         for role, button in self.look_at.items():
             button.setVisible(role in shown or role != "reference")
@@ -179,7 +177,7 @@ class Panel(QWidget):
         self.volume.setText("Cancel" if computing else "Whole volume")
         self.volume.setEnabled(state.activity is not Activity.OPENING)
         self.save.setEnabled(state.finished is not None)
-        say(self.made, _difference(state))
+        say(self.made, other_volume(state))
         self.unfill.setVisible(
             case is not None and case.zero_filled is not None and not case.unfilled
         )
@@ -188,6 +186,10 @@ class Panel(QWidget):
         self.figures.setText(scene.figures)
         self.figures.setVisible(there)
         say(self.error, refused or state.error)
+
+    def show_fault(self, words: str) -> None:
+        """Say that the program could not show a state."""
+        say(self.error, words)
 
     def _show_choices(self, state: State) -> None:
         names = list(state.case.study.maps) if state.case is not None else []
@@ -206,53 +208,10 @@ class Panel(QWidget):
         self.progress.setValue(round(1000 * state.progress))
         self.progress.setVisible(running)
         self.cancel.setVisible(running and state.activity is not Activity.VOLUME)
-        words = [_going_on(state)] + ([said] if said else [])
+        words = [going_on(state)] + ([said] if said else [])
         if place and state.case is not None:
             words.append(f"Device: {place}.")
         say(self.status, " ".join(word for word in words if word))
-
-
-def _going_on(state: State) -> str:
-    """Return what goes on, and what the user may do about it."""
-    if state.loading:
-        return "Loading the networks…"
-    if state.activity is Activity.OPENING:
-        return "Opening the study…"
-    if state.activity is Activity.VOLUME:
-        return (
-            f"Computing the whole volume, {state.progress:.0%}. The controls wait for it: "
-            "cancel it to change them."
-        )
-    if state.activity is Activity.SAMPLING:
-        return f"Sampling, {state.progress:.0%}."
-    if state.case is None or state.error:
-        return ""
-    if state.up_to_date:
-        return "Up to date."
-    if not state.live:
-        return "The picture is not of these settings: press Update."
-    return "Stopped: move a control, or compute the whole volume."
-
-
-def _difference(state: State) -> str:
-    """Return with which settings a volume was made that was not made with those chosen now."""
-    finished = state.finished
-    if finished is None:
-        return ""
-    made: SamplerSettings = finished.result.settings
-    words = []
-    if finished.prepared.mode is not state.mode:
-        words.append(
-            "degraded and restored" if finished.prepared.mode is Mode.RESTORE else "enlarged"
-        )
-    for control in controls():
-        value, now = getattr(made, control.name), getattr(state.settings, control.name)
-        if control.name == "upscale" and now is None:
-            now = state.shown_value("upscale")
-        if value != now:
-            shown = control.empty if value is None else f"{value:.4g}" if control.bounds else value
-            words.append(f"{control.symbol} {shown}")
-    return f"The volume to save was made with other settings: {', '.join(words)}." if words else ""
 
 
 def _sentence(note: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from ftddm_core.assets import asset_folder
 from ftddm_core.imaging.io import open_study
+from ftddm_viewer import CASE_LABEL
 from napari_ftddm._bridge import LayerTuple
 from napari_ftddm._layers import study_layers
-
-LABEL = "Simulated patient"
 
 
 def simulated_case() -> list[LayerTuple]:
     """Return the layers of the bundled glioma patient; every name says that it is simulated."""
-    return study_layers(open_study(asset_folder("case")), " (simulated)", LABEL)
+    return study_layers(open_study(asset_folder("case")), " (simulated)", CASE_LABEL)

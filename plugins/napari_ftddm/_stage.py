@@ -34,8 +34,8 @@ MRI = ("T1", "FLAIR")
 MARGIN = 0.14
 """Of the canvas, for letters and words."""
 
-HEADROOM = 2.0
-"""Upper end of the range of the limits' slider, relative to the upper limit."""
+SLIDER_RANGE = 2.0
+"""Upper end of the limits' slider, relative to the upper limit."""
 
 
 class Stage:
@@ -68,6 +68,17 @@ class Stage:
                 self._layers[known["role"]] = layer
                 if known["role"] not in MRI:  # an MRI may be the reader's
                     self._made.append(layer)
+
+    def _let_go(self, case: Case) -> None:
+        """Leave the MRI that the reader made of another study as it is, hidden."""
+        for role in MRI:
+            layer = self._layers.get(role)
+            if layer is None or any(layer is each for each in self._made):
+                continue
+            image = getattr(known_of(layer).get("study"), role.lower(), None)
+            if image is not getattr(case.study, role.lower()):
+                self._leave(self._layers.pop(role))
+                self._applied.pop(role, None)
 
     def _adopt_mri(self, case: Case) -> None:
         """Manage the T1 and the FLAIR that came with a study, instead of those before."""
@@ -109,6 +120,7 @@ class Stage:
             new_case = case is not self._case
             if new_case:
                 self._case = case
+                self._let_go(case)
                 self._adopt_mri(case)
                 self._hide_others(case)
             specs = {spec.role: spec for spec in scene.layers}
@@ -158,6 +170,9 @@ class Stage:
             layer.data = data
             if not np.array_equal(np.asarray(layer.affine), affine):
                 layer.affine = affine
+        mine = known_of(layer).get("managed")
+        if (old is not None and old.visible != spec.visible) or not mine:
+            layer.visible = spec.visible
         layer.metadata["ftddm"] = about(spec, state, self._model)
         if old is None or old.limits != spec.limits:
             # The range first: narrowing it would cut the limits off, of all linked layers.
@@ -213,11 +228,12 @@ class Stage:
         if ndim < 3:
             return
         if self._framed is not case:
+            self._framed = case
             viewer.dims.order = dims_order(scene.axis, ndim)
             viewer.scene.camera.orientation2d = ("up", "left")  # radiological
             maps = [layer for role, layer in self._layers.items() if role not in MRI]
-            viewer.reset_view(layers=maps or None, margin=MARGIN)
-            self._framed = case
+            # napari cannot frame layers that have fewer axes than the viewer.
+            viewer.reset_view(layers=(maps or None) if ndim == 3 else None, margin=MARGIN)
         if self._position != (case, scene.position):
             axis = layer_axis(scene.axis, ndim)
             if (
@@ -260,4 +276,4 @@ def known_of(layer: Layer) -> dict[str, Any]:
 def limits_range(spec: LayerSpec) -> tuple[float, float]:
     """Return how far the limits can be moved."""
     low, high = spec.limits
-    return min(low, 0.0), HEADROOM * high
+    return min(low, 0.0), SLIDER_RANGE * high

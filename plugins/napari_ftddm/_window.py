@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftddm_core.errors import SettingsError
 from ftddm_viewer.model import Model
 
 if TYPE_CHECKING:
@@ -39,7 +40,17 @@ def show_window(
         Whether to run until the window is closed.
     roles
         `t1`, `flair` and `mask`, as in `ftddm run`.
+
+    Raises
+    ------
+    SettingsError
+        If roles are given without a study.
     """
+    given = [f"--{name}" for name, path in roles.items() if path is not None]
+    if given and not paths:
+        raise SettingsError(
+            f"{', '.join(given)} belongs to a study, and none is given: name its folder or files."
+        )
     import napari
 
     viewer = napari.Viewer(title=TITLE, show_welcome_screen=False)

@@ -6,6 +6,7 @@ import gc
 import importlib
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -48,6 +49,22 @@ def finish(widget: Any) -> None:
     engine = widget.engine
     settle(lambda: not engine._pace.waiting and widget.session.wait(0))
     settle()
+
+
+class Brake:
+    """Holds every run up after its first estimate, until it is released."""
+
+    def __init__(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.holding, self.released = threading.Event(), threading.Event()
+        usual = model.sample
+
+        def sample(*words: Any) -> Iterator[Any]:
+            for update in usual(*words):
+                yield update
+                self.holding.set()
+                assert self.released.wait(HANGS_AFTER)
+
+        monkeypatch.setattr(model, "sample", sample)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -141,3 +158,11 @@ def opened(panel: Any, study: Path) -> Any:
     finish(panel)
     assert panel.session.state.error == ""
     return panel
+
+
+@pytest.fixture
+def brake(opened: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Brake]:
+    """Return what holds up the runs to come of the docked widget."""
+    made = Brake(opened.session.model, monkeypatch)
+    yield made
+    made.released.set()

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import finish, settle
+from conftest import Brake, finish, settle
 from properties import save_nifti
 from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
 
+from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.settings import controls
+from ftddm_viewer.case import MODE_WORDS
 from ftddm_viewer.state import Activity
 
 MAPS, MASK, AFFINE = tiny_maps()
@@ -216,6 +218,7 @@ def test_the_empty_panel_says_what_to_do(panel: Any) -> None:
     assert not parts.welcome.isHidden()
     assert parts.study.isHidden()
     assert "Open the folder" in parts.welcome.text()
+    assert [parts.mode.itemText(i) for i in range(parts.mode.count())] == list(MODE_WORDS.values())
 
 
 def test_the_sample_button_opens_the_simulated_case(panel: Any) -> None:
@@ -270,6 +273,51 @@ def test_an_error_leaves_the_open_study(opened: Any, viewer: Any, tmp_path: Path
     assert opened.panel.error.text() == ""
 
 
+def test_a_failed_run_can_be_tried_again(
+    opened: Any, viewer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, model = opened.panel, opened.session.model
+    assert panel.update_now.isHidden()
+
+    def fail(*_: Any) -> Any:
+        raise FormatError("The weights are gone.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(model, "sample", fail)
+        inputs(opened, "tau_flow").setValue(7)
+        finish(opened)
+    assert panel.error.text() == "The weights are gone."
+    assert "Stopped" in panel.status.text()
+    assert panel.live.isChecked()
+    assert not panel.update_now.isHidden()
+    panel.update_now.click()
+    finish(opened)
+    assert panel.error.text() == ""
+    assert "Up to date" in panel.status.text()
+    assert panel.update_now.isHidden()
+    assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_flow == pytest.approx(0.07)
+
+
+def test_a_fault_while_showing_is_said_and_logged(
+    opened: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of the stage is not raised through Qt, and does not blank the panel."""
+
+    def fail(*_: Any) -> None:
+        raise IndexError("no such axis")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(opened.engine._stage, "apply", fail)
+        inputs(opened, "tau_flow").setValue(7)
+        finish(opened)
+        assert "Unexpected IndexError: no such axis." in opened.panel.error.text()
+        assert "Up to date" in opened.panel.status.text()
+    assert "A state could not be shown." in caplog.text
+    inputs(opened, "tau_flow").setValue(8)
+    finish(opened)
+    assert opened.panel.error.text() == ""
+
+
 # ---------------------------------------------------------------- the whole volume
 
 
@@ -313,24 +361,44 @@ def test_volume_and_save(
     assert not panel.made.isHidden()
 
 
-def test_a_volume_can_be_cancelled(opened: Any) -> None:
+def test_a_volume_can_be_cancelled(opened: Any, brake: Brake) -> None:
     panel, session = opened.panel, opened.session
-    inputs(opened, "steps_box").setValue(100)
-    finish(opened)
     panel.volume.click()
-    settle()
-    if session.state.activity is Activity.VOLUME:  # otherwise it is done already
-        assert not panel.form.isEnabled()
-        assert "controls wait" in panel.status.text()
-        assert panel.volume.text() == "Cancel"
-    session.compute_volume()
-    settle(lambda: session.state.progress > 0 or session.state.activity is Activity.IDLE)
-    session.cancel()
+    settle(brake.holding.is_set)
+    assert session.state.activity is Activity.VOLUME
+    assert not panel.form.isEnabled()
+    assert "controls wait" in panel.status.text()
+    assert panel.volume.text() == "Cancel"
+    panel.volume.click()
+    brake.released.set()
     finish(opened)
+    assert session.state.finished is None
     assert session.state.activity is Activity.IDLE
     assert panel.form.isEnabled()
     assert panel.volume.text() == "Whole volume"
     assert panel.progress.isHidden()
+
+
+def test_what_is_saved_is_what_the_user_was_asked_about(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer volume that is finished while the dialog is open does not take its place."""
+    from qtpy.QtWidgets import QFileDialog
+
+    opened.panel.volume.click()
+    finish(opened)
+
+    def choose(*_: Any) -> str:
+        opened.session.update(seed=5)
+        opened.session.compute_volume()
+        assert opened.session.wait(60)
+        return str(tmp_path / "out")
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", choose)
+    opened.panel.save.click()
+    finish(opened)
+    assert opened.session.state.finished.result.settings.seed == 5
+    assert sidecar(tmp_path / "out", "tNAA")["Settings"]["seed"] == 0
 
 
 def test_the_saved_volume_is_that_of_the_shell(
@@ -352,26 +420,31 @@ def test_the_saved_volume_is_that_of_the_shell(
 # ---------------------------------------------------------------- the end
 
 
-def test_closing_the_viewer_in_the_middle_of_a_run(opened: Any, viewer: Any) -> None:
-    inputs(opened, "steps_box").setValue(100)
+def test_closing_the_viewer_in_the_middle_of_a_run(opened: Any, viewer: Any, brake: Brake) -> None:
     opened.panel.volume.click()
     session = opened.session
+    settle(brake.holding.is_set)
+    assert session.state.activity is Activity.VOLUME
     viewer.close()
     settle()
+    assert not session.wait(0)
+    brake.released.set()
     assert session.wait(60)
     assert session.state.case is None
 
 
-def test_closing_the_dock_in_the_middle_of_a_run(opened: Any, viewer: Any) -> None:
+def test_closing_the_dock_in_the_middle_of_a_run(opened: Any, viewer: Any, brake: Brake) -> None:
     from napari._qt.widgets.qt_viewer_dock_widget import QtViewerDockWidget
 
     names = {each.name for each in viewer.layers}
     opened.panel.volume.click()
+    settle(brake.holding.is_set)
     dock = opened.parent()
     while not isinstance(dock, QtViewerDockWidget):
         dock = dock.parent()
     dock.title.close_button.click()
     settle()
+    brake.released.set()
     assert opened.session.wait(60)
     assert opened.session.state.case is None
     assert not [key for key in viewer.canvas.overlays if key.startswith("ftddm_")]
@@ -386,6 +459,35 @@ def test_closing_the_dock_in_the_middle_of_a_run(opened: Any, viewer: Any) -> No
     assert {each.name for each in viewer.layers} == names
     again.engine.stop()
     assert again.session.wait(60)
+
+
+def test_a_second_panel_in_a_viewer_stands_back(opened: Any, viewer: Any) -> None:
+    """It says so and does nothing; closing it leaves the first, and its words, as they are."""
+    from napari_ftddm._widget import SECOND, FtddmWidget
+    from qtpy.QtWidgets import QLabel
+
+    names = [each.name for each in viewer.layers]
+    second = FtddmWidget(viewer)
+    dock = viewer.window.add_dock_widget(second, name="again")
+    settle()
+    assert second.findChild(QLabel).text() == SECOND
+    assert second.session is opened.session
+    viewer.window.remove_dock_widget(dock)
+    second.deleteLater()
+    del second, dock
+    settle()
+    assert "ftddm_caption" in viewer.canvas.overlays
+    assert [each.name for each in viewer.layers] == names
+    inputs(opened, "tau_flow").setValue(7)
+    finish(opened)
+    assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_flow == pytest.approx(0.07)
+
+
+def test_files_of_a_study_need_the_study(tmp_path: Path) -> None:
+    from napari_ftddm import show_window
+
+    with pytest.raises(SettingsError, match=r"--t1, --mask belongs to a study, and none is given"):
+        show_window(t1=tmp_path / "t1.nii", flair=None, mask=tmp_path / "mask.nii")
 
 
 def test_the_window_of_the_command(napari: Any, study: Path, tmp_path: Path, weights: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -13,10 +14,11 @@ from conftest import finish, settle
 from properties import oblique_affine, save_nifti, world_of
 from scipy.ndimage import map_coordinates
 from test_panel import inputs, layer
-from tiny import write_study
+from tiny import save_t1, write_study
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.frame import Frame
+from ftddm_viewer.scene import resolve
 
 MARKERS = np.array([[25.0, 10.0, 30.0], [-22.0, -30.0, 22.0], [12.0, -28.0, 28.0]])
 """Patient positions in mm: right front, left back, right back."""
@@ -214,6 +216,50 @@ def test_letters_follow_the_axes_and_the_camera(opened: Any, viewer: Any) -> Non
     viewer.dims.ndisplay = 2
 
 
+def sides(viewer: Any) -> str:
+    """Return the letters at the left, right, top and bottom, - for none."""
+    overlays = [viewer.canvas.overlays[f"ftddm_{side}"] for side in
+                ("left", "right", "top", "bottom")]  # fmt: skip
+    return "".join(each.text if each.visible else "-" for each in overlays)
+
+
+def test_letters_stay_whatever_others_call_the_axes(opened: Any, viewer: Any) -> None:
+    """They are of this plugin's layers, and are there as long as one of them is seen."""
+    viewer.add_image(np.zeros((4, 5, 6)), axis_labels=("z", "y", "x"), name="cells")
+    assert sides(viewer) == "RLAP"
+    viewer.add_image(np.zeros((2, 4, 5, 6)), axis_labels=("t", "z", "y", "x"), name="film")
+    assert sides(viewer) == "RLAP"
+    mine = [each for each in viewer.layers if each.name not in ("cells", "film") and each.visible]
+    for each in mine:
+        each.visible = False
+    assert sides(viewer) == "----"
+    mine[0].visible = True
+    assert sides(viewer) == "RLAP"
+
+
+def test_a_layer_with_time_does_not_stand_in_the_way(
+    panel: Any, viewer: Any, study: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    viewer.add_image(np.zeros((3, 5, 40, 40), np.float32), name="film")
+    panel.session.open(study)
+    finish(panel)
+    assert panel.session.state.error == panel.panel.error.text() == ""
+    assert panel.panel.label.text() == "patient"
+    assert np.isfinite(layer(viewer, "output").data).any()
+    assert sides(viewer) == "RLAP"
+    for k in (0, 1):
+        panel.session.choose(slice_index=k)
+        finish(panel)
+        output = layer(viewer, "output")
+        place = output.world_to_data(viewer.dims.point[-3:])
+        assert np.isfinite(output.data[round(place[0])]).any()
+    viewer.dims.set_point(1, output.data_to_world((0, 0, 0))[0])
+    settle()
+    assert panel.session.state.slice_index != 1
+    assert panel.panel.error.text() == ""
+    assert "could not be shown" not in caplog.text
+
+
 def test_words_on_the_canvas(opened: Any, viewer: Any) -> None:
     caption = viewer.canvas.overlays["ftddm_caption"].text
     assert RESEARCH_ONLY in " ".join(caption.split())
@@ -289,6 +335,61 @@ def test_studies_come_and_go(opened: Any, viewer: Any, tmp_path: Path) -> None:
     for each in viewer.layers:
         if each.visible:
             assert each.metadata["ftddm"]["study"] is session.state.case.study
+
+
+def test_a_readers_t1_is_never_overwritten(panel: Any, viewer: Any, tmp_path: Path) -> None:
+    """Study A by napari's reader, study B by the panel: A's T1 stays A's, hidden."""
+    viewer.open(str(write_study(tmp_path / "a")), plugin="ftddm-viewer")
+    finish(panel)
+    first = layer(viewer, "T1")
+    known, before = first.metadata["ftddm"], first.data.copy()
+    folder = write_study(tmp_path / "b")
+    save_t1(folder / "T1w.nii.gz", (5.0, -8.0, 20.0))
+    panel.session.open(folder)
+    finish(panel)
+    assert first in viewer.layers
+    assert not first.visible
+    np.testing.assert_array_equal(first.data, before)
+    assert first.metadata["ftddm"]["study"] is known["study"]
+    second = layer(viewer, "T1")
+    assert second is not first
+    assert second.visible
+    assert second.metadata["ftddm"]["label"] == "b"
+    # Back to the first: its layer is taken up again.
+    panel.session.show(known["study"])
+    finish(panel)
+    assert layer(viewer, "T1") is first
+    assert first.visible
+    assert second not in viewer.layers
+
+
+@pytest.mark.parametrize("by_reader", [False, True])
+def test_without_a_t1_the_flair_is_seen(
+    by_reader: bool, opened: Any, viewer: Any, tmp_path: Path
+) -> None:
+    folder = write_study(tmp_path / "flair")
+    (folder / "T1w.nii.gz").rename(folder / "FLAIR.nii.gz")
+    if by_reader:
+        viewer.open(str(folder), plugin="ftddm-viewer")
+    else:
+        opened.session.open(folder)
+    finish(opened)
+    assert opened.session.state.error == ""
+    assert layer(viewer, "FLAIR").visible
+
+
+def test_the_stage_follows_what_is_to_be_seen(opened: Any, viewer: Any) -> None:
+    """But only where the scene changes its mind: what the user hid stays hidden."""
+    engine, state = opened.engine, opened.session.state
+    scene = resolve(state)
+    for wanted in (False, True):
+        layers = tuple(replace(e, visible=wanted) if e.role == "T1" else e for e in scene.layers)
+        engine._stage.apply(state, replace(scene, layers=layers))
+        assert layer(viewer, "T1").visible is wanted
+    layer(viewer, "T1").visible = False
+    inputs(opened, "tau_flow").setValue(7)
+    finish(opened)
+    assert not layer(viewer, "T1").visible
 
 
 def test_the_sample_by_napari_itself(panel: Any, viewer: Any) -> None:

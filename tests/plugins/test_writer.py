@@ -119,6 +119,19 @@ def test_a_layer_changed_by_hand_is_refused(opened: Any, viewer: Any, tmp_path: 
         write(tmp_path / "b.nii.gz", output)
 
 
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_values_edited_in_place_are_found(
+    role: str, opened: Any, viewer: Any, tmp_path: Path
+) -> None:
+    opened.panel.volume.click()
+    finish(opened)
+    shown = layer(viewer, role)
+    assert not np.shares_memory(shown.data, shown.metadata["ftddm"]["volume"].data)
+    shown.data[...] *= 2
+    with pytest.raises(FormatError, match="changed"):
+        write(tmp_path / "c.nii.gz", shown)
+
+
 def test_a_name_must_be_a_nifti_name(opened: Any, viewer: Any, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"end it in \.nii\.gz or \.nii"):
         write(tmp_path / "a.tif", layer(viewer, "input"))
