@@ -1,11 +1,20 @@
-"""Fixtures for every test."""
+"""Fixtures for every test: real examples, tiny weights, a tiny study, and `ftddm` in-process."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import settings
+from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome, write_study
+
+from ftddm_core.model.checkpoint import save_weights
+from ftddm_core.model.flow import ConditionalGlow
+from ftddm_core.model.unet import UNet
+from ftddm_viewer.cli import main
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")  # the same examples every time: what passed here passes there
@@ -19,3 +28,47 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real examples are not here: {SHARED_DATA} does not exist")
     return SHARED_DATA.resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks are quickest on one thread, and other work on the machine is left alone."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return weights of a few kB: not trained, but every layer has its say."""
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    denoiser, flow = UNet(TINY_UNET), ConditionalGlow(TINY_FLOW)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for network in (denoiser, flow):
+            for parameter in network.parameters():
+                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    save_weights(folder, denoiser, flow, {"data": "none"})
+    return folder
+
+
+@pytest.fixture
+def ftddm(capsys: pytest.CaptureFixture[str]) -> Ftddm:
+    """Return the command: words -> exit code, stdout, stderr."""
+
+    def run(*words: Any) -> Outcome:
+        capsys.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as end:  # from argparse
+            code = end.code if isinstance(end.code, int) else 1
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Return the folder of a study with maps, mask and T1."""
+    return write_study(tmp_path / "patient")

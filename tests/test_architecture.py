@@ -42,7 +42,17 @@ LAYERS: dict[str, set[str]] = {
     "evaluation": {"errors", "settings", "imaging", "sampling"},
 }
 QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
-SHARED_BY_THE_FACES = ("case", "estimates", "frame", "jobs", "model", "scene", "session", "state", "words")
+SHARED_BY_THE_FACES = (
+    "case",
+    "estimates",
+    "frame",
+    "jobs",
+    "model",
+    "scene",
+    "session",
+    "state",
+    "words",
+)
 TOOLKITS = QT | {"gradio", "matplotlib", "tkinter"}
 WITHOUT_TORCH = (
     "ftddm_core",

@@ -19,7 +19,9 @@ NOW = "performance.timeOrigin + performance.now()"
 """When the user did it, in ms: requests may arrive in another order."""
 
 AS_IT_IS = f"(v, t) => [v, {NOW}]"
-TYPED = f"(v, t) => [Number(v) || 0, {NOW}]"
+
+EMPTY = -1
+"""Sent instead of the time by a box that holds no number: nothing is to be set."""
 
 
 class Part(NamedTuple):
@@ -103,17 +105,17 @@ def _part(control: Control) -> Part:
         return Part(control, box, AS_IT_IS)
     low, high = control.bounds or (0, 1)
     if high - low > LONGEST_SLIDER:
-        return Part(control, gr.Number(precision=0, min_width=80, **name), TYPED)
+        return Part(control, gr.Number(precision=0, min_width=80, **name), typed(name["elem_id"]))
     slider = gr.Slider(low, high, low, step=control.step, buttons=[], min_width=160, **name)
-    return Part(control, slider, between_ends(f"control-{control.name}"))
+    return Part(control, slider, typed(name["elem_id"]))
 
 
-def between_ends(name: str) -> str:
-    """Return a script that brings a typed value within the ends that its slider has now."""
+def typed(name: str) -> str:
+    """Return a script that brings a typed value within the ends that its slider has now, if any."""
     return (
-        f"(v, t) => {{const r = document.querySelector('#{name} input[type=range]'), "
-        "x = Number(v) || 0; "
-        f"return [r ? Math.min(r.max, Math.max(r.min, x)) : x, {NOW}]}}"
+        f"(v, t) => {{const r = document.querySelector('#{name} input[type=range]'); "
+        f"if (v === null || v === '' || isNaN(v)) return [r ? Number(r.min) : 0, {EMPTY}]; "
+        f"return [r ? Math.min(r.max, Math.max(r.min, Number(v))) : Number(v), {NOW}]}}"
     )
 
 

@@ -6,17 +6,15 @@ from typing import Any
 
 import gradio as gr
 
-from ftddm_viewer.case import Mode
+from ftddm_viewer.case import MODE_WORDS
 from ftddm_viewer.web import controls, status
 
 FILE_TYPES = [".nii", ".gz", ".json"]
 
-MODES = [
-    ("Enlarge a low-resolution study by s", Mode.ENLARGE.value),
-    ("Degrade by s, restore, compare", Mode.RESTORE.value),
-]
+MODES = [(words, mode.value) for mode, words in MODE_WORDS.items()]
 
 BACKDROPS = ["T1", "FLAIR", "None"]
+"""Before a study is there: then only what it has."""
 
 SWIPE_JS = """
 const set = (v) => element.style.setProperty('--cut', v + '%');
@@ -66,17 +64,19 @@ class Layout:
 
     def _study(self, uploads: bool) -> None:
         with gr.Row(elem_classes="study"):
-            self.bundled = _button("Simulated case", "bundled", interactive=True)
+            bundled = _button("Simulated case", "bundled", interactive=True)
+            self.bundled = self._show("bundled", bundled)
             unfill = _button("Undo zero-filling", "unfill", interactive=True, visible=False)
             self.unfill = self._show("unfill", unfill)
         if uploads:
-            self.upload = gr.File(
+            upload = gr.File(
                 show_label=False,
                 file_count="multiple",
                 file_types=FILE_TYPES,
                 height=40,
                 elem_id="upload",
             )
+            self.upload = self._show("upload", upload)
             _html("hint", status.UPLOAD_HINT)
         mode = gr.Radio(MODES, show_label=False, container=False, elem_id="mode")
         self.mode = self._show("mode", mode)
@@ -132,7 +132,7 @@ class Layout:
             self._show("spread_tab", tab)
         with gr.Row(elem_classes="looks"):
             self._show("bar", _html("bar"))
-            self.backdrop = gr.Radio(
+            backdrop = gr.Radio(
                 BACKDROPS,
                 value="T1",
                 label="Background",
@@ -140,6 +140,7 @@ class Layout:
                 scale=0,
                 elem_id="background",
             )
+            self.backdrop = self._show("background", backdrop)
             self.overlay = _slider("Maps over it, %", "overlay", (0, 100, 100), scale=0)
 
     def _below(self) -> None:

@@ -14,13 +14,16 @@ from typing import Any
 
 import gradio as gr
 
+from ftddm_core.errors import FtddmError
 from ftddm_viewer.model import Model
+from ftddm_viewer.scene import resolve
 from ftddm_viewer.session import Session
 from ftddm_viewer.state import Activity, State
 from ftddm_viewer.web import controls, status
 from ftddm_viewer.web.layout import Layout
-from ftddm_viewer.web.permalink import query_of, wishes_of
-from ftddm_viewer.web.tabs import Properties, Tab, Tabs
+from ftddm_viewer.web.permalink import wishes_of
+from ftddm_viewer.web.tab import Properties, Tab
+from ftddm_viewer.web.tabs import FULL, Tabs
 
 TITLE = "FTDDM Viewer – research use only"
 
@@ -31,9 +34,6 @@ FOLLOWERS = 256
 """Pages that may be shown something at the same time: none of them holds a thread."""
 
 LOST = "The connection to this page was lost, and its study was closed: reload the page."
-
-KEPT = (3600, 86400)
-"""Seconds between two searches for files that nobody removed, and how old those have to be."""
 
 PICTURES = "document.getElementById('pictures')"
 
@@ -66,9 +66,8 @@ class Page:
     def __init__(self, model: Model, tabs: Tabs, *, uploads: bool) -> None:
         self.model = model
         self.tabs = tabs
-        self.blocks = gr.Blocks(
-            title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=KEPT
-        )
+        self.uploads = uploads
+        self.blocks = gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True)
         with self.blocks:
             self.layout = Layout(uploads=uploads)
             self._wire()
@@ -103,7 +102,7 @@ class Page:
             "live": (layout.live, lambda s, value: s.choose(live=value)),
         }
         for name, (component, set_to) in looks.items():
-            js = controls.between_ends(name) if name == "slice" else controls.AS_IT_IS
+            js = controls.typed(name) if name == "slice" else controls.AS_IT_IS
             self._moves(component, name, name, set_to, js)
 
     def _wire_looks(self) -> None:
@@ -141,7 +140,10 @@ class Page:
 
         def post(value: Any, stamp: float, request: gr.Request) -> None:
             if (tab := self.tabs.get(request.session_hash)) is not None:
-                tab.move(part, key, stamp, value, lambda: set_to(tab.session, value))
+                if stamp == controls.EMPTY:
+                    tab.restore(part)
+                else:
+                    tab.move(part, key, stamp, value, lambda: set_to(tab.session, value))
 
         inputs = [component, self.layout.stamp]
         moved = component.input(post, inputs, None, js=js, trigger_mode="multiple", **AT_ONCE)
@@ -162,8 +164,11 @@ class Page:
             tab.open_uploads(paths)
 
     def _begin(self, request: gr.Request) -> None:
-        tab = self.tabs.open(request.session_hash or "")
-        tab.begin(wishes_of(dict(request.query_params)))
+        try:
+            tab = self.tabs.open(request.session_hash)
+        except FtddmError:
+            return  # the page is told by `_frames`
+        tab.begin(wishes_of(dict(request.query_params)), uploads=self.uploads)
 
     def _end(self, request: gr.Request) -> None:
         self.tabs.close(request.session_hash)
@@ -174,7 +179,8 @@ class Page:
         """Yield what differs on the page, as long as there is something to be seen."""
         tab = self.tabs.get(request.session_hash)
         if tab is None:
-            yield self._updates({"message": {"value": status.message(LOST)}})
+            words = FULL if self.tabs.full else LOST
+            yield self._updates({"message": {"value": status.message(words)}})
         elif tab.follow():
             ended = False
             try:
@@ -184,6 +190,7 @@ class Page:
                     ended = tab.leave(state)
                     await asyncio.sleep(0 if ended else FRAME)
             finally:
+                self.tabs.get(request.session_hash)  # something happened until now
                 if not ended:  # the page was left meanwhile
                     tab.abandon()
         # What was sent last is sent again when a follower ends: by then it may be out of date.
@@ -195,7 +202,8 @@ class Page:
 
     def _changes(self, tab: Tab, state: State) -> Properties:
         """Return the properties that the page has to be told."""
-        pictures = tab.painter.paint(state)
+        scene = resolve(state)
+        pictures = tab.painter.paint(state, scene)
         files = tab.results(state)
         tab.tidy()
         slow: dict[str, dict[str, Any]] = {
@@ -203,22 +211,30 @@ class Page:
         }
         slow["spread_tab"] = {"visible": bool(pictures.spread)}
         slow["files"] = {"value": files or None, "visible": bool(files)}
-        slow["heading"] = {"value": status.heading(state)}
-        slow["progress"] = {"value": status.progress(state, self.model.place)}
+        slow["heading"] = {"value": status.heading(state, scene)}
+        slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
         slow["remarks"] = {"value": status.remarks(state)}
-        return tab.changes(slow, lambda newest: self._quick(tab, newest))
+        found = tab.changes(slow, lambda newest: self._quick(tab, newest))
+        if choices := found.get("background", {}).get("choices"):
+            found["background"]["value"] = choices[0]  # what was chosen may be gone
+        return found
 
     def _quick(self, tab: Tab, state: State) -> Properties:
         """Return the properties of what the user moves, and of what answers at once."""
         case, busy = state.case, state.activity is not Activity.IDLE
+        free = {"interactive": state.activity is not Activity.VOLUME}
+        previews = state.activity in (Activity.IDLE, Activity.SAMPLING)
         found: dict[str, dict[str, Any]] = {
             "message": {"value": status.message(tab.words)},
             "live": {"value": state.live},
             "update": {"interactive": case is not None and not busy and not state.up_to_date},
-            "volume": {"interactive": case is not None and not busy},
+            "volume": {"interactive": case is not None and previews},
             "cancel": {"interactive": busy},
-            "link": {"value": query_of(state)},
+            "link": {"value": tab.query(state)},
+            "bundled": free,
         }
+        if self.uploads:
+            found["upload"] = free
         for part in self.layout.controls:
             found[part.key] = part.shown(state)
         if case is not None:
@@ -230,5 +246,6 @@ class Page:
                 "maximum": max(2, n_slices),
                 "interactive": n_slices > 1,
             }
-            found["unfill"] = {"visible": case.zero_filled is not None}
+            found["unfill"] = {"visible": case.zero_filled is not None, **free}
+            found["background"] = {"choices": [*case.mri, "None"]}
         return found

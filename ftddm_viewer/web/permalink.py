@@ -12,8 +12,14 @@ from ftddm_viewer.case import Case
 from ftddm_viewer.session import FAVOURITES
 from ftddm_viewer.state import State
 
-LOOKS = ("mode", "metabolite", "slice")
+LOOKS = ("study", "mode", "metabolite", "slice")
 """Parameters beside the settings; slices count from 1, as on the page."""
+
+UPLOADED = "Uploaded study"
+"""What a study is called that was uploaded."""
+
+UPLOAD = "upload"
+"""The parameter "study" of a link that was made with one: the study itself is never in it."""
 
 OWN = ("__", "view", "logs", "deep_link")
 """How parameters begin that belong to gradio."""
@@ -29,6 +35,8 @@ class Wishes:
         Valid together with the session's own defaults.
     mode, metabolite, slice_index
         None where the link does not say.
+    uploaded
+        Whether it was made with a study that was uploaded, and waits for it.
     problems
         What in the link makes no sense, in words.
     """
@@ -37,26 +45,46 @@ class Wishes:
     mode: str | None = None
     metabolite: str | None = None
     slice_index: int | None = None
+    uploaded: bool = False
     problems: list[str] = field(default_factory=list)
 
 
-def query_of(state: State) -> str:
-    """Return "?" and what differs from how a session begins with this study."""
+def query_of(state: State, awaited: Wishes | None = None) -> str:
+    """Return "?" and what differs from how a session begins with this study.
+
+    Parameters
+    ----------
+    state
+        Whose settings are written. What is looked at is written as far as it differs; all of it
+        for an upload, since whoever opens the link begins with another study.
+    awaited
+        What to write of it instead, while an upload is waited for.
+    """
     defaults = State().settings
     parameters: dict[str, str] = {}
     for control in controls():
         value = getattr(state.settings, control.name)
         if value != getattr(defaults, control.name):
             parameters[control.name] = _text(value)
-    if state.case is not None:
-        metabolite, slice_index = first_look(state.case)
-        if state.mode is not state.case.usual_mode:
-            parameters["mode"] = str(state.mode)
-        if state.metabolite != metabolite:
-            parameters["metabolite"] = state.metabolite
-        if state.slice_index != slice_index:
-            parameters["slice"] = str(state.slice_index + 1)
+    if awaited is not None:
+        k = awaited.slice_index
+        looks = (UPLOAD, awaited.mode, awaited.metabolite, None if k is None else str(k + 1))
+        found = zip(LOOKS, looks, strict=True)
+        parameters |= {name: value for name, value in found if value is not None}
+    elif state.case is not None:
+        parameters |= _looks(state, state.case)
     return f"?{urlencode(parameters)}"
+
+
+def _looks(state: State, case: Case) -> dict[str, str]:
+    shown = (UPLOAD, str(state.mode), state.metabolite, str(state.slice_index + 1))
+    looks = dict(zip(LOOKS, shown, strict=True))
+    if case.label == UPLOADED:
+        return looks
+    metabolite, k = first_look(case)
+    usual = {"study": UPLOAD, "mode": str(case.usual_mode), "metabolite": metabolite}
+    usual["slice"] = str(k + 1)
+    return {name: value for name, value in looks.items() if value != usual[name]}
 
 
 def first_look(case: Case) -> tuple[str, int]:
@@ -75,6 +103,8 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
                 wishes.settings[name] = known[name].check(_value(known[name], text))
             elif name == "slice":
                 wishes.slice_index = _whole(text) - 1
+            elif name == "study":
+                wishes.uploaded = _is_upload(text)
             elif name == "mode":
                 wishes.mode = text
             elif name == "metabolite":
@@ -121,3 +151,9 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise SettingsError(f"There is no slice '{text}': give its number, from 1.") from None
+
+
+def _is_upload(text: str) -> bool:
+    if text != UPLOAD:
+        raise SettingsError(f"There is no study '{text}': give {UPLOAD}, or leave it out.")
+    return True

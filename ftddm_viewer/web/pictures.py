@@ -12,7 +12,7 @@ import numpy as np
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import Case
-from ftddm_viewer.scene import LayerSpec, Role, Scene, resolve
+from ftddm_viewer.scene import LayerSpec, Role, Scene
 from ftddm_viewer.state import State
 from ftddm_viewer.web.panels import (
     Box,
@@ -68,9 +68,8 @@ class Painter:
         self._box = Box(0, 0, 1, 1)
         self._kept: dict[Role, tuple[tuple[Any, ...], str]] = {}
 
-    def paint(self, state: State) -> Pictures:
-        """Return the pictures of a state."""
-        scene = resolve(state)
+    def paint(self, state: State, scene: Scene) -> Pictures:
+        """Return the pictures of a state and of its scene."""
         if state.case is None or state.view is None:
             return Pictures()
         if state.case is not self._case:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import hmac
 import io
-import ipaddress
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import httpx
 
-from ftddm_core.errors import FormatError, FtddmError, SettingsError
+from ftddm_core.errors import FtddmError
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.model import Model
+from ftddm_viewer.web.access import (
+    check_exposure,
+    free_port,
+    linked_host,
+    near_host,
+    password_check,
+    plain_host,
+    reach,
+    read_passwords,
+)
 from ftddm_viewer.web.page import Page
 from ftddm_viewer.web.tabs import Tabs
 
@@ -31,11 +39,10 @@ LARGEST_UPLOAD = "200mb"
 
 LONGEST_QUEUE = 512
 
-OPEN_TO_ALL = (
-    "Anybody who reaches this page could upload files to this computer and use it: ask for a "
-    "password with --auth FILE, show the bundled case only with --no-uploads, or allow it with "
-    "--no-password."
+ENDINGS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+"""Signals that ask the page to end: Ctrl+C, the system, and a terminal that is closed."""
 
 
 @dataclass
@@ -76,16 +83,20 @@ def serve(
         )  # fmt: skip
         try:
             print(f"FTDDM Viewer is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}.")
-            if not is_loopback(host):
-                print(f"Other computers reach it at this computer's address, {host}.")
+            if words := reach(plain_host(host)):
+                print(words)
             if server.share_url:
                 print(f"For everybody, for a week at most: {server.share_url}")
             elif share:
                 print("No public link could be had: is there a network? Only this address works.")
-            threading.Event().wait()
+            never = threading.Event()
+            while not never.wait(1.0):  # without a limit, Windows would not let Ctrl+C through
+                pass
         except KeyboardInterrupt:
-            print("\nThe page is closed.")
+            with suppress(OSError):  # the terminal may be gone
+                print("\nThe page is closed.", flush=True)
         finally:
+            _ignore_endings()
             server.close()
 
 
@@ -105,7 +116,7 @@ def start(
     Parameters
     ----------
     host, port
-        Address; port 0 for any that is free.
+        Address, one of IPv6 with or without brackets; port 0 for any that is free.
     share
         Whether to ask for a public link as well.
     auth
@@ -120,14 +131,19 @@ def start(
     Raises
     ------
     SettingsError
-        If the page would be open to all by accident.
+        If the page would be open to all by accident, if there is no address, or no such device.
+    CheckpointError
+        If there are no such weights.
     FormatError
         If the file of passwords cannot be read.
     FtddmError
         If the address cannot be had.
     """
+    host = plain_host(host)
     check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
     check = None if auth is None else password_check(read_passwords(auth))
+    model = Model(weights, device)
+    model.load()  # what is wrong with it is said now, and not to every visitor
     port = free_port(host, port)
     root = Path(tempfile.mkdtemp(prefix="ftddm-web-"))
     folders = [root / name for name in ("private", "served")]
@@ -135,7 +151,6 @@ def start(
         folder.mkdir()
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(folders[1])  # else in a folder that everybody can read
-    model = Model(weights, device)
     tabs = Tabs(model, *folders)
     page: Page | None = None
 
@@ -154,18 +169,20 @@ def start(
         page = Page(model, tabs, uploads=uploads)
         page.blocks.queue(api_open=False, max_size=LONGEST_QUEUE)
         _launch(page, host, port, share=share, auth=check, uploads=uploads)
-    except BaseException:
+    except BaseException as error:
         close()
+        if isinstance(error, OSError | ValueError | httpx.HTTPError):  # gradio's, in its words
+            raise FtddmError(f"Cannot serve on {host}, port {port}: {error}") from error
         raise
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-    return Server(f"http://{shown}:{port}/", page.blocks.share_url or "", close)
+    url = f"http://{linked_host(near_host(host))}:{port}/"
+    return Server(url, page.blocks.share_url or "", close)
 
 
 def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads: bool) -> None:
     package = files("ftddm_viewer.web")
     with redirect_stdout(io.StringIO()):  # gradio's own words, about links that are not there
         page.blocks.launch(
-            server_name=host,
+            server_name=linked_host(host),
             server_port=port,
             share=share,
             auth=auth,
@@ -194,96 +211,31 @@ def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Let a request to terminate count as Ctrl+C, so that no upload is left behind."""
+    """Let every request to end count as one Ctrl+C, so that no upload is left behind.
+
+    Those that come after the first find the page closing already, and change nothing. A signal that
+    is ignored stays so, as the closing of a terminal under nohup.
+    """
 
     def interrupt(*_: Any) -> None:
+        _ignore_endings()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {ending: signal.getsignal(ending) for ending in ENDINGS}
+    for ending, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(ending, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for ending, handler in before.items():
+            signal.signal(ending, signal.SIG_DFL if handler is None else handler)
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this computer alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def check_exposure(
-    host: str, *, share: bool, auth: Path | None, uploads: bool, no_password: bool
-) -> None:
-    """Raise a SettingsError if strangers could upload files without anybody having allowed it."""
-    exposed = share or not is_loopback(host)
-    if exposed and uploads and auth is None and not no_password:
-        raise SettingsError(OPEN_TO_ALL)
-
-
-def free_port(host: str, port: int) -> int:
-    """Return the port, or one that is free for 0.
-
-    Raises
-    ------
-    FtddmError
-        If it is in use, or the address is not this computer's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        if os.name == "posix":  # a port that was left a moment ago may be taken again
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise FtddmError(
-                f"Cannot serve on {host}, port {port}: {reason}. "
-                "Choose another with --port, or --port 0 for any that is free."
-            ) from None
-        return int(probe.getsockname()[1])
-
-
-def read_passwords(path: Path) -> dict[str, str]:
-    """Return name -> password from a file with a line `name:password` each.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read, is empty, or a line is of another form; no password is shown.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise FormatError(f"Cannot read {path}: {error.strerror}. Check the path.") from None
-    except UnicodeDecodeError:
-        raise FormatError(f"{path} is no text: write lines of name:password, in UTF-8.") from None
-    passwords: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name, colon, password = line.partition(":")
-        if not (name.strip() and colon and password):
-            raise FormatError(f"Line {number} of {path} is not of the form name:password.")
-        if name.strip() in passwords:
-            raise FormatError(f"Line {number} of {path} names {name.strip()} a second time.")
-        passwords[name.strip()] = password
-    if not passwords:
-        raise FormatError(f"{path} has no lines: write one or more of name:password.")
-    return passwords
-
-
-def password_check(passwords: dict[str, str]) -> Callable[[str, str], bool]:
-    """Return a function (name, password) -> whether they belong together, in constant time."""
-
-    def check(name: str, password: str) -> bool:
-        right = passwords.get(name, "")
-        same = hmac.compare_digest(right.encode(), password.encode())
-        return same and name in passwords
-
-    return check
+def _ignore_endings() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for ending in ENDINGS:
+            signal.signal(ending, signal.SIG_IGN)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.scene import resolve
+from ftddm_viewer.scene import Scene
 from ftddm_viewer.state import Activity, State
+from ftddm_viewer.words import going_on, other_volume
 
 BANNER = (
     f'<div class="banner"><b>FTDDM Viewer</b><span>Super-resolution of MR spectroscopic imaging'
@@ -19,33 +20,24 @@ UPLOAD_HINT = (
 )
 
 
-def heading(state: State) -> str:
+def heading(state: State, scene: Scene) -> str:
     """Return what is looked at, and what s does to it."""
-    scene = resolve(state)
-    if not scene.title:
-        return '<div class="heading"><b>Opening the study …</b></div>'
-    return f'<div class="heading"><b>{escape(scene.title)}</b> {escape(scene.mode)}</div>'
-
-
-def progress(state: State, place: str) -> str:
-    """Return what goes on, how far it is, on which device, and how faithful the picture is."""
-    if state.loading:
-        words = "Loading the networks …"
-    elif state.activity is not Activity.IDLE:
-        words = f"{state.activity} … {100 * state.progress:.0f} %"
-    elif state.case is None:
-        words = "No study is open."
-    elif state.up_to_date:
-        words = "Up to date."
+    if scene.title:
+        words = f"<b>{escape(scene.title)}</b> {escape(scene.mode)}"
     else:
-        words = "The picture is not what the controls say: press Update."
+        opening = state.activity is Activity.OPENING
+        words = f"<b>{'Opening the study …' if opening else 'No study is open.'}</b>"
+    return f'<div class="heading">{words}</div>'
+
+
+def progress(state: State, scene: Scene, place: str) -> str:
+    """Return what goes on, how far it is, on which device, and how faithful the picture is."""
     busy = "" if state.activity is Activity.IDLE else " busy"
     device = f"<span>Device: {escape(place)}</span>" if place else ""
-    figures = escape(resolve(state).figures)
     return (
         f'<div class="progress{busy}"><div style="width:{100 * state.progress:.1f}%"></div></div>'
-        f'<div class="status"><span class="activity">{escape(words)}</span>'
-        f'<span class="figures">{figures}</span>{device}</div>'
+        f'<div class="status"><span class="activity">{escape(going_on(state))}</span>'
+        f'<span class="figures">{escape(scene.figures)}</span>{device}</div>'
     )
 
 
@@ -56,10 +48,7 @@ def message(words: str) -> str:
 
 def remarks(state: State) -> str:
     """Return what a careful user would want to know, folded away behind how much there is."""
-    notes = list(state.notes)
-    finished, view = state.finished, state.view
-    if finished is not None and view is not None and finished.result.settings != view.settings:
-        notes.append("the files were made with other settings than the picture.")
+    notes = [*state.notes, *filter(None, [other_volume(state)])]
     if not notes:
         return ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)

@@ -1,279 +1,129 @@
-"""One browser tab: its session, its files, and what its page shows.
+"""The open tabs: how many there may be, and when one ends.
 
 A tab is found by the key that gradio gives its page; it ends when the page is left. Nothing is
-shared between tabs but the networks.
+shared between tabs but the networks. A request may invent keys, and upload files that no tab takes:
+both have their limits here.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
-import tempfile
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from threading import RLock
-from typing import Any
+from threading import Event, RLock, Thread
+from time import monotonic, time
 
-from ftddm_core.assets import asset_folder
-from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.errors import FtddmError
 from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, Finished, State
-from ftddm_viewer.web.permalink import Wishes
-from ftddm_viewer.web.pictures import Painter
-from ftddm_viewer.words import error_words
+from ftddm_viewer.web.tab import OWNED, Tab
 
-Properties = Mapping[str, Mapping[str, Any]]
-"""Component -> its properties."""
+MOST_TABS = 64
+"""Tabs that may be open at the same time."""
 
-STUDY = "study"
-"""Folder of an upload: names its results, where the files' own names do not."""
+FORSAKEN = 300.0
+"""Seconds without an event after which a tab that nobody follows may end, to make room."""
 
+UNTAKEN = 600.0
+"""Seconds after which an uploaded file is removed that no tab has taken."""
 
-class Tab:
-    """What one page needs on the server.
+FULL = (
+    f"{MOST_TABS} pages are open, and there can be no more: close another one, or reload this one "
+    "in some minutes."
+)
 
-    Parameters
-    ----------
-    model
-        The networks, shared.
-    private
-        A folder that the server never gives away; uploads lie in one below it.
-    served
-        A folder whose files can be downloaded; results lie in one below it.
-
-    Attributes
-    ----------
-    session
-        This tab's own.
-    painter
-        Draws its pictures.
-    problem
-        What was wrong with the last command, in words; "" if nothing.
-    """
-
-    def __init__(self, model: Model, private: Path, served: Path) -> None:
-        self.session = Session(model)
-        self.painter = Painter()
-        self.problem = ""
-        self._private = Path(tempfile.mkdtemp(dir=private))
-        self._served = Path(tempfile.mkdtemp(dir=served))
-        self._lock = RLock()
-        self._stamps: dict[str, float] = {}
-        self._shown: dict[str, dict[str, Any]] = {}
-        self._wishes: Wishes | None = None
-        self._followed = False
-        self._finished: Finished | None = None
-        self._results: list[str] = []
-        self.session.changed.connect(self._grant)
-
-    # ---- commands
-
-    def do(self, command: Callable[[], object], said: str = "") -> None:
-        """Give a command; an error becomes `problem`, which is what was `said` else."""
-        with self._lock:
-            self.problem = said
-            try:
-                command()
-            except (FtddmError, OSError) as error:
-                self.problem = self._named(error_words(error) or "")
-
-    def move(
-        self, part: str, key: str, stamp: float, value: Any, command: Callable[[], object]
-    ) -> None:
-        """Give the command of a component that the user moved, unless it was moved again since.
-
-        Parameters
-        ----------
-        part
-            Component.
-        key
-            What it sets; moves of the same are told apart by their time.
-        stamp
-            When it was moved, in ms.
-        value
-            What it shows now.
-        command
-            What that means.
-        """
-        with self._lock:
-            if stamp < self._stamps.get(key, 0):
-                return
-            self._stamps[key] = stamp
-            self._shown.setdefault(part, {})["value"] = value
-            self.do(command)
-
-    def begin(self, wishes: Wishes) -> None:
-        """Open the bundled case as a link asks for."""
-        self.do(lambda: self.session.update(**wishes.settings))
-        self._wishes = wishes
-        self.open_bundled(" ".join(f"In the link: {problem}" for problem in wishes.problems))
-
-    def open_bundled(self, said: str = "") -> None:
-        """Open the simulated case."""
-        self.do(lambda: self.session.open(asset_folder("case"), label="Simulated patient"), said)
-
-    def open_uploads(self, paths: Sequence[str]) -> None:
-        """Take files over, out of the folder that the server gives away, and open them."""
-        self.do(lambda: self._open_uploads([Path(path) for path in paths]))
-
-    def _open_uploads(self, paths: Sequence[Path]) -> None:
-        folder = Path(tempfile.mkdtemp(dir=self._private)) / STUDY
-        folder.mkdir()
-        try:
-            for path in paths:
-                if (folder / path.name).exists():
-                    raise FormatError(f"Two of the files are called {path.name}: rename one.")
-                shutil.move(path, folder / path.name)
-        finally:
-            for path in paths:
-                path.unlink(missing_ok=True)
-        self.session.open(sorted(folder.iterdir()), label="Uploaded study")
-
-    def _grant(self, old: State, new: State) -> None:
-        """Choose what the link asked for as soon as the study is there."""
-        wishes = self._wishes
-        if wishes is None or new.case is None:
-            return
-        self._wishes = None
-        problems = []
-        for wish in (
-            {"mode": wishes.mode},
-            {"metabolite": wishes.metabolite},
-            {"slice_index": wishes.slice_index},
-        ):
-            if None not in wish.values():
-                try:
-                    self.session.choose(**wish)  # type: ignore[arg-type]
-                except FtddmError as error:
-                    problems.append(f"In the link: {error}")
-        self.problem = " ".join(filter(None, [self.problem, *problems]))
-
-    def _named(self, words: str) -> str:
-        """Return an error's words with uploads called as the user knows them."""
-        return re.sub(rf"{re.escape(str(self._private))}/[^/ ]+/{STUDY}/", "", words)
-
-    # ---- what the page shows
-
-    @property
-    def words(self) -> str:
-        """The error to show, "" where there is none."""
-        return self.problem or self._named(self.session.state.error)
-
-    def follow(self) -> bool:
-        """Return whether the caller is to show the page what happens: one does at a time."""
-        with self._lock:
-            first, self._followed = not self._followed, True
-            return first
-
-    def leave(self, state: State) -> bool:
-        """Stop following, if there is nothing to be seen after a state; return whether so."""
-        with self._lock:
-            now = self.session.state
-            if now is not state or now.activity is not Activity.IDLE:
-                return False
-            self._followed = False
-            return True
-
-    def abandon(self) -> None:
-        """Stop following before the end: whoever comes next may follow."""
-        with self._lock:
-            self._followed = False
-
-    def changes(self, slow: Properties, quick: Callable[[State], Properties]) -> Properties:
-        """Return the properties in which the page differs from what it should show.
-
-        Parameters
-        ----------
-        slow
-            Properties that no user can change, and that took time to work out.
-        quick
-            Returns those that follow the newest state; asked for while nothing moves.
-        """
-        with self._lock:
-            found: dict[str, dict[str, Any]] = {}
-            for part, wanted in {**slow, **quick(self.session.state)}.items():
-                known = self._shown.setdefault(part, {})
-                new = {k: v for k, v in wanted.items() if k not in known or known[k] != v}
-                if new:
-                    found[part] = new
-                    known.update(new)
-            return found
-
-    # ---- files
-
-    def results(self, state: State) -> list[str]:
-        """Return the paths of the newest whole volume's files, all of them in an archive first."""
-        if state.finished is not self._finished:
-            self._finished, self._results = state.finished, []
-            for folder in self._served.iterdir():
-                shutil.rmtree(folder, ignore_errors=True)
-            if state.finished is not None:
-                self.do(lambda: self._write(state.finished))
-        return self._results
-
-    def _write(self, finished: Finished | None) -> None:
-        if finished is None:
-            return
-        folder = Path(tempfile.mkdtemp(dir=self._served))
-        files = finished.files()
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        label = next(iter(files)).partition("_met-")[0]
-        archive = folder / f"{label}_ftddm.zip"
-        with zipfile.ZipFile(archive, "w") as zipped:
-            for name, content in files.items():
-                zipped.writestr(name, content)
-        self._results = [str(archive), *(str(folder / name) for name in files)]
-
-    def tidy(self) -> None:
-        """Remove uploads that are no longer looked at; not while any are taken over or read."""
-        with self._lock:
-            state = self.session.state
-            if state.activity is not Activity.IDLE:
-                return
-            sources = [] if state.case is None else [*state.case.study.source.values()]
-            for folder in self._private.iterdir():
-                if not any(Path(source).is_relative_to(folder) for source in sources):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-    def close(self) -> None:
-        """Stop all work and remove every file."""
-        self.session.changed.disconnect(self._grant)
-        self.session.close()
-        for folder in (self._private, self._served):
-            shutil.rmtree(folder, ignore_errors=True)
+NAMELESS = "This page did not say which one it is: reload it."
 
 
 class Tabs:
-    """The tabs that are open now."""
+    """The tabs that are open now.
+
+    Parameters
+    ----------
+    model, private, served
+        See `Tab`.
+    """
 
     def __init__(self, model: Model, private: Path, served: Path) -> None:
-        self._make = lambda: Tab(model, private, served)
+        self._make = partial(Tab, model, private, served)
+        self._served = served
         self._tabs: dict[str, Tab] = {}
+        self._touched: dict[str, float] = {}
         self._lock = RLock()
+        self._ended = Event()
+        Thread(target=self._sweep, daemon=True, name="uploads").start()
 
-    def open(self, key: str) -> Tab:
-        """Return a new tab."""
+    def open(self, key: str | None) -> Tab:
+        """Return a new tab.
+
+        Raises
+        ------
+        FtddmError
+            If the key is empty, or there are too many tabs that are in use.
+        """
+        if not key:
+            raise FtddmError(NAMELESS)
         self.close(key)
         with self._lock:
+            forsaken = self._forsaken() if self.full else None
+        self.close(forsaken)
+        with self._lock:
+            if self.full or self._ended.is_set():
+                raise FtddmError(FULL)
             self._tabs[key] = tab = self._make()
+            self._touched[key] = monotonic()
         return tab
 
+    @property
+    def full(self) -> bool:
+        """Whether there are as many tabs as there may be."""
+        return len(self._tabs) >= MOST_TABS
+
+    def _forsaken(self) -> str | None:
+        """Return the key of the tab that was left alone for longest, if for long enough."""
+        left = {key: self._touched[key] for key, tab in self._tabs.items() if not tab.followed}
+        oldest = min(left, key=lambda key: left[key], default=None)
+        quiet = oldest is not None and monotonic() - left[oldest] > FORSAKEN
+        return oldest if quiet else None
+
     def get(self, key: str | None) -> Tab | None:
-        """Return a tab, None where there is none, or none any more."""
+        """Return a tab that something happens in, None where there is none, or none any more."""
         with self._lock:
-            return self._tabs.get(key or "")
+            tab = self._tabs.get(key or "")
+            if key and tab is not None:
+                self._touched[key] = monotonic()
+            return tab
 
     def close(self, key: str | None) -> None:
         """End a tab, if there is one."""
         with self._lock:
             tab = self._tabs.pop(key or "", None)
+            self._touched.pop(key or "", None)
         if tab is not None:
             tab.close()
 
     def close_all(self) -> None:
-        """End every tab."""
+        """End every tab; there will be no others."""
+        self._ended.set()
         for key in list(self._tabs):
             self.close(key)
+
+    # ---- uploads that were never taken
+
+    def _sweep(self) -> None:
+        while not self._ended.wait(min(60.0, UNTAKEN)):
+            self.remove_untaken()
+
+    def remove_untaken(self) -> None:
+        """Remove what was uploaded some minutes ago, if no tab has taken it."""
+        try:
+            for path in self._served.iterdir():
+                if not path.name.startswith(OWNED) and time() - _newest(path) > UNTAKEN:
+                    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+        except OSError:
+            return  # it was taken at this moment; the next time will do
+
+
+def _newest(path: Path) -> float:
+    """Return when a file, or anything in a folder, was last written or put there."""
+    states = [each.stat() for each in (path, *path.rglob("*"))]
+    return max(max(state.st_mtime, state.st_ctime) for state in states)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Brake, finish, settle
 from properties import save_nifti
 from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
+from windows import Brake, finish, settle
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.settings import controls
@@ -287,7 +287,7 @@ def test_a_failed_run_can_be_tried_again(
         inputs(opened, "tau_flow").setValue(7)
         finish(opened)
     assert panel.error.text() == "The weights are gone."
-    assert "Stopped" in panel.status.text()
+    assert "press Update" in panel.status.text()
     assert panel.live.isChecked()
     assert not panel.update_now.isHidden()
     panel.update_now.click()

@@ -10,11 +10,11 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import finish, settle
 from properties import oblique_affine, save_nifti, world_of
 from scipy.ndimage import map_coordinates
 from test_panel import inputs, layer
 from tiny import save_t1, write_study
+from windows import finish, settle
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.frame import Frame

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import finish
 from napari_ftddm._writer import write_layer
 from test_panel import inputs, layer
 from tiny import Ftddm, load, sidecar
+from windows import finish
 
 from ftddm_core.errors import FormatError
 from ftddm_viewer import RESEARCH_ONLY

@@ -1,4 +1,4 @@
-"""Fixtures for the page: tiny weights, a server, a browser, and `ftddm` in this process."""
+"""Fixtures for the page: a server on tiny weights, and a browser."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome
 
-from ftddm_core.model.checkpoint import save_weights
-from ftddm_core.model.flow import ConditionalGlow
-from ftddm_core.model.unet import UNet
-from ftddm_viewer.cli import main
+from ftddm_viewer.model import Model
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install -e '.[web]'")
 
@@ -67,41 +62,6 @@ def swept() -> Iterator[None]:
         gc.collect()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks are quickest on one thread, and other work on the machine is left alone."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return weights of a few kB: not trained, but every layer has its say."""
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    denoiser, flow = UNet(TINY_UNET), ConditionalGlow(TINY_FLOW)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for network in (denoiser, flow):
-            for parameter in network.parameters():
-                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
-    save_weights(folder, denoiser, flow, {"data": "none"})
-    return folder
-
-
-@pytest.fixture
-def ftddm(capsys: pytest.CaptureFixture[str]) -> Ftddm:
-    """Return the command: words -> exit code, stdout, stderr."""
-
-    def run(*words: Any) -> Outcome:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        return Outcome(code, *capsys.readouterr())
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def server(weights: Path) -> Iterator[Any]:
     """Return a page that is being served to this computer."""
@@ -110,6 +70,22 @@ def server(weights: Path) -> Iterator[Any]:
     running = start(weights=str(weights), device="cpu")
     yield running
     running.close()
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> Model:
+    """Return the tiny networks, for sessions beside the page's."""
+    return Model(str(weights), "cpu")
+
+
+@pytest.fixture
+def brake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return what holds every chain up until it is released."""
+    from visiting import Brake
+
+    held = Brake(monkeypatch)
+    yield held
+    held.released.set()
 
 
 @pytest.fixture(scope="module")

@@ -2,126 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import io
 import json
-import re
-import threading
-import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import httpx
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
-from tiny import Ftddm, files_in, load, write_study
+from visiting import (
+    Visit,
+    assert_same,
+    enter,
+    expected,
+    holds,
+    picture,
+    ready,
+    shown,
+)
 
-from ftddm_core.assets import asset_folder
-from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.sampling.result import Update
 from ftddm_core.settings import controls
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.web.pictures import Painter
-from ftddm_viewer.web.tabs import Tabs
-
-PATIENCE = 60.0
-
-Visit = Callable[..., Any]
-
-READY = """(wanted) => Object.entries(wanted).every(([query, words]) => {
-  const found = document.querySelector(query)?.textContent ?? '';
-  return found.replaceAll(/\\s/g, '').includes(words.replaceAll(/\\s/g, ''));
-})"""
-"""Lines may break anywhere between words."""
-
-
-@pytest.fixture(scope="module")
-def model(weights: Path) -> Model:
-    return Model(str(weights), "cpu")
-
-
-def ready(page: Any, foot: str = "", words: str = "Up to date", heading: str = "slice") -> None:
-    """Wait until the page says that its picture is final, and made with what the foot names."""
-    wanted = {".activity": words, "#pair": foot, ".heading": heading}
-    page.wait_for_function(READY, arg=wanted)
-
-
-def enter(page: Any, name: str, value: object) -> None:
-    """Type a number into a control."""
-    page.locator(f"#control-{name} input[type=number]").fill(str(value))
-
-
-def holds(page: Any, name: str, value: float) -> None:
-    """Wait until the server has set a number to a value."""
-    page.wait_for_function(
-        "([name, value]) => document.querySelector(`#${name} input[type=number]`).value == value",
-        arg=[name, value],
-    )
-
-
-def shown(page: Any, name: str) -> float:
-    return float(page.locator(f"#control-{name} input[type=number]").input_value())
-
-
-def picture(page: Any, role: str = "output") -> NDArray[np.uint8]:
-    """Return the pixels of a map that the page draws."""
-    url = page.locator(f"#image-{role}").get_attribute("href")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
-
-
-def expected(model: Model, study: Path | None = None, **settings: Any) -> NDArray[np.uint8]:
-    """Return the pixels that a session of its own comes to, with the same settings."""
-    session = Session(model)
-    session.update(**settings)
-    session.open(study or asset_folder("case"))
-    assert session.wait(PATIENCE)
-    assert session.state.up_to_date
-    found = re.search(r'id="image-output"[^>]*base64,([^"]+)"', Painter().paint(session.state).maps)
-    session.close()
-    assert found is not None
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))))
-
-
-def assert_same(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> None:
-    """Colours may differ by the rounding of one value to its neighbour in the colour map."""
-    assert found.shape == wanted.shape
-    assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 6
-
-
-def upload(page: Any, *paths: Path) -> None:
-    page.locator("#upload input[type=file]").set_input_files([str(path) for path in paths])
-
-
-class Brake:
-    """Holds every chain up before its second estimate, until it is released."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.holding, self.released = threading.Event(), threading.Event()
-        original = SuperResolver.sample
-
-        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
-            for number, update in enumerate(original(resolver, *args, **kwargs)):
-                yield update
-                if number == 1:
-                    self.holding.set()
-                    assert self.released.wait(PATIENCE)
-
-        monkeypatch.setattr(SuperResolver, "sample", sample)
-
-
-@pytest.fixture
-def brake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Brake]:
-    held = Brake(monkeypatch)
-    yield held
-    held.released.set()
-
 
 # ---------------------------------------------------------------- opening
 
@@ -307,6 +209,19 @@ def test_what_is_typed_out_of_bounds_is_brought_back_or_told(server: Any, visit:
     assert page.locator(".problem").count() == 0
 
 
+@pytest.mark.parametrize("name", ["control-steps", "control-seed", "slice"])
+def test_an_emptied_box_is_not_zero(name: str, server: Any, visit: Visit) -> None:
+    """What was set comes back, and nothing is computed."""
+    page = visit(f"{server.url}?seed=6&slice=3")
+    ready(page, "steps 10, seed 6", heading="slice 3")
+    box = page.locator(f"#{name} input[type=number]")
+    before = float(box.input_value())
+    box.fill("")
+    holds(page, name, before)
+    ready(page, "steps 10, seed 6", heading="slice 3")
+    assert page.locator(".problem").count() == 0
+
+
 def test_metabolite_slice_and_mode(server: Any, visit: Visit) -> None:
     page = visit(server.url)
     ready(page)
@@ -328,7 +243,7 @@ def test_without_live_nothing_moves_until_asked(server: Any, visit: Visit) -> No
     before = picture(page)
     page.locator("#live input").uncheck()
     enter(page, "tau_flow", 0)
-    ready(page, words="The picture is not what the controls say")
+    ready(page, words="The picture is not of these settings")
     assert np.array_equal(picture(page), before)
     page.locator("#update").click()
     ready(page, "τ_f 0,")
@@ -358,219 +273,3 @@ def test_background_and_opacity_are_the_browsers_own(server: Any, visit: Visit) 
     page.wait_for_function(f"({drawn})('.FLAIR').display == 'none'")
     page.locator("#overlay input[type=number]").fill("40")
     page.wait_for_function(f"({drawn})('.map').opacity == 0.4")
-
-
-# ---------------------------------------------------------------- links
-
-
-def test_a_link_opens_with_what_it_says(server: Any, visit: Visit, model: Model) -> None:
-    page = visit(f"{server.url}?tau_flow=0.25&seed=9&steps=&t_trunc=12&metabolite=tCho&slice=7")
-    ready(page, "τ_f 0.25, τ_d 0.81, T_trunc 12, steps full chain, seed 9", heading="tCho, slice 7")
-    assert shown(page, "tau_flow") == 0.25
-    assert page.locator("#empty-steps input").is_checked()
-    assert page.locator("#link input").input_value() == page.url
-    assert page.url.endswith("?tau_flow=0.25&t_trunc=12&steps=&seed=9&metabolite=tCho&slice=7")
-
-
-def test_what_makes_no_sense_in_a_link_is_told(server: Any, visit: Visit) -> None:
-    page = visit(f"{server.url}?tau_flow=9&seed=<img src=x>&metabolite=<b>&slice=99&samples=2")
-    ready(page, "samples 2, seed 0")
-    words = page.locator(".problem").inner_text()
-    assert words.count("In the link:") == 4
-    assert "<img src=x>" in words
-    assert page.locator(".problem *").count() == 0
-
-
-# ---------------------------------------------------------------- studies
-
-
-def test_the_real_examination_from_upload_to_download(
-    server: Any, visit: Visit, shared_data: Path, ftddm: Ftddm, weights: Path, tmp_path: Path,
-) -> None:  # fmt: skip
-    """The maps that are downloaded equal those of `ftddm run` with the same settings."""
-    case = shared_data / "real-mrsi-oryx-K01"
-    page = visit(server.url)
-    ready(page)
-    upload(page, *sorted(case.iterdir()))
-    ready(page, heading="Uploaded study: tNAA")
-    enter(page, "tau_flow", 0.4)
-    ready(page, "τ_f 0.4")
-    page.locator("#volume").click()
-    page.wait_for_selector("#files a")
-    got = {}
-    for ending in ("_ftddm.zip", "_met-tNAA_desc-ftddm_mrsi.nii.gz"):
-        with page.expect_download() as download:
-            page.locator(f"#files a[download$='{ending}']").click()
-        got[ending] = tmp_path / download.value.suggested_filename
-        download.value.save_as(got[ending])
-    words = ("--tau-flow", 0.4, "--steps", 10, "--weights", weights, "--device", "cpu")
-    assert ftddm("run", case, "--out", tmp_path / "shell", *words).code == 0
-    zipfile.ZipFile(got["_ftddm.zip"]).extractall(tmp_path / "page")
-    ours, theirs = (files_in(tmp_path / name) for name in ("page", "shell"))
-    paths = {name.replace("real-mrsi-oryx-K01_", "study_"): name for name in theirs}
-    assert set(ours) == set(paths)
-    assert (
-        got["_met-tNAA_desc-ftddm_mrsi.nii.gz"].read_bytes()
-        == (ours["study_met-tNAA_desc-ftddm_mrsi.nii.gz"])
-    )
-    for name, other in paths.items():
-        if name.endswith(".json"):
-            mine, shell = json.loads(ours[name]), json.loads(theirs[other])
-            assert mine.pop("KSpaceResidual") == pytest.approx(
-                shell.pop("KSpaceResidual"), rel=1e-3
-            )
-            assert mine == shell
-        else:
-            mine, shell = load(tmp_path / "page" / name), load(tmp_path / "shell" / other)
-            np.testing.assert_allclose(mine[0], shell[0], rtol=0, atol=1e-4 * shell[0].max())
-            assert np.array_equal(mine[1], shell[1])
-
-
-def test_visitors_do_not_see_each_other(server: Any, visit: Visit, tmp_path: Path) -> None:
-    mine, yours = visit(server.url), visit(server.url, apart=True)
-    ready(mine)
-    ready(yours)
-    before = picture(yours)
-    upload(mine, *sorted(write_study(tmp_path / "patient").iterdir()))
-    ready(mine, heading="Uploaded study")
-    enter(mine, "seed", 7)
-    ready(mine, "seed 7", heading="Uploaded study")
-    enter(yours, "t_trunc", 50)
-    ready(yours, "T_trunc 50", heading="Simulated patient")
-    assert shown(yours, "seed") == 0
-    assert shown(mine, "t_trunc") == 100
-    assert picture(yours).shape == before.shape
-
-
-def test_errors_have_the_words_of_the_shell_command(
-    server: Any, visit: Visit, ftddm: Ftddm, weights: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """And the study that was open stays open."""
-    bad = write_study(tmp_path / "bad")
-    (bad / "tNAA.nii.gz").write_bytes(gzip.compress(b"no NIfTI at all"))
-    page = visit(server.url)
-    ready(page)
-    upload(page, *sorted(bad.iterdir()))
-    page.wait_for_selector(".problem")
-    monkeypatch.chdir(bad)
-    names = sorted(path.name for path in bad.iterdir())
-    outcome = ftddm("run", *names, "--out", tmp_path / "out", "--weights", weights)
-    assert outcome.code == 2
-    assert outcome.err == f"ftddm: {page.locator('.problem').inner_text()}\n"
-    ready(page, heading="Simulated patient")
-
-
-def test_a_hostile_name_is_only_a_name(server: Any, visit: Visit, tmp_path: Path) -> None:
-    study = write_study(tmp_path / "patient")
-    name = "<img src=x onerror=document.title='taken'>${1+1}"
-    (study / "tNAA.nii.gz").rename(study / f"{name}.nii.gz")
-    page = visit(server.url)
-    ready(page)
-    upload(page, *sorted(study.iterdir()))
-    ready(page, heading="Uploaded study")
-    page.locator("#metabolite input").click()
-    page.get_by_role("option").filter(has_text="img").click()
-    ready(page, "Output", heading="img src=x")
-    assert page.locator("img[src=x]").count() == 0
-    assert "FTDDM" in page.title()
-
-
-def test_a_zero_filled_study_can_be_undone(server: Any, visit: Visit, tmp_path: Path) -> None:
-    from ftddm_core.imaging.fourier import zero_fill
-    from ftddm_core.imaging.io import open_study, write_volume
-    from ftddm_core.imaging.volume import Volume
-
-    study = write_study(tmp_path / "patient")
-    for path in study.glob("t*.nii.gz"):
-        volume = open_study([path]).maps[path.name.split(".")[0]]
-        nx, ny, _ = volume.shape
-        data = np.asarray(zero_fill(volume.data, (2 * nx, 2 * ny)))
-        affine = volume.affine @ np.diag([0.5, 0.5, 1, 1])
-        path.unlink()
-        write_volume(path, Volume(data.astype(np.float32), affine))
-    page = visit(server.url)
-    ready(page)
-    assert not page.locator("#unfill").is_visible()
-    upload(page, *sorted(study.iterdir()))
-    ready(page, heading="Uploaded study")
-    page.locator("#unfill").click()
-    page.wait_for_selector("#unfill", state="hidden")
-    ready(page, heading="Nominal voxel 10.0 × 10.0")
-
-
-# ---------------------------------------------------------------- long work
-
-
-def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake) -> None:
-    page = visit(server.url)
-    assert brake.holding.wait(PATIENCE)
-    brake.released.set()
-    ready(page)
-    brake.holding.clear()
-    brake.released.clear()
-    page.locator("#volume").click()
-    assert brake.holding.wait(PATIENCE)
-    ready(page, words="Computing the whole volume")
-    enter(page, "seed", 8)  # refused, and set back
-    page.wait_for_selector(".problem")
-    holds(page, "control-seed", 0)
-    assert "cancel it to change the settings" in page.locator(".problem").inner_text()
-    page.locator("#cancel").click()
-    brake.released.set()
-    ready(page)
-    assert page.locator(".problem").count() == 0
-    assert not page.locator("#files").is_visible()
-    assert page.locator("#cancel").is_disabled()
-
-
-# ---------------------------------------------------------------- what stays where
-
-
-def holding(folder: Path) -> list[Path]:
-    """Return the files that hold anything; gradio leaves empty ones until the end."""
-    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
-
-
-def test_uploads_are_private_and_end_with_the_page(
-    visit: Visit, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No address leads to an upload; nothing of it is left when the page is left."""
-    from ftddm_viewer.web import start
-
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    ended = threading.Event()
-    original = Tabs.close
-
-    def close(tabs: Tabs, key: str | None) -> None:
-        original(tabs, key)
-        ended.set()
-
-    monkeypatch.setattr(Tabs, "close", close)
-    study = write_study(tmp_path / "patient")
-    own = start(weights=str(weights), device="cpu")
-    try:
-        page = visit(own.url)
-        ready(page)
-        upload(page, *sorted(study.iterdir()))
-        ready(page, heading="Uploaded study")
-        (root,) = tmp_path.glob("ftddm-web-*")
-        files = holding(root)
-        assert sorted(path.name for path in files) == sorted(p.name for p in study.iterdir())
-        for path in files:
-            assert root / "private" in path.parents
-            assert httpx.get(f"{own.url}gradio_api/file={path}").status_code == 403
-        page.locator("#volume").click()
-        page.wait_for_selector("#files a")
-        page.locator("#bundled").click()  # replaces the study, and its files
-        ready(page, heading="Simulated patient")
-        page.wait_for_selector("#files a", state="detached")
-        assert holding(root) == []
-        ended.clear()
-        page.close()
-        assert ended.wait(PATIENCE)
-        assert not any((root / "private").iterdir())
-    finally:
-        own.close()
-    assert not list(tmp_path.glob("ftddm-web-*"))

@@ -19,9 +19,10 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import Case, Mode, prepare
-from ftddm_viewer.state import Picture, State, View
+from ftddm_viewer.scene import resolve
+from ftddm_viewer.state import Activity, Picture, State, View
 from ftddm_viewer.web.panels import Box, plane_of, view_box
-from ftddm_viewer.web.pictures import Painter
+from ftddm_viewer.web.pictures import Painter, Pictures
 
 SHAPE = (24, 22, 7)
 CENTRE = np.array([3.0, -12.0, 25.0])
@@ -62,6 +63,10 @@ def state_of(affine: Any, label: str = "head", name: str = "tNAA") -> State:
     return State(case=case, metabolite=name, slice_index=k, view=view, settings=view.asked)
 
 
+def paint(state: State, painter: Painter | None = None) -> Pictures:
+    return (painter or Painter()).paint(state, resolve(state))
+
+
 def pixels(elements: str, role: str) -> tuple[NDArray[np.uint8], Box]:
     """Return an image of the page and where it lies, from its markup alone."""
     found = re.search(
@@ -88,7 +93,7 @@ def brightest(image: NDArray[np.uint8], box: Box) -> tuple[float, float]:
 def test_every_side_is_where_its_letter_is(plane: str) -> None:
     """The bright spot on the right, or the one in front, is drawn at its own coordinates."""
     order, flip = ORDERS[plane]
-    found = Painter().paint(state_of(placed(order, flip)))
+    found = paint(state_of(placed(order, flip)))
     letters = re.findall(r'<text class="letter"[^>]*>(\w)</text>', found.pair)[:4]
     across, upright = sorted(order[:2])
     expected = {(0, 1): "RLAP", (0, 2): "RLSI", (1, 2): "APSI"}[across, upright]
@@ -102,7 +107,7 @@ def test_every_side_is_where_its_letter_is(plane: str) -> None:
 
 def test_an_oblique_study_is_shown_along_its_own_axes() -> None:
     """Turned rigidly about its middle: the spot on the right is on the left, as far out as ever."""
-    found = Painter().paint(state_of(placed((0, 1, 2), (-1, 1, 1), turn=8.0)))
+    found = paint(state_of(placed((0, 1, 2), (-1, 1, 1), turn=8.0)))
     image, box = pixels(found.maps, "output")
     x, _ = brightest(image, box)
     assert box.x + box.width / 2 - x == pytest.approx(20, abs=7)
@@ -116,7 +121,7 @@ def test_the_backdrop_lies_under_the_maps() -> None:
     t1 = regrid_mean(head((60, 50, 20), own), (60, 50, 20), own)
     case = Case.of(replace(state.case.study, t1=t1), "head")
     view = View(prepare(case, Mode.ENLARGE, 2.0), state.settings)
-    found = Painter().paint(replace(state, case=case, view=view))
+    found = paint(replace(state, case=case, view=view))
     image, box = pixels(found.backdrop, "T1")
     row, column = np.argwhere(image == image.max()).mean(axis=0)
     assert box.x + (column + 0.5) * 2 == pytest.approx(-RIGHT[0], abs=6)
@@ -129,11 +134,11 @@ def test_the_backdrop_lies_under_the_maps() -> None:
 def test_a_map_is_clear_where_it_means_nothing() -> None:
     state = state_of(placed((0, 1, 2), (1, 1, 1)))
     assert state.view is not None
-    image, _ = pixels(Painter().paint(state).maps, "output")
+    image, _ = pixels(paint(state).maps, "output")
     mask = state.view.prepared.conditions["tNAA"].mask[..., state.slice_index]
     assert (image[..., 3] == 255).sum() == mask.sum() > 0
     empty = replace(state, view=View(state.view.prepared, state.settings))
-    image, _ = pixels(Painter().paint(empty).maps, "output")
+    image, _ = pixels(paint(empty).maps, "output")
     assert not image[..., 3].any()
 
 
@@ -141,13 +146,13 @@ def test_colours_are_those_of_the_shared_bar() -> None:
     """Every visible colour is one of viridis, and the darkest and lightest are its ends."""
     import matplotlib
 
-    image, _ = pixels(Painter().paint(state_of(placed((0, 1, 2), (1, 1, 1)))).maps, "input")
+    image, _ = pixels(paint(state_of(placed((0, 1, 2), (1, 1, 1)))).maps, "input")
     known = {tuple(c) for c in matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]}
     assert {tuple(c) for c in image[image[..., 3] > 0][:, :3]} <= known
 
 
 def test_every_picture_says_what_it_is_not_for() -> None:
-    found = Painter().paint(state_of(placed((0, 1, 2), (1, 1, 1))))
+    found = paint(state_of(placed((0, 1, 2), (1, 1, 1))))
     for drawings in (found.pair, found.swipe):
         pictures = drawings.split('<svg class="drawing"')[1:]
         assert len(pictures) == 2
@@ -162,8 +167,10 @@ def test_no_word_becomes_markup(name: str) -> None:
     from ftddm_viewer.web import status
 
     state = state_of(placed((0, 1, 2), (1, 1, 1)), label=name, name=name)
-    found = Painter().paint(replace(state, notes=(name,)))
-    shown = [*found, status.heading(state), status.message(name), status.progress(state, name),
+    found = paint(replace(state, notes=(name,)))
+    scene = resolve(state)
+    shown = [*found, status.heading(state, scene), status.message(name),
+             status.progress(state, scene, name),
              status.remarks(replace(state, notes=(name,)))]  # fmt: skip
     for text in shown:
         assert "<script" not in text
@@ -175,12 +182,20 @@ def test_no_word_becomes_markup(name: str) -> None:
 def test_what_did_not_change_is_not_drawn_again() -> None:
     painter = Painter()
     state = state_of(placed((0, 1, 2), (1, 1, 1)))
-    first, again = painter.paint(state), painter.paint(state)
+    first, again = paint(state, painter), paint(state, painter)
     assert first == again
-    assert painter.paint(replace(state, slice_index=0)).maps != first.maps
+    assert paint(replace(state, slice_index=0), painter).maps != first.maps
 
 
 def test_a_volume_that_does_not_reach_has_no_slice() -> None:
     volume = head(SHAPE, placed((0, 1, 2), (1, 1, 1)))
     assert plane_of(volume, 2, CENTRE[2] + 200) is None
     assert plane_of(volume, 2, CENTRE[2]) is not None
+
+
+def test_the_page_says_that_it_opens_a_study_only_while_it_does() -> None:
+    from ftddm_viewer.web import status
+
+    opening, nothing = State(activity=Activity.OPENING), State()
+    assert "Opening the study …" in status.heading(opening, resolve(opening))
+    assert "No study is open." in status.heading(nothing, resolve(nothing))

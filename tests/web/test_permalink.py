@@ -14,7 +14,7 @@ from ftddm_core.settings import SamplerSettings, controls
 from ftddm_viewer.model import Model
 from ftddm_viewer.session import Session
 from ftddm_viewer.state import State
-from ftddm_viewer.web.permalink import query_of, wishes_of
+from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, wishes_of
 
 MOVED: dict[str, Any] = {
     "upscale": 2.7, "tau_flow": 0.123456789, "tau_diffusion": 0.0, "t_trunc": 1000, "steps": None,
@@ -102,3 +102,23 @@ def test_parameters_of_gradio_itself_are_left_alone() -> None:
 
 def test_nothing_chosen_needs_nothing_said() -> None:
     assert query_of(State()) == "?"
+
+
+def test_a_link_to_an_upload_says_all_that_is_looked_at(session: Session, tmp_path: Path) -> None:
+    session.open(write_study(tmp_path / "patient"), label=UPLOADED)
+    assert session.wait(60)
+    state = session.state
+    query = read(query_of(state))
+    assert set(query) == set(LOOKS)
+    wishes = wishes_of(query)
+    assert wishes.uploaded
+    assert wishes.problems == []
+    found = (wishes.mode, wishes.metabolite, wishes.slice_index)
+    assert found == (state.mode, state.metabolite, state.slice_index)
+    assert read(query_of(State(), wishes)) == query
+
+
+def test_no_other_study_can_be_asked_for() -> None:
+    wishes = wishes_of({"study": "/etc"})
+    assert not wishes.uploaded
+    assert "There is no study '/etc'" in wishes.problems[0]

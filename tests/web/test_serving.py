@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from tiny import Ftddm
 
 from ftddm_core.errors import FormatError, FtddmError, SettingsError
 from ftddm_viewer.web import start
-from ftddm_viewer.web.serving import (
+from ftddm_viewer.web.access import (
     check_exposure,
     free_port,
     is_loopback,
+    near_host,
     password_check,
+    reach,
     read_passwords,
 )
 
@@ -62,6 +65,27 @@ def test_the_command_refuses_in_one_line(ftddm: Ftddm) -> None:
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert outcome.err.startswith("ftddm: Anybody who reaches this page")
+
+
+@pytest.mark.parametrize("host", ["", " ", "[]"])
+def test_no_address_is_refused(host: str, ftddm: Ftddm) -> None:
+    outcome = ftddm("web", "--host", host)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("ftddm: --host is empty: give an address")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [(("--weights", "nonsense"), "No weights called 'nonsense'"), (("--device", "tpu"), "tpu")],
+)
+def test_what_no_visitor_could_use_is_told_at_the_start(
+    words: tuple[str, str], reason: str, ftddm: Ftddm, weights: Path
+) -> None:
+    outcome = ftddm("web", "--port", "0", "--weights", weights, *words)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+    assert reason in outcome.err
 
 
 # ---------------------------------------------------------------- passwords
@@ -136,6 +160,46 @@ def test_a_port_in_use_is_an_error_in_words(weights: Path) -> None:
     assert free_port("127.0.0.1", port) == port
 
 
+def has_ipv6() -> bool:
+    try:
+        free_port("::1", 0)
+    except (OSError, FtddmError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_an_address_of_ipv6_is_one_as_well(host: str, weights: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this computer has no IPv6")
+    server = start(host, weights=str(weights), device="cpu", uploads=False)
+    try:
+        assert server.url.startswith("http://[::1]:")
+        assert httpx.get(server.url).status_code == 200
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "near", "words"),
+    [
+        ("127.0.0.1", "127.0.0.1", ""),
+        ("::1", "::1", ""),
+        ("0.0.0.0", "127.0.0.1", "any of this computer's addresses"),
+        ("::", "::1", "any of this computer's addresses"),
+        ("192.168.1.5", "192.168.1.5", "at 192.168.1.5."),
+        ("fd00::5", "fd00::5", "at [fd00::5]."),
+    ],
+)
+def test_where_others_find_it(host: str, near: str, words: str) -> None:
+    """An address that stands for all of them is none to type."""
+    assert near_host(host) == near
+    found = reach(host)
+    assert words in found
+    assert bool(found) == bool(words)
+    assert "0.0.0.0" not in found
+
+
 def test_an_address_of_another_computer_is_an_error_in_words() -> None:
     with pytest.raises(FtddmError, match=r"Cannot serve on 192\.0\.2\.1"):
         free_port("192.0.2.1", 0)
@@ -165,10 +229,15 @@ def test_nothing_can_be_called_from_outside_the_page(weights: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "ends",
+    [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGINT", "SIGINT"], ["SIGTERM", "SIGHUP", "SIGINT"]],
+    ids=" ".join,
+)
 def test_it_ends_in_order_and_leaves_nothing(
-    end: signal.Signals, weights: Path, tmp_path: Path
+    ends: list[str], weights: Path, tmp_path: Path
 ) -> None:
+    """However often it is asked to, while it is closing too."""
     words = [FTDDM, "web", "--port", "0", "--weights", weights, "--device", "cpu"]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -180,7 +249,9 @@ def test_it_ends_in_order_and_leaves_nothing(
         assert httpx.get(url).status_code == 200
         (root,) = tmp_path.glob("ftddm-web-*")
         assert root.stat().st_mode & 0o777 == 0o700
-        process.send_signal(end)
+        for end in ends:
+            process.send_signal(signal.Signals[end])
+            time.sleep(0.03)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.strip() == "The page is closed."

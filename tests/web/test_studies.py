@@ -1,0 +1,299 @@
+"""The page in Chromium: links, uploads, whole volumes, and what stays where."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from tiny import Ftddm, files_in, load, write_study
+from visiting import (
+    PATIENCE,
+    Brake,
+    Visit,
+    assert_same,
+    enter,
+    holds,
+    picture,
+    ready,
+    shown,
+    upload,
+)
+
+from ftddm_viewer.model import Model
+from ftddm_viewer.web.tabs import Tabs
+
+# ---------------------------------------------------------------- links
+
+
+def test_a_link_opens_with_what_it_says(server: Any, visit: Visit, model: Model) -> None:
+    page = visit(f"{server.url}?tau_flow=0.25&seed=9&steps=&t_trunc=12&metabolite=tCho&slice=7")
+    ready(page, "τ_f 0.25, τ_d 0.81, T_trunc 12, steps full chain, seed 9", heading="tCho, slice 7")
+    assert shown(page, "tau_flow") == 0.25
+    assert page.locator("#empty-steps input").is_checked()
+    assert page.locator("#link input").input_value() == page.url
+    assert page.url.endswith("?tau_flow=0.25&t_trunc=12&steps=&seed=9&metabolite=tCho&slice=7")
+
+
+def test_what_makes_no_sense_in_a_link_is_told(server: Any, visit: Visit) -> None:
+    page = visit(f"{server.url}?tau_flow=9&seed=<img src=x>&metabolite=<b>&slice=99&samples=2")
+    ready(page, "samples 2, seed 0")
+    words = page.locator(".problem").inner_text()
+    assert words.count("In the link:") == 4
+    assert "<img src=x>" in words
+    assert page.locator(".problem *").count() == 0
+
+
+def test_a_link_to_an_upload_waits_for_it(server: Any, visit: Visit, tmp_path: Path) -> None:
+    """It says what it needs, and then leads to the same picture."""
+    study = write_study(tmp_path / "patient")
+    mine = visit(server.url)
+    ready(mine)
+    upload(mine, *sorted(study.iterdir()))
+    ready(mine, heading="Uploaded study")
+    enter(mine, "tau_flow", 0.3)
+    mine.locator("#metabolite input").click()
+    mine.get_by_role("option", name="tCho", exact=True).click()
+    ready(mine, "τ_f 0.3", heading="Uploaded study: tCho")
+    mine.wait_for_url("**metabolite=tCho*")
+    link = mine.url
+    assert "study=upload" in link
+    yours = visit(link, apart=True)
+    ready(yours, "τ_f 0.3", heading="Simulated patient: tNAA")
+    assert "upload it, then these settings apply" in yours.locator(".problem").inner_text()
+    assert yours.url == link
+    upload(yours, *sorted(study.iterdir()))
+    ready(yours, "τ_f 0.3", heading="Uploaded study: tCho")
+    assert yours.locator(".problem").count() == 0
+    assert yours.url == link
+    assert_same(picture(yours), picture(mine))
+
+
+# ---------------------------------------------------------------- studies
+
+
+def test_only_a_background_that_is_there_is_offered(
+    server: Any, visit: Visit, tmp_path: Path
+) -> None:
+    study = write_study(tmp_path / "patient")
+    page = visit(server.url)
+    ready(page)
+    choices = page.locator("#background label")
+    assert choices.all_inner_texts() == ["T1", "FLAIR", "None"]
+    page.get_by_label("FLAIR").check()
+    upload(page, *sorted(study.iterdir()))
+    ready(page, heading="Uploaded study")
+    assert choices.all_inner_texts() == ["T1", "None"]
+    page.wait_for_function("document.getElementById('pictures').dataset.backdrop == 'T1'")
+    (study / "T1w.nii.gz").rename(study / "FLAIR.nii.gz")
+    upload(page, *sorted(study.iterdir()))
+    page.wait_for_function("document.getElementById('pictures').dataset.backdrop == 'FLAIR'")
+    assert choices.all_inner_texts() == ["FLAIR", "None"]
+
+
+def test_the_real_examination_from_upload_to_download(
+    server: Any, visit: Visit, shared_data: Path, ftddm: Ftddm, weights: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    """The maps that are downloaded equal those of `ftddm run` with the same settings."""
+    case = shared_data / "real-mrsi-oryx-K01"
+    page = visit(server.url)
+    ready(page)
+    upload(page, *sorted(case.iterdir()))
+    ready(page, heading="Uploaded study: tNAA")
+    enter(page, "tau_flow", 0.4)
+    ready(page, "τ_f 0.4")
+    page.locator("#volume").click()
+    page.wait_for_selector("#files a")
+    got = {}
+    for ending in ("_ftddm.zip", "_met-tNAA_desc-ftddm_mrsi.nii.gz"):
+        with page.expect_download() as download:
+            page.locator(f"#files a[download$='{ending}']").click()
+        got[ending] = tmp_path / download.value.suggested_filename
+        download.value.save_as(got[ending])
+    words = ("--tau-flow", 0.4, "--steps", 10, "--weights", weights, "--device", "cpu")
+    assert ftddm("run", case, "--out", tmp_path / "shell", *words).code == 0
+    zipfile.ZipFile(got["_ftddm.zip"]).extractall(tmp_path / "page")
+    ours, theirs = (files_in(tmp_path / name) for name in ("page", "shell"))
+    paths = {name.replace("real-mrsi-oryx-K01_", "study_"): name for name in theirs}
+    assert set(ours) == set(paths)
+    assert (
+        got["_met-tNAA_desc-ftddm_mrsi.nii.gz"].read_bytes()
+        == (ours["study_met-tNAA_desc-ftddm_mrsi.nii.gz"])
+    )
+    for name, other in paths.items():
+        if name.endswith(".json"):
+            mine, shell = json.loads(ours[name]), json.loads(theirs[other])
+            assert mine.pop("KSpaceResidual") == pytest.approx(
+                shell.pop("KSpaceResidual"), rel=1e-3
+            )
+            assert mine == shell
+        else:
+            mine, shell = load(tmp_path / "page" / name), load(tmp_path / "shell" / other)
+            np.testing.assert_allclose(mine[0], shell[0], rtol=0, atol=1e-4 * shell[0].max())
+            assert np.array_equal(mine[1], shell[1])
+
+
+def test_visitors_do_not_see_each_other(server: Any, visit: Visit, tmp_path: Path) -> None:
+    mine, yours = visit(server.url), visit(server.url, apart=True)
+    ready(mine)
+    ready(yours)
+    before = picture(yours)
+    upload(mine, *sorted(write_study(tmp_path / "patient").iterdir()))
+    ready(mine, heading="Uploaded study")
+    enter(mine, "seed", 7)
+    ready(mine, "seed 7", heading="Uploaded study")
+    enter(yours, "t_trunc", 50)
+    ready(yours, "T_trunc 50", heading="Simulated patient")
+    assert shown(yours, "seed") == 0
+    assert shown(mine, "t_trunc") == 100
+    assert picture(yours).shape == before.shape
+
+
+def test_errors_have_the_words_of_the_shell_command(
+    server: Any, visit: Visit, ftddm: Ftddm, weights: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """And the study that was open stays open."""
+    bad = write_study(tmp_path / "bad")
+    (bad / "tNAA.nii.gz").write_bytes(gzip.compress(b"no NIfTI at all"))
+    page = visit(server.url)
+    ready(page)
+    upload(page, *sorted(bad.iterdir()))
+    page.wait_for_selector(".problem")
+    monkeypatch.chdir(bad)
+    names = sorted(path.name for path in bad.iterdir())
+    outcome = ftddm("run", *names, "--out", tmp_path / "out", "--weights", weights)
+    assert outcome.code == 2
+    assert outcome.err == f"ftddm: {page.locator('.problem').inner_text()}\n"
+    ready(page, heading="Simulated patient")
+
+
+def test_a_hostile_name_is_only_a_name(server: Any, visit: Visit, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "patient")
+    name = "<img src=x onerror=document.title='taken'>${1+1}"
+    (study / "tNAA.nii.gz").rename(study / f"{name}.nii.gz")
+    page = visit(server.url)
+    ready(page)
+    upload(page, *sorted(study.iterdir()))
+    ready(page, heading="Uploaded study")
+    page.locator("#metabolite input").click()
+    page.get_by_role("option").filter(has_text="img").click()
+    ready(page, "Output", heading="img src=x")
+    assert page.locator("img[src=x]").count() == 0
+    assert "FTDDM" in page.title()
+
+
+def test_a_zero_filled_study_can_be_undone(server: Any, visit: Visit, tmp_path: Path) -> None:
+    from ftddm_core.imaging.fourier import zero_fill
+    from ftddm_core.imaging.io import open_study, write_volume
+    from ftddm_core.imaging.volume import Volume
+
+    study = write_study(tmp_path / "patient")
+    for path in study.glob("t*.nii.gz"):
+        volume = open_study([path]).maps[path.name.split(".")[0]]
+        nx, ny, _ = volume.shape
+        data = np.asarray(zero_fill(volume.data, (2 * nx, 2 * ny)))
+        affine = volume.affine @ np.diag([0.5, 0.5, 1, 1])
+        path.unlink()
+        write_volume(path, Volume(data.astype(np.float32), affine))
+    page = visit(server.url)
+    ready(page)
+    assert not page.locator("#unfill").is_visible()
+    upload(page, *sorted(study.iterdir()))
+    ready(page, heading="Uploaded study")
+    page.locator("#unfill").click()
+    page.wait_for_selector("#unfill", state="hidden")
+    ready(page, heading="Nominal voxel 10.0 × 10.0")
+
+
+# ---------------------------------------------------------------- long work
+
+
+def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake) -> None:
+    page = visit(server.url)
+    assert brake.holding.wait(PATIENCE)
+    brake.released.set()
+    ready(page)
+    brake.holding.clear()
+    brake.released.clear()
+    enter(page, "seed", 7)
+    assert brake.holding.wait(PATIENCE)
+    ready(page, words="Sampling")
+    brake.holding.clear()
+    page.locator("#volume").click()  # takes the place of the preview
+    brake.released.set()
+    brake.released.clear()
+    assert brake.holding.wait(PATIENCE)
+    ready(page, words="Computing the whole volume")
+    assert page.locator("#bundled").is_disabled()
+    assert page.locator("#upload input[type=file]").count() == 0
+    enter(page, "seed", 8)  # refused, and set back
+    page.wait_for_selector(".problem")
+    holds(page, "control-seed", 7)
+    assert "cancel it to change the settings" in page.locator(".problem").inner_text()
+    page.locator("#cancel").click()
+    brake.released.set()
+    ready(page, words="The picture is not finished")
+    assert page.locator(".problem").count() == 0
+    assert not page.locator("#files").is_visible()
+    assert page.locator("#cancel").is_disabled()
+    assert page.locator("#bundled").is_enabled()
+    page.wait_for_selector("#upload input[type=file]", state="attached")
+
+
+# ---------------------------------------------------------------- what stays where
+
+
+def holding(folder: Path) -> list[Path]:
+    """Return the files that hold anything; gradio leaves empty ones until the end."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_uploads_are_private_and_end_with_the_page(
+    visit: Visit, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No address leads to an upload; nothing of it is left when the page is left."""
+    from ftddm_viewer.web import start
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    ended = threading.Event()
+    original = Tabs.close
+
+    def close(tabs: Tabs, key: str | None) -> None:
+        original(tabs, key)
+        ended.set()
+
+    monkeypatch.setattr(Tabs, "close", close)
+    study = write_study(tmp_path / "patient")
+    own = start(weights=str(weights), device="cpu")
+    try:
+        page = visit(own.url)
+        ready(page)
+        upload(page, *sorted(study.iterdir()))
+        ready(page, heading="Uploaded study")
+        (root,) = tmp_path.glob("ftddm-web-*")
+        files = holding(root)
+        assert sorted(path.name for path in files) == sorted(p.name for p in study.iterdir())
+        for path in files:
+            assert root / "private" in path.parents
+            assert httpx.get(f"{own.url}gradio_api/file={path}").status_code == 403
+        page.locator("#volume").click()
+        page.wait_for_selector("#files a")
+        page.locator("#bundled").click()  # replaces the study, and its files
+        ready(page, heading="Simulated patient")
+        page.wait_for_selector("#files a", state="detached")
+        assert holding(root) == []
+        ended.clear()
+        page.close()
+        assert ended.wait(PATIENCE)
+        assert not any((root / "private").iterdir())
+    finally:
+        own.close()
+    assert not list(tmp_path.glob("ftddm-web-*"))

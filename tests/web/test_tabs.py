@@ -1,0 +1,207 @@
+"""How many tabs there may be, what ends them, and what becomes of files that none takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tiny import write_study
+
+from ftddm_core.errors import FtddmError, SettingsError
+from ftddm_viewer.model import Model
+from ftddm_viewer.state import Finished
+from ftddm_viewer.web import start, tabs
+from ftddm_viewer.web.permalink import Wishes
+from ftddm_viewer.web.tabs import Tabs
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    private, served = tmp_path / "private", tmp_path / "served"
+    private.mkdir()
+    served.mkdir()
+    return private, served
+
+
+@pytest.fixture
+def opened(
+    model: Model, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Tabs]:
+    """Return tabs, three at most."""
+    monkeypatch.setattr(tabs, "MOST_TABS", 3)
+    found = Tabs(model, *folders)
+    yield found
+    found.close_all()
+
+
+def uploaded(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(write_study(folder).iterdir())]
+
+
+# ---------------------------------------------------------------- how many
+
+
+def test_there_is_an_end_to_tabs(opened: Tabs, folders: tuple[Path, Path]) -> None:
+    for key in "abc":
+        opened.open(key)
+    with pytest.raises(FtddmError, match="pages are open, and there can be no more"):
+        opened.open("d")
+    assert opened.open("b") is opened.get("b")  # the same page again
+    opened.close("a")
+    opened.open("d")
+    assert len(list(folders[0].iterdir())) == 3
+
+
+def test_the_tab_that_was_left_alone_for_longest_makes_room(
+    opened: Tabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless its page is being shown something."""
+    now = [1000.0]
+    monkeypatch.setattr(tabs, "monotonic", lambda: now[0])
+    first = opened.open("first")
+    for key in ("second", "third"):
+        now[0] += 1
+        opened.open(key)
+    assert first.follow()
+    now[0] += tabs.FORSAKEN - 5
+    with pytest.raises(FtddmError):
+        opened.open("fourth")
+    now[0] += 6
+    opened.open("fourth")
+    assert opened.get("second") is None
+    assert opened.get("first") is first
+    now[0] += 5
+    assert opened.get("third") is not None  # something happens in it
+    with pytest.raises(FtddmError):
+        opened.open("fifth")
+
+
+@pytest.mark.parametrize("key", ["", None])
+def test_a_page_without_a_name_is_none(key: str | None, opened: Tabs) -> None:
+    with pytest.raises(FtddmError):
+        opened.open(key)
+    assert opened.get(key) is None
+
+
+def test_requests_alone_cannot_make_tabs_without_end(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tabs, "MOST_TABS", 2)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    server = start(weights=str(weights), device="cpu")
+    try:
+        found = httpx.get(f"{server.url}config").json()["dependencies"]
+        (begin, *_) = (d["id"] for d in found if [t[1] for t in d["targets"]] == ["load"])
+        for number in range(5):
+            body = {"data": [], "fn_index": begin, "session_hash": f"invented{number}"}
+            httpx.post(f"{server.url}gradio_api/run/predict", json=body)
+            httpx.post(f"{server.url}gradio_api/run/predict", json={**body, "session_hash": ""})
+        (root,) = tmp_path.glob("ftddm-web-*")
+        assert len(list((root / "private").iterdir())) == 2
+    finally:
+        server.close()
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_what_no_tab_takes_is_removed_in_minutes(
+    opened: Tabs, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = folders[1]
+    opened.open("a")
+    (kept,) = served.iterdir()
+    (kept / "result.nii.gz").write_bytes(b"result")
+    upload = served / "0123abcd" / "patient.nii.gz"
+    upload.parent.mkdir()
+    upload.write_bytes(b"patient")
+    opened.remove_untaken()
+    assert upload.exists()
+    monkeypatch.setattr(tabs, "UNTAKEN", -1.0)
+    opened.remove_untaken()
+    assert [*served.iterdir()] == [kept]
+    assert (kept / "result.nii.gz").exists()
+
+
+def test_an_upload_that_is_refused_is_not_kept(
+    opened: Tabs, folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while a whole volume is computed: the words of the refusal are shown."""
+    tab = opened.open("a")
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise SettingsError("The whole volume is being computed: cancel it.")
+
+    monkeypatch.setattr(tab.session, "open", refuse)
+    tab.open_uploads(uploaded(tmp_path / "patient"))
+    assert tab.words == "The whole volume is being computed: cancel it."
+    assert not [path for path in folders[0].rglob("*") if path.is_file()]
+    assert not list((tmp_path / "patient").iterdir())
+
+
+@pytest.mark.parametrize("slash", ["/", "\\"])
+def test_an_upload_is_called_as_the_user_knows_it(slash: str, opened: Tabs) -> None:
+    tab = opened.open("a")
+    path = slash.join([str(tab._private), "tmpab_12", "study", "tNAA.nii.gz"])
+    assert tab._named(f"Cannot read {path}: it is damaged.") == (
+        "Cannot read tNAA.nii.gz: it is damaged."
+    )
+
+
+def test_an_error_stays_when_a_volume_ends(opened: Tabs, monkeypatch: pytest.MonkeyPatch) -> None:
+    tab = opened.open("a")
+    tab.begin(Wishes())
+    assert tab.session.wait(PATIENCE)
+    tab.session.compute_volume()
+    tab.problem = "The whole volume is being computed."
+    assert tab.session.wait(PATIENCE)
+    assert tab.results(tab.session.state)
+    assert tab.problem == "The whole volume is being computed."
+
+    def fail(_: Finished) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Finished, "files", fail)
+    tab.session.compute_volume()
+    assert tab.session.wait(PATIENCE)
+    assert tab.results(tab.session.state) == []
+    assert tab.problem == "the disk is full"
+
+
+# ---------------------------------------------------------------- a link to an upload
+
+
+def test_a_link_to_an_upload_waits_for_it(opened: Tabs, tmp_path: Path) -> None:
+    wishes = Wishes({"seed": 4}, "restore", "tCho", 1, uploaded=True)
+    tab = opened.open("a")
+    tab.begin(wishes)
+    assert tab.session.wait(PATIENCE)
+    state = tab.session.state
+    assert state.case is not None
+    assert (state.case.label, state.metabolite) == ("Simulated patient", "tNAA")
+    assert tab.words.startswith("This link was made with an uploaded study: upload it")
+    assert tab.query(state) == "?seed=4&study=upload&mode=restore&metabolite=tCho&slice=2"
+    tab.open_uploads([str(tmp_path / "nothing.nii.gz")])
+    assert tab.session.wait(PATIENCE)
+    assert "nothing.nii.gz" in tab.words
+    tab.open_uploads(uploaded(tmp_path / "patient"))
+    assert tab.session.wait(PATIENCE)
+    state = tab.session.state
+    assert tab.words == ""
+    assert (state.mode, state.metabolite, state.slice_index) == ("restore", "tCho", 1)
+    assert state.settings.seed == 4
+    assert tab.query(state) == "?seed=4&study=upload&mode=restore&metabolite=tCho&slice=2"
+
+
+def test_a_link_to_an_upload_where_there_are_none(opened: Tabs) -> None:
+    tab = opened.open("a")
+    tab.begin(Wishes(metabolite="tCho", uploaded=True), uploads=False)
+    assert tab.session.wait(PATIENCE)
+    assert "nothing can be uploaded here" in tab.words
+    assert tab.session.state.metabolite == "tNAA"

@@ -1,0 +1,106 @@
+"""What a visitor of the page does, sees and waits for, for the tests in a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from ftddm_core.assets import asset_folder
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.sampling.result import Update
+from ftddm_viewer.model import Model
+from ftddm_viewer.scene import resolve
+from ftddm_viewer.session import Session
+from ftddm_viewer.web.pictures import Painter
+
+PATIENCE = 60.0
+
+Visit = Callable[..., Any]
+
+READY = """(wanted) => Object.entries(wanted).every(([query, words]) => {
+  const found = document.querySelector(query)?.textContent ?? '';
+  return found.replaceAll(/\\s/g, '').includes(words.replaceAll(/\\s/g, ''));
+})"""
+"""Lines may break anywhere between words."""
+
+
+def ready(page: Any, foot: str = "", words: str = "Up to date", heading: str = "slice") -> None:
+    """Wait until the page says that its picture is final, and made with what the foot names."""
+    wanted = {".activity": words, "#pair": foot, ".heading": heading}
+    page.wait_for_function(READY, arg=wanted)
+
+
+def enter(page: Any, name: str, value: object) -> None:
+    """Type a number into a control."""
+    page.locator(f"#control-{name} input[type=number]").fill(str(value))
+
+
+def holds(page: Any, name: str, value: float) -> None:
+    """Wait until the server has set a number to a value."""
+    page.wait_for_function(
+        "([name, value]) => document.querySelector(`#${name} input[type=number]`).value == value",
+        arg=[name, value],
+    )
+
+
+def shown(page: Any, name: str) -> float:
+    return float(page.locator(f"#control-{name} input[type=number]").input_value())
+
+
+def picture(page: Any, role: str = "output") -> NDArray[np.uint8]:
+    """Return the pixels of a map that the page draws."""
+    url = page.locator(f"#image-{role}").get_attribute("href")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
+
+
+def expected(model: Model, study: Path | None = None, **settings: Any) -> NDArray[np.uint8]:
+    """Return the pixels that a session of its own comes to, with the same settings."""
+    session = Session(model)
+    session.update(**settings)
+    session.open(study or asset_folder("case"))
+    assert session.wait(PATIENCE)
+    assert session.state.up_to_date
+    found = re.search(
+        r'id="image-output"[^>]*base64,([^"]+)"',
+        Painter().paint(session.state, resolve(session.state)).maps,
+    )
+    session.close()
+    assert found is not None
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))))
+
+
+def assert_same(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> None:
+    """Colours may differ by the rounding of one value to its neighbour in the colour map."""
+    assert found.shape == wanted.shape
+    assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 6
+
+
+def upload(page: Any, *paths: Path) -> None:
+    page.locator("#upload input[type=file]").set_input_files([str(path) for path in paths])
+
+
+class Brake:
+    """Holds every chain up before its second estimate, until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.holding, self.released = threading.Event(), threading.Event()
+        original = SuperResolver.sample
+
+        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
+            for number, update in enumerate(original(resolver, *args, **kwargs)):
+                yield update
+                if number == 1:
+                    self.holding.set()
+                    assert self.released.wait(PATIENCE)
+
+        monkeypatch.setattr(SuperResolver, "sample", sample)
