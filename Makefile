@@ -33,7 +33,7 @@ pictures: $(VENV)/dev $(VENV)/system
 	@$(SCREEN) $(BIN)/python assets/pictures/draw.py
 
 test: $(VENV)/dev $(VENV)/system
-	@$(SCREEN) $(BIN)/python -m pytest
+	@$(SCREEN) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
