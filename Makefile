@@ -30,7 +30,7 @@ web: $(VENV)/base
 pictures: $(VENV)/dev $(VENV)/system
 	@$(BIN)/ftddm demo --out out/demo
 	@cp out/demo/demo.png assets/pictures/demo.png
-	@$(SCREEN) $(BIN)/python assets/pictures/draw.py
+	@$(SCREEN) $(BIN)/python tests/draw_pictures.py
 
 test: $(VENV)/dev $(VENV)/system
 	@$(SCREEN) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile

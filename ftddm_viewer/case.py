@@ -24,7 +24,7 @@ from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.volume import FloatArray, Study, Volume
 from ftddm_core.sampling.condition import Condition, default_mask, form_conditions
 from ftddm_viewer.frame import Frame
 from ftddm_viewer.image_rows import most_varied_slice, upper_limit
@@ -32,6 +32,9 @@ from ftddm_viewer.saving import fingerprints, study_label
 
 HIGH_RESOLUTION = 5.0
 """In mm: maps with smaller voxels in the plane are taken for high-resolution ones."""
+
+FAVOURITES = ("tNAA", "NAA", "tCho")
+"""Metabolites to begin with, the first that there is."""
 
 HEADROOM = 1.25
 """Upper colour limit of an enlarged map, relative to the acquired one's: detail adds contrast."""
@@ -120,6 +123,22 @@ class Case:
     def mri_tops(self) -> Mapping[str, float]:
         """The upper grey limit of each MRI."""
         return {name: upper_limit(image.data[image.data > 0]) for name, image in self.mri.items()}
+
+    @cached_property
+    def positions(self) -> FloatArray:
+        """Where along the display's slice axis, in mm, each of the study's slices (Z,) lies."""
+        shown = self.frame.positions(self.frame.show(self.study.grid))
+        return shown[::-1] if self.frame.reversed else shown
+
+    def slice_at(self, position: float) -> int:
+        """Return the study's slice nearest to a position along the display's slice axis, in mm."""
+        return int(np.abs(self.positions - position).argmin())
+
+    @property
+    def first_metabolite(self) -> str:
+        """The metabolite to begin with."""
+        favourites = (name for name in FAVOURITES if name in self.study.maps)
+        return next(favourites, next(iter(self.study.maps)))
 
     @cached_property
     def first_slice(self) -> int:

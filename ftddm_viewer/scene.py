@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.settings import controls
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import Case, Mode
-from ftddm_viewer.frame import Frame
+from ftddm_viewer.case import Mode
 from ftddm_viewer.image_rows import nominal_voxels
 from ftddm_viewer.state import Activity, State, View
 from ftddm_viewer.words import value_words
@@ -70,8 +67,6 @@ class Scene:
     ----------
     layers
         The lowest first.
-    frame
-        Display space, None while nothing is open.
     axis, position
         Display axis (0, 1, 2: x, y, z) along which slices are stacked, and where along it, in mm,
         the slice lies that is looked at.
@@ -86,7 +81,6 @@ class Scene:
     """
 
     layers: tuple[LayerSpec, ...] = ()
-    frame: Frame | None = None
     axis: int = 2
     position: float = 0.0
     title: str = ""
@@ -101,37 +95,23 @@ class Scene:
 
 def resolve(state: State) -> Scene:
     """Return what a state looks like."""
-    case, view = state.case, state.view
-    if case is None:
+    view = state.view
+    if view is None:
         return Scene()
+    case = view.prepared.case
     layers = [
         LayerSpec(name, name, image, "gray", (0.0, case.mri_tops[name]), number == 0)
         for number, (name, image) in enumerate(case.mri.items())
     ]
-    if view is None:
-        return Scene(tuple(layers), case.frame, case.frame.axis, title=case.label)
     return Scene(
         layers=(*layers, *_maps(view, state.metabolite)),
-        frame=case.frame,
         axis=case.frame.axis,
-        position=_position(case, state.slice_index),
+        position=float(case.positions[state.slice_index]),
         title=_title(state, view),
         mode=_mode(view),
         caption=_caption(state, view),
         figures=_figures(state),
     )
-
-
-def slice_at(case: Case, position: float) -> int:
-    """Return the study's slice nearest to a position along the display's slice axis."""
-    positions = case.frame.positions(case.frame.show(case.study.grid))
-    nearest = int(np.abs(positions - position).argmin())
-    return len(positions) - 1 - nearest if case.frame.reversed else nearest
-
-
-def _position(case: Case, k: int) -> float:
-    positions = case.frame.positions(case.frame.show(case.study.grid))
-    return float(positions[-1 - k if case.frame.reversed else k])
 
 
 def _maps(view: View, name: str) -> Iterator[LayerSpec]:

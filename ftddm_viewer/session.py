@@ -31,9 +31,6 @@ from ftddm_viewer.saving import save_files
 from ftddm_viewer.state import Activity, Finished, State, View
 from ftddm_viewer.words import error_words, fault_words, notes
 
-FAVOURITES = ("tNAA", "NAA", "tCho")
-"""Metabolites to begin with, the first that there is."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -212,7 +209,7 @@ class Session:
     # ---- from commands to jobs; all but `_start` and `_open` are called under the lock
 
     def _refuse_during(self, activity: Activity, purpose: str) -> None:
-        if self.state.activity is not activity or activity is Activity.IDLE:
+        if self.state.activity is not activity:
             return
         what = "The whole volume is being computed"
         if activity is Activity.OPENING:
@@ -326,14 +323,12 @@ class Session:
         case = make()
         asked, mode = self.state.settings, case.usual_mode
         prepared = self._prepared(token, case, mode, asked)
-        favourites = (name for name in FAVOURITES if name in case.study.maps)
-        metabolite, k = next(favourites, next(iter(case.study.maps))), case.first_slice
+        metabolite, k = case.first_metabolite, case.first_slice
         if keep:
             metabolite, k = self.state.metabolite, self.state.slice_index
         self._report(
             token,
             activity=Activity.SAMPLING,  # from here on, a change of a control begins anew
-            case=case,
             mode=mode,
             metabolite=metabolite,
             slice_index=k,
@@ -346,16 +341,15 @@ class Session:
 
     def _prepare(self, token: Token) -> View:
         """Return the view that pictures of what is chosen now belong to; it may have some."""
-        state = self.state
-        view, case = state.view, state.case
-        if view is None or case is None:
+        state, view = self.state, self.state.view
+        if view is None:
             raise FormatError("No study is open.")
         if state.fitting_view() is not None:
             return view
-        same_input = view.prepared.case is case and view.prepared.mode is state.mode
-        if same_input and view.asked.upscale == state.settings.upscale:
+        same_mode = view.prepared.mode is state.mode
+        if same_mode and view.asked.upscale == state.settings.upscale:
             return View(view.prepared, state.settings)
-        prepared = self._prepared(token, case, state.mode, state.settings)
+        prepared = self._prepared(token, view.prepared.case, state.mode, state.settings)
         self._report(token, notes=_notes(prepared))
         return View(prepared, state.settings)
 

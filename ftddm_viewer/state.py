@@ -23,12 +23,12 @@ FloatArray = NDArray[np.float32]
 
 
 class Activity(StrEnum):
-    """What goes on in the background; the text is for the user."""
+    """What goes on in the background."""
 
-    IDLE = ""
-    OPENING = "Opening the study"
-    SAMPLING = "Sampling"
-    VOLUME = "Computing the whole volume"
+    IDLE = "idle"
+    OPENING = "opening"
+    SAMPLING = "sampling"
+    VOLUME = "volume"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +125,6 @@ class State:
 
     Parameters
     ----------
-    case
-        What is open; None before anything is.
     mode, settings
         What is chosen now; `view` may still have been made with others.
     metabolite, slice_index
@@ -141,12 +139,11 @@ class State:
     notes
         What a careful user would want to know about the case.
     view
-        Pictures, and the input they were made from.
+        Pictures, and the input they were made from; None before anything is open.
     finished
         The newest whole volume of this case; its own settings may differ from `settings`.
     """
 
-    case: Case | None = None
     mode: Mode = Mode.ENLARGE
     settings: SamplerSettings = field(default_factory=lambda: SamplerSettings(steps=LIVE_STEPS))
     metabolite: str = ""
@@ -159,6 +156,11 @@ class State:
     notes: tuple[str, ...] = ()
     view: View | None = None
     finished: Finished | None = None
+
+    @property
+    def case(self) -> Case | None:
+        """What is open."""
+        return None if self.view is None else self.view.prepared.case
 
     @property
     def picture(self) -> Picture | None:
@@ -175,7 +177,7 @@ class State:
     def fitting_view(self) -> View | None:
         """Return the view if it was made with what is chosen now."""
         view = self.view
-        if view is None or view.prepared.case is not self.case:
+        if view is None:
             return None
         fits = view.prepared.mode is self.mode and view.asked == self.settings
         return view if fits else None

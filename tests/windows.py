@@ -1,15 +1,10 @@
-"""Waiting for a window, without a clock, and holding up what it computes."""
+"""Waiting for a window, without a clock."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
-
-import pytest
-
-from ftddm_viewer.model import Model
 
 HANGS_AFTER = 120.0
 """In s: what takes longer hangs; no test is about time."""
@@ -35,19 +30,3 @@ def finish(widget: Any) -> None:
     engine = widget.engine
     settle(lambda: not engine._pace.waiting and widget.session.wait(0))
     settle()
-
-
-class Brake:
-    """Holds every run up after its first estimate, until it is released."""
-
-    def __init__(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.holding, self.released = threading.Event(), threading.Event()
-        usual = model.sample
-
-        def sample(*words: Any) -> Iterator[Any]:
-            for update in usual(*words):
-                yield update
-                self.holding.set()
-                assert self.released.wait(HANGS_AFTER)
-
-        monkeypatch.setattr(model, "sample", sample)

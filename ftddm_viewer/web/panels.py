@@ -25,7 +25,6 @@ from ftddm_core.imaging.volume import Volume
 from ftddm_viewer.case import Case
 from ftddm_viewer.orientation import radiological_slice
 from ftddm_viewer.scene import LayerSpec
-from ftddm_viewer.state import View
 
 MARGIN = 14.0
 """In mm, around the trusted voxels: enough to see the skull."""
@@ -141,19 +140,12 @@ def view_box(case: Case) -> Box:
     return Box(x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN)
 
 
-def trusted_volume(view: View, metabolite: str) -> Volume:
-    """Return where a metabolite's maps have a meaning, 1 or 0, in display space."""
-    condition = view.prepared.conditions[metabolite]
-    mask = Volume(condition.mask.astype(np.float32), condition.affine)
-    return view.prepared.case.frame.show(mask)
-
-
-def coloured(image: NDArray[Any], layer: LayerSpec, trusted: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a map's colours (rows, columns, RGBA), transparent where it has no meaning."""
+def coloured(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
+    """Return a map's colours (rows, columns, RGBA), transparent where it is NaN."""
     low, high = layer.limits
     share = np.clip((np.nan_to_num(image) - low) / (high - low), 0, 1)
     colours = matplotlib.colormaps[layer.colormap](share, bytes=True)
-    colours[..., 3] = np.where((trusted > 0) & np.isfinite(image), 255, 0)
+    colours[..., 3] = np.where(np.isfinite(image), 255, 0)
     return np.asarray(colours)
 
 

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from ftddm_core.errors import SettingsError
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer.case import Case
-from ftddm_viewer.session import FAVOURITES
 from ftddm_viewer.state import State
 
 LOOKS = ("study", "mode", "metabolite", "slice")
@@ -81,16 +80,13 @@ def _looks(state: State, case: Case) -> dict[str, str]:
     looks = dict(zip(LOOKS, shown, strict=True))
     if case.label == UPLOADED:
         return looks
-    metabolite, k = first_look(case)
-    usual = {"study": UPLOAD, "mode": str(case.usual_mode), "metabolite": metabolite}
-    usual["slice"] = str(k + 1)
+    usual = {
+        "study": UPLOAD,
+        "mode": str(case.usual_mode),
+        "metabolite": case.first_metabolite,
+        "slice": str(case.first_slice + 1),
+    }
     return {name: value for name, value in looks.items() if value != usual[name]}
-
-
-def first_look(case: Case) -> tuple[str, int]:
-    """Return the metabolite and the slice that a session begins with."""
-    names = [*(name for name in FAVOURITES if name in case.study.maps), *case.study.maps]
-    return names[0], case.first_slice
 
 
 def wishes_of(query: Mapping[str, str]) -> Wishes:

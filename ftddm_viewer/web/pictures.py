@@ -24,7 +24,6 @@ from ftddm_viewer.web.panels import (
     plane_of,
     png_url,
     store,
-    trusted_volume,
     view_box,
     wrapped,
 )
@@ -74,12 +73,10 @@ class Painter:
             return Pictures()
         if state.case is not self._case:
             self._case, self._box, self._kept = state.case, view_box(state.case), {}
-        trusted = trusted_volume(state.view, state.metabolite)
-        where = plane_of(trusted, scene.axis, scene.position)
+        shown = state.view.prepared.input(state.metabolite)
+        where = plane_of(shown, scene.axis, scene.position)
         letters = ("", "", "", "") if where is None else where.letters
-        elements = {
-            layer.role: self._element(layer, scene, trusted, state) for layer in scene.layers
-        }
+        elements = {layer.role: self._element(layer, scene) for layer in scene.layers}
         return Pictures(
             backdrop=store([elements[role] for role in elements if role in MRI]),
             maps=store([elements[role] for role in elements if role not in MRI]),
@@ -89,9 +86,9 @@ class Painter:
             bar="".join(_bars(scene, state)),
         )
 
-    def _element(self, layer: LayerSpec, scene: Scene, trusted: Any, state: State) -> str:
+    def _element(self, layer: LayerSpec, scene: Scene) -> str:
         """Return a layer's slice as an image element; "" where the layer does not reach."""
-        asked = (layer.volume, layer.limits, scene.position, state.metabolite)
+        asked = (layer.volume, layer.limits, scene.position)
         known, element = self._kept.get(layer.role, ((), ""))
         if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
             return element
@@ -104,9 +101,7 @@ class Painter:
                     _id(layer.role), png_url(grey(plane.image, layer)), plane.box
                 )
         elif plane is not None:
-            mask = plane_of(trusted, scene.axis, scene.position)
-            inside = np.zeros_like(plane.image) if mask is None else mask.image
-            url = png_url(coloured(plane.image, layer, inside))
+            url = png_url(coloured(plane.image, layer))
             element = image_element(_id(layer.role), url, plane.box)
         self._kept[layer.role] = (asked, element)
         return element

@@ -64,23 +64,10 @@ class Server:
     close: Callable[[], None]
 
 
-def serve(
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    *,
-    share: bool = False,
-    auth: Path | None = None,
-    uploads: bool = True,
-    no_password: bool = False,
-    weights: str = "small",
-    device: str = "auto",
-) -> None:
-    """Serve the page until it is interrupted; see `start`."""
+def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
+    """Serve the page until it is interrupted; parameters and errors as for `start`."""
     with _ended_in_order():
-        server = start(
-            host, port, share=share, auth=auth, uploads=uploads, no_password=no_password,
-            weights=weights, device=device,
-        )  # fmt: skip
+        server = start(host, port, share=share, **options)
         try:
             print(f"FTDDM Viewer is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}.")
             if words := reach(plain_host(host)):

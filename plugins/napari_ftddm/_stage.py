@@ -15,7 +15,7 @@ import numpy as np
 from napari.layers import Image
 
 from ftddm_viewer.case import Case
-from ftddm_viewer.scene import LayerSpec, Scene, slice_at
+from ftddm_viewer.scene import LayerSpec, Scene
 from ftddm_viewer.state import State
 from napari_ftddm._bridge import dims_order, image_layer, layer_axis, to_layer
 from napari_ftddm._links import Links
@@ -239,7 +239,7 @@ class Stage:
             if (
                 self._position is None
                 or self._position[0] is not case
-                or (slice_at(case, viewer.dims.point[axis]) != state.slice_index)
+                or (case.slice_at(viewer.dims.point[axis]) != state.slice_index)
             ):
                 viewer.dims.set_point(axis, scene.position)
             self._position = (case, scene.position)
@@ -249,7 +249,7 @@ class Stage:
         case, dims = state.case, self._viewer.dims
         if self.busy or case is None or case is not self._framed or dims.ndim < 3:
             return None
-        return slice_at(case, dims.point[layer_axis(case.frame.axis, dims.ndim)])
+        return case.slice_at(dims.point[layer_axis(case.frame.axis, dims.ndim)])
 
     # ---- the end
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windows import HANGS_AFTER, Brake, finish, settle
+from sessions import Brake
+from windows import HANGS_AFTER, finish, settle
 
 from ftddm_viewer.model import Model
 
@@ -72,6 +73,6 @@ def opened(panel: Any, study: Path) -> Any:
 @pytest.fixture
 def brake(opened: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Brake]:
     """Return what holds up the runs to come of the docked widget."""
-    made = Brake(opened.session.model, monkeypatch)
+    made = Brake(monkeypatch)
     yield made
     made.released.set()

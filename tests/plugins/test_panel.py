@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from properties import save_nifti
+from sessions import Brake
 from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
-from windows import Brake, finish, settle
+from windows import finish, settle
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.settings import controls

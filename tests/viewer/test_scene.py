@@ -15,7 +15,7 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import Case, Mode, prepare
-from ftddm_viewer.scene import Scene, resolve, slice_at
+from ftddm_viewer.scene import Scene, resolve
 from ftddm_viewer.state import Activity, Picture, State, View
 
 
@@ -24,7 +24,7 @@ def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> Sta
     asked = SamplerSettings(upscale=2, steps=10).replace(**settings)  # type: ignore[arg-type]
     case = Case.of(study, "patient")
     view = View(prepare(case, mode, asked.upscale or 2), asked)
-    return State(case=case, mode=mode, settings=asked, metabolite="tNAA", view=view)
+    return State(mode=mode, settings=asked, metabolite="tNAA", view=view)
 
 
 def with_pictures(state: State, **kwargs: object) -> State:
@@ -121,8 +121,8 @@ def test_the_position_finds_its_slice_again(
     for k in range(5):
         scene = resolve(replace(marked, slice_index=k))
         assert state.case is not None
-        assert slice_at(state.case, scene.position + 5.9) == k
-        assert slice_at(state.case, scene.position - 5.9) == k
+        assert state.case.slice_at(scene.position + 5.9) == k
+        assert state.case.slice_at(scene.position - 5.9) == k
         output, shown = scene.layer("output"), scene.layer("input")
         assert output is not None
         assert shown is not None

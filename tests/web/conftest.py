@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import FLAGS, SCREEN, program
+from sessions import Brake
 
 from ftddm_viewer.model import Model
 
@@ -26,19 +27,6 @@ OF_GRADIO = (
     "ignore:The copy keyword is deprecated",
 )
 """The last two are pandas', in the statistics of gradio's queue."""
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SCREEN = {"width": 1280, "height": 800}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,8 +69,6 @@ def model(weights: Path) -> Model:
 @pytest.fixture
 def brake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return what holds every chain up until it is released."""
-    from visiting import Brake
-
     held = Brake(monkeypatch)
     yield held
     held.released.set()
@@ -94,11 +80,11 @@ def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install -e '.[dev]'"
     )
-    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if program is None:
-        pytest.skip(f"no browser was found: install one of {', '.join(BROWSERS)}")
+    path = program()
+    if path is None:
+        pytest.skip("no browser was found: install Chromium or Chrome")
     with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield running
         running.close()
 

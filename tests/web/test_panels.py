@@ -60,7 +60,7 @@ def state_of(affine: Any, label: str = "head", name: str = "tNAA") -> State:
     view = View(prepared, SamplerSettings(upscale=2.0)).adding(
         {(name, k): Picture(output.data[..., k].astype(np.float32), final=True)}
     )
-    return State(case=case, metabolite=name, slice_index=k, view=view, settings=view.asked)
+    return State(metabolite=name, slice_index=k, view=view, settings=view.asked)
 
 
 def paint(state: State, painter: Painter | None = None) -> Pictures:
@@ -121,7 +121,7 @@ def test_the_backdrop_lies_under_the_maps() -> None:
     t1 = regrid_mean(head((60, 50, 20), own), (60, 50, 20), own)
     case = Case.of(replace(state.case.study, t1=t1), "head")
     view = View(prepare(case, Mode.ENLARGE, 2.0), state.settings)
-    found = paint(replace(state, case=case, view=view))
+    found = paint(replace(state, view=view))
     image, box = pixels(found.backdrop, "T1")
     row, column = np.argwhere(image == image.max()).mean(axis=0)
     assert box.x + (column + 0.5) * 2 == pytest.approx(-RIGHT[0], abs=6)

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from sessions import Brake
 from tiny import Ftddm, files_in, load, write_study
 from visiting import (
     PATIENCE,
-    Brake,
     Visit,
     assert_same,
     enter,

@@ -5,19 +5,15 @@ from __future__ import annotations
 import base64
 import io
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from ftddm_core.assets import asset_folder
-from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.sampling.result import Update
 from ftddm_viewer.model import Model
 from ftddm_viewer.scene import resolve
 from ftddm_viewer.session import Session
@@ -87,20 +83,3 @@ def assert_same(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> None:
 
 def upload(page: Any, *paths: Path) -> None:
     page.locator("#upload input[type=file]").set_input_files([str(path) for path in paths])
-
-
-class Brake:
-    """Holds every chain up before its second estimate, until it is released."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.holding, self.released = threading.Event(), threading.Event()
-        original = SuperResolver.sample
-
-        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
-            for number, update in enumerate(original(resolver, *args, **kwargs)):
-                yield update
-                if number == 1:
-                    self.holding.set()
-                    assert self.released.wait(PATIENCE)
-
-        monkeypatch.setattr(SuperResolver, "sample", sample)

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-SIZE = (1280, 800)
-HERE = Path(__file__).parent
+from browser import FLAGS, SCREEN, program
+
+PICTURES = Path(__file__).parents[1] / "assets" / "pictures"
 PATIENCE = 120.0
-BROWSER = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 def draw_window(path: Path) -> None:
@@ -32,7 +22,7 @@ def draw_window(path: Path) -> None:
 
     viewer, widget = show_window(block=False)
     window = viewer.window._qt_window  # napari has no public way to set a window's size
-    window.resize(*SIZE)
+    window.resize(SCREEN["width"], SCREEN["height"])
     deadline = time.monotonic() + PATIENCE
     while not widget.session.state.up_to_date:
         QApplication.processEvents()
@@ -52,14 +42,11 @@ def draw_page(path: Path) -> None:
 
     from ftddm_viewer.web import start
 
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
     server = start(port=7860)
     try:
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=browser_path, args=list(BROWSER), headless=True
-            )
-            page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+            browser = playwright.chromium.launch(executable_path=program(), args=FLAGS)
+            page = browser.new_page(viewport=SCREEN)
             page.goto(server.url)
             page.get_by_text("Up to date.").wait_for(timeout=PATIENCE * 1000)
             page.screenshot(path=str(path))
@@ -69,6 +56,6 @@ def draw_page(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw_window(HERE / "window.png")
-    draw_page(HERE / "page.png")
-    print(f"Drawn into {HERE}: window.png, page.png", file=sys.stderr)
+    draw_window(PICTURES / "window.png")
+    draw_page(PICTURES / "page.png")
+    print(f"Drawn into {PICTURES}: window.png, page.png", file=sys.stderr)
