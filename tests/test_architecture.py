@@ -143,7 +143,8 @@ def test_each_toolkit_has_one_home(module: str) -> None:
     found = tops(module)
     if not module.startswith("napari_ftddm"):
         assert not found & QT
-    if module != "ftddm_viewer.commands":  # a face knows nothing of another; the commands open both
+    # A face knows nothing of another; the commands open both.
+    if not module.startswith("ftddm_viewer.commands"):
         assert module.startswith("napari_ftddm") or "napari_ftddm" not in found
     if not module.startswith("ftddm_viewer.web"):
         assert "gradio" not in found

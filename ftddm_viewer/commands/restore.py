@@ -1,0 +1,130 @@
+"""`ftddm run` and `ftddm demo`: restore a study, or the bundled case."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from argparse import Namespace
+from pathlib import Path
+
+from ftddm_core.assets import asset_folder
+from ftddm_core.evaluation.compare import (
+    baseline_methods,
+    compare,
+)
+from ftddm_core.evaluation.tables import side_by_side, summarise, to_markdown
+from ftddm_core.imaging.degrade import degrade, undo_zero_filling
+from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.sampling.result import Result
+from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
+from ftddm_viewer.cli import settings_from
+from ftddm_viewer.commands.progress import progress_bar
+from ftddm_viewer.saving import (
+    NOTICE,
+    check_writable,
+    result_files,
+    result_names,
+    save_files,
+)
+from ftddm_viewer.words import notes
+
+MAIN_FIGURES = ("psnr", "ssim", "nrmse")
+DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
+
+
+def run(options: Namespace) -> None:
+    """Super-resolve a study and write its maps."""
+    settings = settings_from(options)
+    study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
+    if options.unfill:
+        study = undo_zero_filling(study)
+    names = result_names(study, settings.samples)
+    check_writable(options.out, names, overwrite=options.overwrite)
+    resolver = SuperResolver.load(options.weights, options.device)
+    with progress_bar("sampling") as progress:
+        result = resolver.run(study, settings, progress=progress)
+    files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
+    paths = save_files(files, options.out, overwrite=options.overwrite)
+    for note in notes(study, result.conditions.values()):
+        print(f"note: {note}", file=sys.stderr)
+    print(
+        to_markdown(
+            [
+                {
+                    "metabolite": name,
+                    "voxel in (mm)": _size(study.maps[name]),
+                    "voxel out (mm)": _size(result.maps[name]),
+                    "k-space residual": result.residual[name][1],
+                }
+                for name in result.maps
+            ]
+        )
+    )
+    print(f"\n{len(paths)} files in {options.out}, {result.seconds:.1f} s on {result.device}.")
+    print(NOTICE)
+
+
+def demo(options: Namespace) -> None:
+    """Degrade the bundled case, restore it, and write table, figure and maps."""
+    from ftddm_viewer.figures import draw_rows, save_figure
+    from ftddm_viewer.image_rows import heading, rows_of
+
+    settings = settings_from(options)
+    if settings.steps is None:
+        settings = settings.replace(steps=min(LIVE_STEPS, settings.t_trunc) or None)
+    study = open_study(asset_folder("case"))
+    names = [*result_names(study, settings.samples), "demo.png"]
+    check_writable(options.out, names, overwrite=True)
+    resolver = SuperResolver.load(options.weights, options.device)
+    results: list[Result] = []
+
+    with progress_bar("sampling") as progress:
+
+        def sample(low: Study, matrix: Matrix, upscale: float) -> dict[str, Volume]:
+            chosen = settings.replace(upscale=upscale)
+            results.append(resolver.run(low, chosen, matrix=matrix, progress=progress))
+            return dict(results[-1].maps)
+
+        upscale = settings.upscale or CASE_UPSCALE
+        rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
+    result = results[0]
+    low = degrade(study, upscale)
+    picture = draw_rows(
+        rows_of(result, DEMO_METABOLITES, study), f"{CASE_LABEL}\n{heading(result)}"
+    )
+    files = result_files(result, low, {"DegradedBy": upscale})
+    with tempfile.TemporaryDirectory() as folder:
+        save_figure(picture, Path(folder, "demo.png"))
+        files["demo.png"] = Path(folder, "demo.png").read_bytes()
+    save_files(files, options.out, overwrite=True)
+    print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")
+    each = summarise(rows, by=("metabolite", "method"))
+    every = [{"metabolite": "all", **line} for line in summarise(rows, by=("method",))]
+    print(to_markdown(side_by_side(each + every, "metabolite", "method", MAIN_FIGURES)))
+    print(
+        f"\nFTDDM: {result.seconds:.1f} s on {result.device} for {len(result.maps)} maps of "
+        f"{study.grid.shape[2]} slices; {len(files)} files in {options.out}, see demo.png."
+    )
+    print(NOTICE)
+    if options.view:
+        _look_closer(options)
+
+
+def _look_closer(options: Namespace) -> None:
+    """Open the bundled case in napari, or say how else to look at it."""
+    from ftddm_viewer.display import can_open_window
+
+    if not can_open_window():
+        print("\nNo window can be opened here. See it live in a browser: make web, or ftddm web")
+        return
+    from napari_ftddm import show_window
+
+    print("\nOpening napari; closing its window ends the demo.", flush=True)
+    show_window(weights=options.weights, device=options.device)
+
+
+def _size(volume: Volume) -> str:
+    return " x ".join(f"{edge:.3g}" for edge in volume.voxel_size)

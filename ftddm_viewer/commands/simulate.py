@@ -1,0 +1,61 @@
+"""`ftddm simulate`: write a simulated patient."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import numpy as np
+
+from ftddm_core.errors import SettingsError
+from ftddm_core.imaging.degrade import degrade
+from ftddm_core.phantom.anatomy import Anatomy
+from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.settings import SamplerSettings
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.saving import (
+    check_writable,
+    save_files,
+    study_files,
+)
+
+
+def simulate(options: Namespace) -> None:
+    """Simulate a patient and write it as a study, with its noise-free truth beside it."""
+    if options.matrix < 8 or options.slices < 1 or not 0 < options.voxel < np.inf:
+        raise SettingsError(
+            f"Cannot simulate {options.slices} slices of {options.matrix}x{options.matrix} voxels "
+            f"of {options.voxel:g} mm: give a matrix of 8 or more, a slice, a voxel above 0."
+        )
+    upscale = SamplerSettings(upscale=options.upscale).upscale
+    label = f"sub-sim{options.seed:02d}"
+    check_writable(options.out, [f"{label}.json"], overwrite=options.overwrite)
+    anatomy = Anatomy.load(options.anatomy)
+    rng = np.random.default_rng(options.seed)
+    patient = Patient.draw(anatomy, rng, glioma=options.glioma)
+    # A thin slab is laid through the tumour, but no farther from the middle than it must be.
+    reach = max(0.0, 50.0 - options.slices * options.voxel / 2)
+    height = float(np.clip(patient.glioma.centre[2], -reach, reach)) if patient.glioma else 0.0
+    measured, noise_free = simulate_study(
+        patient,
+        rng,
+        matrix=(options.matrix, options.matrix),
+        n_slices=options.slices,
+        voxel=(options.voxel,) * 3,
+        height=height,
+    )
+    record = {
+        "Notice": f"SIMULATED patient. {RESEARCH_ONLY}.",
+        "Anatomy": anatomy.name,
+        "Seed": options.seed,
+        "Glioma": patient.glioma is not None,
+        "Unit": measured.grid.unit,
+    }
+    files = study_files(measured, label, record)
+    truth = study_files(noise_free, label, record | {"NoiseFree": True})
+    files |= {f"noise_free/{name}": content for name, content in truth.items()}
+    if upscale is not None:
+        low = study_files(degrade(measured, upscale), label, record | {"DegradedBy": upscale})
+        files |= {f"lowres/{name}": content for name, content in low.items()}
+    save_files(files, options.out, overwrite=options.overwrite)
+    kind = "a glioma patient" if patient.glioma else "a healthy volunteer"
+    print(f"Simulated {kind} from {anatomy.name}: {len(files)} files in {options.out}.")
