@@ -14,6 +14,7 @@ from ftddm_core.settings import SamplerSettings, controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 
 BAD_INPUT, INTERRUPTED = 2, 130
+TRAIN = ("denoiser", "flow", "regression", "export", "export-regression")
 
 
 class Parser(argparse.ArgumentParser):
@@ -159,7 +160,7 @@ def build_parser() -> Parser:
     _add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
     train = add("train", "Train a network on simulated patients, or export trained weights.")
-    train.add_argument("what", choices=["denoiser", "flow", "export"])
+    train.add_argument("what", choices=TRAIN)
     train.add_argument(
         "--config", default="small", metavar="NAME|FILE", help="a TOML file, or small"
     )
@@ -169,6 +170,9 @@ def build_parser() -> Parser:
     )
     train.add_argument(
         "--validation", nargs="+", type=Path, default=[], metavar="FILE", help="validation ones"
+    )
+    train.add_argument(
+        "--start-from", metavar="NAME|DIR", help="exported weights that the network starts from"
     )
     train.add_argument("--weights-out", type=Path, metavar="DIR", help="where export writes")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")

@@ -1,4 +1,8 @@
-"""Trained networks on disk: float16 safetensors and a config.json, computed in float32."""
+"""Trained networks on disk: float16 safetensors and a config.json, computed in float32.
+
+A folder holds either a denoiser and a flow (`Weights`), or a regression, the peer they are compared
+with.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,9 @@ FORMAT = 1
 TRAINED_VOXEL = 3.4
 """In-plane voxel in mm at the middle of the training data, to which `upscale` defaults."""
 
+REGRESSION = "regression"
+"""The `kind` in config.json of a regression; weights of a denoiser and a flow state none."""
+
 UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """What the networks raise, in one way or another, when a config.json makes no sense."""
 
@@ -44,6 +52,8 @@ class Weights:
         The networks, in float32 on the CPU, ready for inference.
     trained_voxel
         In-plane voxel in mm at the middle of the training data.
+    record
+        What they went through, as config.json has it.
     """
 
     name: str
@@ -51,35 +61,40 @@ class Weights:
     denoiser: UNet
     flow: ConditionalGlow
     trained_voxel: float = TRAINED_VOXEL
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 def available_weights() -> list[str]:
-    """Return the names of the bundled weights."""
+    """Return the names of the bundled weights that super-resolve; a regression is none of them."""
     try:
         folder = asset_folder("weights")
     except FormatError:
         return []
-    return sorted(path.parent.name for path in folder.glob("*/config.json"))
+    found = sorted(path.parent for path in folder.glob("*/config.json"))
+    return [path.name for path in found if not _says_regression(path)]
+
+
+def is_regression(name_or_folder: str | Path) -> bool:
+    """Return whether weights, by name or folder, are a regression; errors as for `load_weights`."""
+    return _says_regression(_folder_of(name_or_folder))
 
 
 def load_weights(name_or_folder: str | Path) -> Weights:
-    """Load weights by the name of a bundled set, or from a folder.
+    """Load a denoiser and a flow by the name of a bundled set, or from a folder.
 
     Raises
     ------
     CheckpointError
-        If there is no such set, or a file is missing, damaged, or does not fit its config.json.
+        If there is no such set, it is a regression, or a file is missing, damaged, or does not fit
+        its config.json.
     """
-    folder = Path(name_or_folder)
-    if str(name_or_folder) in available_weights():
-        folder = asset_folder("weights") / str(name_or_folder)
-    if not (folder / "config.json").is_file():
-        known = ", ".join(available_weights()) or "none"
-        raise CheckpointError(
-            f"No weights called '{name_or_folder}': bundled are {known}; "
-            "otherwise give a folder that holds config.json."
-        )
+    folder = _folder_of(name_or_folder)
     config = _read_config(folder / "config.json")
+    if config.get("kind") == REGRESSION:
+        raise CheckpointError(
+            f"{folder} holds a regression, a peer to compare with: it draws no samples. "
+            "Give weights of a denoiser and a flow."
+        )
     try:
         denoiser = UNet(_unet_config(config["denoiser"]))
         flow_config = dict(config["flow"])
@@ -89,34 +104,126 @@ def load_weights(name_or_folder: str | Path) -> Weights:
         if not 0 < voxel < math.inf:
             raise ValueError(f"trained_voxel is {voxel} mm")
     except UNFIT as error:
-        raise CheckpointError(
-            f"{folder / 'config.json'} describes no network ({_reason(error)}); copy it again."
-        ) from None
+        raise _no_network(folder, error) from None
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for network, path in ((denoiser, "denoiser.safetensors"), (flow, "flow.safetensors")):
         digest.update(_load_into(network, folder / path))
-    return Weights(folder.resolve().name, digest.hexdigest(), denoiser, flow, voxel)
+    name = folder.resolve().name
+    return Weights(name, digest.hexdigest(), denoiser, flow, voxel, _record(config))
+
+
+def load_regression(name_or_folder: str | Path) -> tuple[UNet, str]:
+    """Load a regression by the name of a bundled one, or from a folder; see `regression_x0`.
+
+    Returns
+    -------
+    network, digest
+        In float32 on the CPU, ready for inference; SHA-256 of config.json and
+        regression.safetensors, one after the other, in hexadecimal.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, it is not a regression, or a file is missing, damaged, or does not fit its
+        config.json.
+    """
+    network, digest, _ = regression_with_record(name_or_folder)
+    return network, digest
+
+
+def regression_with_record(name_or_folder: str | Path) -> tuple[UNet, str, dict[str, Any]]:
+    """Return what `load_regression` does, and the record of what the network went through."""
+    folder = _folder_of(name_or_folder)
+    config = _read_config(folder / "config.json")
+    if config.get("kind") != REGRESSION:
+        raise CheckpointError(
+            f"{folder} holds no regression but a denoiser and a flow. Train one with "
+            "`ftddm train regression`, or give its folder."
+        )
+    try:
+        network = UNet(_unet_config(config[REGRESSION]))
+    except UNFIT as error:
+        raise _no_network(folder, error) from None
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    digest.update(_load_into(network, folder / f"{REGRESSION}.safetensors"))
+    return network, digest.hexdigest(), _record(config)
 
 
 def save_weights(
-    folder: Path, denoiser: UNet, flow: ConditionalGlow, record: Mapping[str, Any]
+    folder: Path,
+    denoiser: UNet,
+    flow: ConditionalGlow,
+    record: Mapping[str, Any],
+    trained_voxel: float = TRAINED_VOXEL,
 ) -> None:
     """Write both networks as float16 safetensors, and a config.json that carries `record` along."""
+    sizes: dict[str, Any] = {"denoiser": asdict(denoiser.config), "flow": asdict(flow.config)}
+    del sizes["flow"]["encoder"]["prediction"]  # a trunk predicts nothing
+    stated = {"trained_voxel": trained_voxel, **sizes}
+    _save(folder, {"denoiser": denoiser, "flow": flow}, stated, record)
+
+
+def save_regression(folder: Path, network: UNet, record: Mapping[str, Any]) -> None:
+    """Write a regression as float16 safetensors, and a config.json that carries `record` along."""
+    stated = {"kind": REGRESSION, REGRESSION: asdict(network.config)}
+    _save(folder, {REGRESSION: network}, stated, record)
+
+
+def _save(
+    folder: Path,
+    networks: Mapping[str, nn.Module],
+    stated: Mapping[str, Any],
+    record: Mapping[str, Any],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for network, name in ((denoiser, "denoiser"), (flow, "flow")):
+    for name, network in networks.items():
         tensors = {
             key: (value.half() if value.is_floating_point() else value).contiguous()
             for key, value in network.state_dict().items()
         }
         (folder / f"{name}.safetensors").write_bytes(save(tensors))
-    config = {
-        "format": FORMAT,
-        "trained_voxel": TRAINED_VOXEL,
-        "denoiser": asdict(denoiser.config),
-        "flow": asdict(flow.config),
-        "record": dict(record),
-    }
+    config = {"format": FORMAT, **stated, "record": dict(record)}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _folder_of(name_or_folder: str | Path) -> Path:
+    """Return the folder of bundled weights of that name, else the folder itself.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds no config.json.
+    """
+    folder = Path(name_or_folder)
+    if len(folder.parts) == 1 and isinstance(name_or_folder, str):
+        with suppress(FormatError):
+            bundled = asset_folder("weights") / name_or_folder
+            folder = bundled if (bundled / "config.json").is_file() else folder
+    if not (folder / "config.json").is_file():
+        known = ", ".join(available_weights()) or "none"
+        raise CheckpointError(
+            f"No weights called '{name_or_folder}': bundled are {known}; "
+            "otherwise give a folder that holds config.json."
+        )
+    return folder
+
+
+def _says_regression(folder: Path) -> bool:
+    try:
+        return _read_config(folder / "config.json").get("kind") == REGRESSION
+    except CheckpointError:  # said in full by whoever loads it
+        return False
+
+
+def _record(config: Mapping[str, Any]) -> dict[str, Any]:
+    record = config.get("record")
+    return dict(record) if isinstance(record, dict) else {}
+
+
+def _no_network(folder: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{folder / 'config.json'} describes no network ({_reason(error)}); copy it again."
+    )
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """The denoiser: a UNet told its noise level t and the upscaling factor s in every block.
 
 Inputs x_t and the condition's channels; output the velocity v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0
-(Salimans & Ho 2022). Residual blocks are modulated by scale and shift from the embeddings of t and
-s side by side, the paper's Conditional Instance Normalisation (Dong et al. 2025) in the form of
-Dhariwal & Nichol 2021 (adaptive group normalisation). A pixel-unshuffle stem lets the `small`
-preset work at half the resolution.
+(Salimans & Ho 2022), or eps: see `prediction`. Residual blocks are modulated by scale and shift
+from the embeddings of t and s side by side, the paper's Conditional Instance Normalisation (Dong et
+al. 2025) in the form of Dhariwal & Nichol 2021 (adaptive group normalisation). A pixel-unshuffle
+stem lets the `small` preset work at half the resolution.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ftddm_core.errors import SettingsError
+from ftddm_core.model.prediction import PREDICTIONS, Prediction
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class UNetConfig:
         Attention heads.
     embedding
         Width of the joint embedding of t and s.
+    prediction
+        What the output of a `UNet` is: the velocity, or the noise.
     """
 
     condition_channels: int = 4
@@ -49,6 +52,7 @@ class UNetConfig:
     attention: tuple[int, ...] = (2,)
     heads: int = 4
     embedding: int = 256
+    prediction: Prediction = "v"
 
     @property
     def multiple(self) -> int:
@@ -243,9 +247,17 @@ class Trunk(nn.Module):
 
 
 class UNet(Trunk):
-    """The denoiser v(x_t, condition, t, s) of Dong et al. 2025."""
+    """The denoiser of Dong et al. 2025: v(x_t, condition, t, s), or eps.
+
+    Raises
+    ------
+    ValueError
+        If the configuration asks for another prediction.
+    """
 
     def __init__(self, config: UNetConfig) -> None:
+        if config.prediction not in PREDICTIONS:
+            raise ValueError(f"prediction is one of {PREDICTIONS}, found {config.prediction!r}")
         super().__init__(config, 1 + config.condition_channels)
         width = config.channels[0]
         self.norm, self.out = norm(width), nn.Conv2d(width, config.patch**2, 3, padding=1)
@@ -253,7 +265,7 @@ class UNet(Trunk):
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def forward(self, x_t: Tensor, condition: Tensor, t: Tensor, upscale: Tensor) -> Tensor:
-        """Return the velocity (B, 1, H, W).
+        """Return the velocity, or what `UNetConfig.prediction` says, (B, 1, H, W).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What the scanner and the fit do to a true map: noise, failing voxels, a coarse matrix."""
+"""Where fits go wrong: quality mask, lipid rim, wild voxels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ftddm_core.imaging.fourier import Matrix, truncate
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, world_points
 from ftddm_core.phantom.fields import RandomField
 
@@ -45,20 +44,29 @@ def quality_mask(
     return np.asarray(brain & (score <= passing))
 
 
-def measure(truth: FloatArray, deviation: float, rng: np.random.Generator) -> FloatArray:
-    """Add the fit's noise to a true map and clamp at 0, as fitted concentrations are."""
-    noise = rng.standard_normal(truth.shape, np.float32) * np.float32(deviation)
-    measured: FloatArray = np.maximum(truth + noise, 0)
-    return measured
+def lipid_rim(fractions: FloatArray, affine: NDArray[Any], rng: np.random.Generator) -> FloatArray:
+    """Return the signal (X, Y, Z) that the scalp's fat leaves in a fitted map, about 1 in fat.
 
-
-def scan_again(
-    truth: FloatArray, matrix: Matrix, deviation: float, rng: np.random.Generator
-) -> FloatArray:
-    """Scan a noise-free map (X, Y, Z) anew at a coarse matrix, with that scan's own noise.
-
-    A coarse voxel holds more signal: for the same time per sample the noise falls with the square
-    root of the number of voxels it replaces.
+    It is patchy, as suppression is, and reaches some millimetres beyond the fat itself.
     """
-    share = np.sqrt(matrix[0] * matrix[1] / (truth.shape[0] * truth.shape[1]))
-    return measure(truncate(truth, matrix).astype(np.float32), deviation * share, rng)
+    shape = fractions.shape[1:]
+    size = np.linalg.norm(affine[:3, :3], axis=0)
+    fat = ndimage.gaussian_filter(fractions[TISSUES.index("fat")], np.minimum(2.0 / size, 2.0))
+    points = world_points((shape[0], shape[1], shape[2]), affine)
+    patches = np.exp(0.5 * RandomField.draw(rng, 25.0)(points)[..., 0])
+    rim: FloatArray = (fat * patches).astype(np.float32)
+    return rim
+
+
+def wild_fits(
+    measured: FloatArray, failing: NDArray[np.bool_], rng: np.random.Generator
+) -> FloatArray:
+    """Return a map in which some of the failing fits (same shape) hold absurd values.
+
+    One in twenty is 2 to 30 times the map's top, one in five is 0.
+    """
+    chance = rng.random(measured.shape)
+    top = float(measured.max(initial=0))
+    factor = np.exp(rng.uniform(np.log(2), np.log(30), measured.shape))
+    wild = np.where(chance < 0.05, factor * top, np.where(chance < 0.25, 0, measured))
+    return np.where(failing, wild, measured).astype(np.float32)

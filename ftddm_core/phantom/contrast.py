@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ftddm_core.phantom.anatomy import TISSUES
 from ftddm_core.phantom.fields import RandomField
@@ -37,6 +38,10 @@ RELAXATION: dict[str, tuple[float, float, float]] = {
 }
 
 
+WHITE_OVER_GREY = 0.95
+"""Sequences whose T1w shows cortex brighter than this, relative to white matter, are not used."""
+
+
 @dataclass(frozen=True, eq=False)
 class Contrast:
     """One patient's MRI: tissue properties, sequences, coil and noise.
@@ -55,6 +60,9 @@ class Contrast:
         Deviation of the log of the sensitivity.
     noise
         Deviation of the noise relative to white matter's signal.
+    resolution
+        Full width at half maximum in mm of the two images' point spread: T1w in all directions,
+        FLAIR in the plane, FLAIR across it (often thick slices). Never finer than the grid.
     """
 
     properties: FloatArray
@@ -66,27 +74,34 @@ class Contrast:
     bias: RandomField
     bias_amplitude: float
     noise: float
+    resolution: tuple[float, float, float]
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Contrast:
-        """Draw sequence parameters and tissue properties."""
-        properties = np.array(list(RELAXATION.values()))
-        properties = properties * np.exp(rng.normal(0, (0.03, 0.06, 0.08), properties.shape))
-        flair_tr = rng.uniform(8000, 10000)
-        # The inversion time is set where fluid vanishes, S = 0 in the second equation above.
-        fluid_t1 = properties[list(RELAXATION).index("csf"), 1]
-        null = fluid_t1 * np.log(2 / (1 + np.exp(-flair_tr / fluid_t1)))
-        return cls(
-            properties=properties.astype(np.float32),
-            flip_angle=np.deg2rad(rng.uniform(12, 28)),
-            t1w_tr=rng.uniform(15, 35),
-            flair_te=rng.uniform(80, 140),
-            flair_ti=null * rng.normal(1, 0.02),
-            flair_tr=flair_tr,
-            bias=RandomField.draw(rng, 60.0, 2),
-            bias_amplitude=rng.uniform(0.0, 0.15),
-            noise=rng.uniform(0.01, 0.05),
-        )
+        """Draw sequence parameters and tissue properties; in T1w white matter is the brighter."""
+        density_spread, t1_spread, t2_spread = 0.03, 0.06, 0.08
+        while True:
+            properties = np.array(list(RELAXATION.values()))
+            spread = (density_spread, t1_spread, t2_spread)
+            properties = properties * np.exp(rng.normal(0, spread, properties.shape))
+            flair_tr = rng.uniform(8000, 10000)
+            # The inversion time is set where fluid vanishes, S = 0 in the second equation above.
+            fluid_t1 = properties[list(RELAXATION).index("csf"), 1]
+            null = fluid_t1 * np.log(2 / (1 + np.exp(-flair_tr / fluid_t1)))
+            drawn = cls(
+                properties=properties.astype(np.float32),
+                flip_angle=np.deg2rad(rng.uniform(12, 28)),
+                t1w_tr=rng.uniform(15, 35),
+                flair_te=rng.uniform(80, 140),
+                flair_ti=null * rng.normal(1, 0.02),
+                flair_tr=flair_tr,
+                bias=RandomField.draw(rng, 60.0, 2),
+                bias_amplitude=rng.uniform(0.0, 0.15),
+                noise=rng.uniform(0.01, 0.05),
+                resolution=(rng.uniform(0.8, 2), rng.uniform(0.8, 2.5), rng.uniform(1, 6)),
+            )
+            if drawn.signals()[0][TISSUES.index("cortex")] < WHITE_OVER_GREY:
+                return drawn
 
     def signals(self) -> tuple[FloatArray, FloatArray]:
         """Return the T1w and FLAIR signals of pure substances, each (14,), 1 for white matter."""
@@ -113,9 +128,28 @@ class Contrast:
             Of the noise.
         """
         coil = np.exp(self.bias_amplitude * self.bias(points))
+        fine, in_plane, across = self.resolution
         images = []
-        for number, signal in enumerate(self.signals()):
-            clean = np.tensordot(signal, composition, 1) * coil[..., number]
+        for number, widths in enumerate(((fine,) * 3, (in_plane, in_plane, across))):
+            clean = np.tensordot(self.signals()[number], composition, 1) * coil[..., number]
+            clean = ndimage.gaussian_filter(clean, _sigmas(points, widths))
             noise = rng.standard_normal(clean.shape, np.float32) * np.float32(self.noise)
             images.append(np.abs(clean + noise).astype(np.float32))
         return images[0], images[1]
+
+
+def _sigmas(points: FloatArray, widths: tuple[float, ...]) -> list[float]:
+    """Return the deviations in voxels that bring a grid to the given widths in mm.
+
+    The grid's own voxels, a box of size d, already blur by d / sqrt(12).
+    """
+    sigmas = []
+    for axis, width in enumerate(widths):
+        if points.shape[axis] < 2:
+            sigmas.append(0.0)
+            continue
+        first, second = points.take(0, axis), points.take(1, axis)
+        size = float(np.linalg.norm(second - first, axis=-1).flat[0])
+        missing = (width / 2.355) ** 2 - size**2 / 12
+        sigmas.append(np.sqrt(max(missing, 0.0)) / size)
+    return sigmas

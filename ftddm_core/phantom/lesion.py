@@ -52,6 +52,11 @@ class Glioma:
         Distance in mm over which the cells thin out beyond the solid edge.
     oedema_width
         Width of the oedema around the solid tumour in mm.
+    activity
+        Density of tumour cells in the core, before heterogeneity: treated or infiltrating tumour
+        that MRI shows may hold few.
+    rim
+        Excess of cells at the solid tumour's edge, relative to the core.
     shape
         Three fields: the outline of tumour, necrosis and oedema.
     texture
@@ -64,6 +69,8 @@ class Glioma:
     necrotic_radius: float
     reach: float
     oedema_width: float
+    activity: float
+    rim: float
     shape: RandomField
     texture: RandomField
 
@@ -77,8 +84,10 @@ class Glioma:
             axes=(np.diag(np.exp(rng.normal(0, 0.15, 3))) @ rotation).astype(np.float32),
             radius=radius,
             necrotic_radius=radius * rng.uniform(0.3, 0.65) if rng.random() < 0.5 else 0.0,
-            reach=rng.uniform(3, 10),
+            reach=rng.uniform(4, 13),
             oedema_width=rng.uniform(0, 14),
+            activity=rng.uniform(0.45, 1.0),
+            rim=rng.uniform(0, 0.4),
             shape=RandomField.draw(rng, rng.uniform(7, 12), 3),
             texture=RandomField.draw(rng, rng.uniform(4, 9), 1),
         )
@@ -93,10 +102,12 @@ class Glioma:
         solid = soft_step(-beyond)
         necrosis = has_necrosis * soft_step(inside_necrosis) * solid
         fading = np.exp(-np.maximum(beyond, 0) / self.reach)
-        cells = np.clip(fading * (0.75 + 0.2 * self.texture(points)[..., 0]), 0, 1.15)
+        ring = 1 + self.rim * np.exp(-((beyond / 3) ** 2))
+        density = self.activity * ring * (1 + 0.25 * self.texture(points)[..., 0])
+        cells = np.clip(fading * density, 0, 1.15).astype(np.float32)
         oedema = soft_step(self.oedema_width - beyond + outline[..., 2]) * (1 - solid)
         oedema *= np.float32(self.oedema_width > 0)
-        return LesionMap(necrosis, cells * (1 - necrosis), solid * (1 - necrosis), oedema)
+        return LesionMap(necrosis, cells * (1 - necrosis), solid - necrosis, oedema)
 
 
 def soft_step(depth: FloatArray, width: float = 0.8) -> FloatArray:

@@ -39,6 +39,10 @@ TUMOUR_SPREAD = (0.30, 0.20, 0.25, 0.25, 0.40, 0.35, 0.45)
 SUBJECT_SPREAD = (0.05, 0.05, 0.09, 0.06, 0.12, 0.10, 0.20)
 TISSUE_SPREAD = (0.04, 0.04, 0.07, 0.05, 0.09, 0.08, 0.12)
 REGIONAL_SPREAD = (0.05, 0.05, 0.08, 0.05, 0.10, 0.09, 0.12)
+AGE_TREND = (-0.0015, 0.0010, 0.0030, -0.0020, 0.0010, 0.0035, 0.0)
+"""Relative change a year from the age of 50: NAA and Glu fall, choline and inositol rise. Only the
+directions are well established; the sizes are set to some per cent a decade."""
+AGES = (20.0, 80.0)
 SHARED_VARIATION = 0.5
 """Correlation between any two metabolites' variation: cell density moves them together."""
 
@@ -66,13 +70,14 @@ class Metabolism:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Metabolism:
-        """Draw a patient: subject factors, tissue factors, tumour ratios and noise level."""
+        """Draw a patient: subject, age and tissue factors, tumour ratios and noise level."""
         mean = np.zeros((len(TISSUES), len(METABOLITES)))
         for tissue, values in CONCENTRATIONS.items():
             mean[TISSUES.index(tissue)] = values
         subject = np.exp(correlated(rng.standard_normal(len(METABOLITES)), rng) * SUBJECT_SPREAD)
         within = np.exp(rng.standard_normal(mean.shape) * TISSUE_SPREAD)
-        healthy = mean * subject * within
+        ageing = 1 + (rng.uniform(*AGES) - 50) * np.array(AGE_TREND)
+        healthy = mean * subject * within * ageing
         white, cortex = healthy[TISSUES.index("white")], healthy[TISSUES.index("cortex")]
         ratio = TUMOUR_RATIO * np.exp(rng.standard_normal(len(METABOLITES)) * TUMOUR_SPREAD)
         noise = np.array(NOISE) * rng.uniform(0.5, 1.25) * (white + cortex) / 2

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.phantom.acquisition import measure, quality_mask
+from ftddm_core.phantom.acquisition import lipid_rim, quality_mask, wild_fits
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy, Warp, world_points
 from ftddm_core.phantom.contrast import Contrast
 from ftddm_core.phantom.fields import RandomField
 from ftddm_core.phantom.lesion import Glioma, LesionMap
 from ftddm_core.phantom.metabolites import METABOLITES, Metabolism, regional_variation
+from ftddm_core.phantom.scan import Sampling, measure
 
 FloatArray = NDArray[np.float32]
 
@@ -39,6 +40,8 @@ class Patient:
         The MRI.
     glioma
         The tumour; None for a healthy volunteer.
+    misregistration
+        4x4 rigid motion in mm by which T1w and FLAIR, registered to each other, miss the maps.
     """
 
     anatomy: Anatomy
@@ -48,6 +51,7 @@ class Patient:
     hot_spots: RandomField
     contrast: Contrast
     glioma: Glioma | None
+    misregistration: NDArray[np.float64]
 
     @classmethod
     def draw(
@@ -66,6 +70,7 @@ class Patient:
             hot_spots=RandomField.draw(rng, 8.0, len(METABOLITES)),
             contrast=Contrast.draw(rng),
             glioma=tumour if (has_glioma if glioma is None else glioma) else None,
+            misregistration=_small_motion(rng),
         )
 
     def fractions(self, shape: tuple[int, int, int], affine: NDArray[Any]) -> FloatArray:
@@ -102,6 +107,17 @@ class Patient:
         return self.contrast.images(composition, points, rng)
 
 
+def _small_motion(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return a rigid motion (4, 4) about the origin: some tenths of a degree and of a mm."""
+    x, y, z = np.deg2rad(rng.normal(0, 0.5, 3))
+    # A rotation to first order; the QR decomposition makes it exact.
+    turned, upper = np.linalg.qr(np.array([[1, -z, y], [z, 1, -x], [-y, x, 1]]))
+    motion = np.eye(4)
+    motion[:3, :3] = turned * np.sign(np.diag(upper))
+    motion[:3, 3] = rng.normal(0, 0.5, 3)
+    return motion
+
+
 def _site(anatomy: Anatomy, warp: Warp, rng: np.random.Generator) -> FloatArray:
     """Return a random point of cerebral white matter in the patient's world, in mm."""
     white = np.argwhere(anatomy.tissue == TISSUES.index("white"))
@@ -121,6 +137,84 @@ def axial_affine(
     return affine
 
 
+@dataclass(frozen=True, eq=False)
+class Slab:
+    """What a scanner would find in a slab of a patient, before it scans.
+
+    Parameters
+    ----------
+    affine
+        4x4 voxel-to-world matrix of the maps in mm.
+    fractions
+        Tissue shares (tissues, X, Y, Z).
+    truth
+        Concentrations in mM, averaged over each voxel, (metabolites, X, Y, Z).
+    lipid
+        Signal of the scalp's fat (X, Y, Z); `lipid_amount` (metabolites,) says how much of it, in
+        mM, each fitted map takes in.
+    deviation
+        Of the noise in mM, (metabolites,).
+    mask
+        Voxels (X, Y, Z) whose fit passes quality control.
+    t1, flair
+        MRI on a grid of their own.
+    """
+
+    affine: NDArray[np.float64]
+    fractions: FloatArray
+    truth: FloatArray
+    lipid: FloatArray
+    lipid_amount: FloatArray
+    deviation: FloatArray
+    mask: NDArray[np.bool_]
+    t1: Volume
+    flair: Volume
+
+
+def lay_slab(
+    patient: Patient,
+    rng: np.random.Generator,
+    *,
+    matrix: tuple[int, int] = (64, 64),
+    n_slices: int = 39,
+    voxel: tuple[float, float, float] = (3.4, 3.4, 3.4),
+    height: float = 0.0,
+    mri_voxel: float = 1.7,
+) -> Slab:
+    """Lay a slab through a patient; parameters as for `simulate_study`."""
+    shape = (*matrix, n_slices)
+    affine = axial_affine(matrix, n_slices, voxel, height)
+    fractions = patient.fractions(shape, affine)
+
+    extent = np.array(shape) * np.array(voxel)
+    fine = np.ceil(extent / mri_voxel).astype(int)
+    mri_shape = (int(fine[0]), int(fine[1]), int(fine[2]))
+    mri_affine = axial_affine(mri_shape[:2], mri_shape[2], (mri_voxel,) * 3, height)
+    # The files say `mri_affine`, the anatomy was somewhere else by a little.
+    there = patient.misregistration @ mri_affine
+    t1w, flair = patient.mri(
+        patient.fractions(mri_shape, there), world_points(mri_shape, there), rng
+    )
+    white = patient.metabolism.healthy[TISSUES.index("white")]
+    return Slab(
+        affine=affine,
+        fractions=fractions,
+        truth=patient.concentrations(fractions, world_points(shape, affine)),
+        lipid=lipid_rim(fractions, affine, rng),
+        lipid_amount=_lipid_amount(white, rng),
+        deviation=patient.metabolism.noise,
+        mask=quality_mask(fractions, affine, rng),
+        t1=Volume(t1w, mri_affine),
+        flair=Volume(flair, mri_affine),
+    )
+
+
+def _lipid_amount(white: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return how much fat each fit mistakes for its metabolite: two in five are spared."""
+    amount = rng.uniform(0, 1, white.shape) * (rng.random(white.shape) < 0.6)
+    return (white * amount).astype(np.float32)
+
+
 def simulate_study(
     patient: Patient,
     rng: np.random.Generator,
@@ -130,6 +224,7 @@ def simulate_study(
     voxel: tuple[float, float, float] = (3.4, 3.4, 3.4),
     height: float = 0.0,
     mri_voxel: float = 1.7,
+    sampling: Sampling | None = None,
 ) -> tuple[Study, Study]:
     """Scan a patient at high resolution.
 
@@ -138,46 +233,40 @@ def simulate_study(
     patient
         Who is scanned.
     rng
-        Of the noise and of the failing voxels.
+        Of the noise, of the failing voxels and of the way k-space is sampled.
     matrix, n_slices, voxel, height
         In-plane matrix, slices, voxel in mm, and height in mm of the slab's middle above the
         brain's.
     mri_voxel
         Isotropic voxel of T1w and FLAIR in mm, on a grid of their own that covers the slab.
+    sampling
+        How k-space is sampled; None draws it.
 
     Returns
     -------
     measured
-        Noisy maps in mM, quality mask, T1w, FLAIR.
+        Maps in mM as they are fitted, with the scan's point spread, noise, lipids and, outside the
+        mask, wild voxels; quality mask, T1w, FLAIR.
     noise_free
-        The same maps without noise.
+        The same maps with nothing but the point spread.
     """
-    shape = (*matrix, n_slices)
-    affine = axial_affine(matrix, n_slices, voxel, height)
-    points = world_points(shape, affine)
-    fractions = patient.fractions(shape, affine)
-    truth = patient.concentrations(fractions, points)
-    mask = quality_mask(fractions, affine, rng)
-    deviation = patient.metabolism.noise
-    noisy = [measure(c, d, rng) for c, d in zip(truth, deviation, strict=True)]
-
-    extent = np.array(shape) * np.array(voxel)
-    fine = np.ceil(extent / mri_voxel).astype(int)
-    mri_shape = (int(fine[0]), int(fine[1]), int(fine[2]))
-    mri_affine = axial_affine(mri_shape[:2], mri_shape[2], (mri_voxel,) * 3, height)
-    mri_points = world_points(mri_shape, mri_affine)
-    t1w, flair = patient.mri(patient.fractions(mri_shape, mri_affine), mri_points, rng)
-
-    def maps(values: list[FloatArray]) -> dict[str, Volume]:
-        return {
-            name: Volume(value, affine, UNIT)
-            for name, value in zip(METABOLITES, values, strict=True)
-        }
-
-    measured = Study(
-        maps(noisy),
-        mask=Volume(mask.astype(np.float32), affine),
-        t1=Volume(t1w, mri_affine),
-        flair=Volume(flair, mri_affine),
+    slab = lay_slab(
+        patient,
+        rng,
+        matrix=matrix,
+        n_slices=n_slices,
+        voxel=voxel,
+        height=height,
+        mri_voxel=mri_voxel,
     )
-    return measured, Study(maps(list(truth)), mask=measured.mask)
+    sampling = Sampling.draw(rng) if sampling is None else sampling
+    failing = ~slab.mask & (slab.fractions[TISSUES.index("air")] < 0.5)
+    noisy, exact = {}, {}
+    for name, truth, amount, deviation in zip(
+        METABOLITES, slab.truth, slab.lipid_amount, slab.deviation, strict=True
+    ):
+        shown = measure(sampling.blur(truth + amount * slab.lipid), deviation, rng, sampling)
+        noisy[name] = Volume(wild_fits(shown, failing, rng), slab.affine, UNIT)
+        exact[name] = Volume(np.maximum(sampling.blur(truth), 0), slab.affine, UNIT)
+    mask = Volume(slab.mask.astype(np.float32), slab.affine)
+    return Study(noisy, mask=mask, t1=slab.t1, flair=slab.flair), Study(exact, mask=mask)

@@ -18,6 +18,7 @@ from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
+from ftddm_core.model.prediction import x0_of
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.noise import NoiseKey, batch_normal
@@ -239,8 +240,8 @@ class SuperResolver:
         def denoise(x_t: Tensor, t: int) -> Tensor:
             level = torch.full((len(keys),), t, device=self.device)
             with torch.inference_mode():
-                v = self.denoiser(x_t, channels, level, upscale)
-            return self.schedule.x0_from_velocity(x_t, v, t)
+                output = self.denoiser(x_t, channels, level, upscale)
+            return x0_of(self.schedule, self.weights.denoiser.config.prediction, output, x_t, t)
 
         with torch.inference_mode():
             x = self._start(channels, upscale, settings, normal)

@@ -1,15 +1,14 @@
-"""Simulated patients for training: rendered once into a folder, degraded anew for every batch.
+"""Training examples: patients in memory, scanned, degraded and turned anew for every batch.
 
-Rendering a patient takes a second; drawing noise, factor s, orientation and contrast takes
-milliseconds. So anatomy and metabolism come from a pool on disk, and everything else is fresh.
+Anatomy and metabolism come from files (`render` makes simulated ones, `own` converts measured
+ones); point spread, noise, factor s, orientation, field of view and missing MRI are drawn here.
+Only numpy and torch are needed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,41 +17,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
-from ftddm_core.imaging.geometry import regrid_mean
-from ftddm_core.phantom.acquisition import measure, scan_again
-from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
-from ftddm_core.phantom.patient import Patient, simulate_study
-from ftddm_core.sampling.condition import cells, form_condition, scale_mri
+from ftddm_core.phantom.scan import Sampling, measure, scan_again
+from ftddm_core.sampling.condition import MULTIPLE, cells, form_condition, trusted_cells
 
 FloatArray = NDArray[np.floating[Any]]
 
 UPSCALE_RANGE = (2.0, 8.0)
 """Factors s that are drawn; `settings` lets users ask for no others, which a test compares."""
 
-GRIDS = ((64, 64), (64, 64), (64, 64), (56, 56), (64, 48), (48, 64), (56, 64))
-"""In-plane grids of the batches, drawn with equal chance."""
+GRIDS = (
+    (64, 64), (64, 64), (64, 64), (56, 56), (64, 48), (48, 64), (56, 64), (48, 56), (72, 64),
+    (64, 80),
+)  # fmt: skip
+"""Grids of the batches, drawn with equal chance. A matrix fills its grid or is 2, 4 or 6 voxels
+smaller and padded, as `form_condition` pads: so every even matrix occurs."""
 
-
-@dataclass(frozen=True)
-class PoolConfig:
-    """What is rendered.
-
-    Parameters
-    ----------
-    patients
-        How many, taken in turn from the anatomies.
-    slices
-        Slices of each patient's slab.
-    seed
-        Of the whole pool; patient i draws from (seed, i).
-    """
-
-    patients: int = 240
-    slices: int = 12
-    seed: int = 1
+MISSING = {"t1": 0.12, "flair": 0.2}
+"""Share of volumes that go without an MRI that the patient has."""
 
 
 @dataclass(frozen=True)
@@ -83,95 +66,18 @@ class Batch:
         return Batch(self.x0.to(device), self.condition.to(device), self.upscale.to(device))
 
 
-def render(anatomy: Anatomy, rng: np.random.Generator, slices: int) -> dict[str, FloatArray]:
-    """Render one patient's slab on a 64x64 grid of random voxel size.
-
-    Returns
-    -------
-    dict
-        `truth` (7, 64, 64, Z) noise-free in mM, `noise` (7,) in mM, `mask` (64, 64, Z), and `t1`,
-        `flair` (64, 64, Z) scaled to 0..1; half of the patients are skull-stripped.
-    """
-    patient = Patient.draw(anatomy, rng)
-    in_plane = 3.4 if rng.random() < 0.4 else rng.uniform(2.6, 4.0)
-    thickness = 3.4 if rng.random() < 0.5 else rng.uniform(3.0, 12.0)
-    height = rng.uniform(-45, 50)
-    if patient.glioma is not None and rng.random() < 0.7:
-        height = float(patient.glioma.centre[2]) + rng.normal(0, 8)
-    measured, noise_free = simulate_study(
-        patient,
-        rng,
-        n_slices=slices,
-        voxel=(in_plane, in_plane, thickness),
-        height=height,
-        mri_voxel=min(in_plane, 2.6),
-    )
-    grid = measured.grid
-    mask = np.asarray(measured.mask_of("tNAA").data > 0)  # type: ignore[union-attr]
-    inside_skull = [TISSUES.index(tissue) for tissue in (*BRAIN, "csf")]
-    brain = patient.fractions(grid.shape, grid.affine)[inside_skull].sum(0) > 0.5
-    keep = brain if rng.random() < 0.5 else np.ones_like(brain)
-    images = {
-        name: scale_mri(regrid_mean(image, grid.shape, grid.affine).data * keep, mask)
-        for name, image in (("t1", measured.t1), ("flair", measured.flair))
-        if image is not None
-    }
-    truth = np.stack([volume.data for volume in noise_free.maps.values()])
-    return {
-        "truth": truth.astype(np.float16),
-        "noise": patient.metabolism.noise,
-        "mask": mask,
-        **{name: image.astype(np.float16) for name, image in images.items()},
-    }
-
-
-def render_pool(
-    anatomies: Sequence[Path],
-    config: PoolConfig,
-    folder: Path,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Path]:
-    """Render the patients that the folder does not hold yet; return all of their files in order.
-
-    `pool.json` in the folder says what they were rendered from.
-
-    Raises
-    ------
-    SettingsError
-        If the folder holds patients of other anatomies or another configuration.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    record = pool_record(anatomies, config)
-    record_path = folder / "pool.json"
-    if record_path.exists() and json.loads(record_path.read_text()) != record:
-        raise SettingsError(
-            f"{folder} holds patients rendered from other label maps or settings (see pool.json): "
-            "choose another --out, or remove that folder."
-        )
-    record_path.write_text(json.dumps(record, indent=2) + "\n")
-    paths = [folder / f"patient-{config.seed}-{i:04d}.npz" for i in range(config.patients)]
-    loaded: dict[Path, Anatomy] = {}
-    for i, path in enumerate(paths):
-        if not path.exists():
-            source = anatomies[i % len(anatomies)]
-            if source not in loaded:
-                loaded[source] = Anatomy.load(source)
-            rng = np.random.default_rng([config.seed, i])
-            part = path.with_suffix(".part.npz")
-            np.savez(part, **render(loaded[source], rng, config.slices))  # type: ignore[arg-type]
-            part.rename(path)
-        progress(i + 1, len(paths))
-    return paths
-
-
-def pool_record(anatomies: Sequence[Path], config: PoolConfig) -> dict[str, Any]:
-    """Return what decides a pool: its configuration and the label maps' names and SHA-256."""
-    maps = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in anatomies}
-    return {"anatomies": maps, **asdict(config)}
-
-
 class Pool:
-    """Rendered patients in memory, and the batches drawn from them."""
+    """Patients in memory, and the batches drawn from them.
+
+    Parameters
+    ----------
+    paths
+        One .npz a patient: `truth` (M, X, Y, Z), maps without noise and point spread in their own
+        unit; `noise` (M,), the deviation of their noise, 0 for measured maps, which are taken as
+        they are; `mask` (X, Y, Z) or (M, X, Y, Z); `t1` and `flair` (X, Y, Z) scaled to 0..1,
+        left out where the patient has none; `lipid` (X, Y, Z) and `lipid_amount` (M,), left out
+        for measured maps.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.patients = [dict(np.load(path)) for path in paths]
@@ -202,37 +108,99 @@ class Pool:
     ) -> tuple[FloatArray, FloatArray, float]:
         """Return x0 (H, W, Z), channels (4, H, W, Z) and s of one metabolite of one patient."""
         patient = self.patients[rng.integers(len(self.patients))]
-        turn, flip = int(rng.integers(4)), rng.random() < 0.5
-        corner = [int(np.clip((64 - n) // 2 + rng.integers(-4, 5), 0, 64 - n)) for n in grid]
-
-        def view(image: NDArray[Any]) -> NDArray[Any]:
-            turned: NDArray[Any] = np.rot90(image[::-1] if flip else image, turn)
-            return turned[corner[0] : corner[0] + grid[0], corner[1] : corner[1] + grid[1]]
-
         which = rng.integers(len(patient["noise"]))
-        truth = view(patient["truth"][which]).astype(np.float32)
+        mask = patient["mask"] if patient["mask"].ndim == 3 else patient["mask"][which]
+        view = View.draw(rng, mask.shape[:2], grid)
         deviation = float(patient["noise"][which])
-        mask = view(patient["mask"])
+        signal = noise_free = view(patient["truth"][which].astype(np.float32))
+        if "lipid" in patient:
+            lipid = view(patient["lipid"].astype(np.float32))
+            signal = noise_free + patient["lipid_amount"][which] * lipid
+        mask = view(mask)
         factor = float(np.exp(rng.uniform(*np.log(UPSCALE_RANGE))))
-        matrix = coarse_matrix(grid, factor)
-        retrospective = rng.random() < 0.5
+        matrix = coarse_matrix(view.matrix, factor)
+        retrospective = deviation == 0 or rng.random() < 0.5
         if not retrospective and rng.random() < 0.4:
             mask = _coarse_mask(mask, matrix)
-        measured = measure(truth, deviation, rng) * mask
+        measured = signal
+        if deviation > 0:
+            sampling = Sampling.draw(rng)
+            measured = measure(sampling.blur(signal), deviation, rng, sampling)
+        measured = measured * mask
+        pad = [(0, -n % MULTIPLE) for n in view.matrix]
         if not measured.any():
+            measured = np.pad(measured, [*pad, (0, 0)])
             return measured, np.zeros((4, *measured.shape)), factor
         if retrospective:
             acquired = truncate(measured, matrix)
         else:
-            acquired = scan_again(truth, matrix, deviation, rng)
-            if rng.random() < 0.3:
-                acquired = acquired * (rng.random(acquired.shape) > rng.uniform(0, 0.04))
+            acquired = scan_again(signal, matrix, deviation, rng, Sampling.draw(rng))
+            acquired = _failing_fits(acquired, rng)
         images = []
-        for name, absent in (("t1", 0.12), ("flair", 0.2)):
-            image = view(patient[name]).astype(np.float32) ** np.exp(rng.normal(0, 0.15))
-            images.append(None if rng.random() < absent else image)
+        for name, absent in MISSING.items():
+            gamma, missing = np.exp(rng.normal(0, 0.15)), rng.random() < absent
+            held = None if missing else patient.get(name)
+            images.append(None if held is None else view(held.astype(np.float32)) ** gamma)
+        if not acquired[trusted_cells(mask, matrix)].any():
+            measured = np.pad(measured, [*pad, (0, 0)])
+            return measured, np.zeros((4, *measured.shape)), factor
         condition = form_condition("simulated", acquired, mask, images[0], images[1], np.eye(4))
-        return measured / condition.scale, condition.channels, condition.upscale
+        x0 = np.pad(measured / condition.scale, [*pad, (0, 0)])
+        return x0, condition.channels, condition.upscale
+
+
+@dataclass(frozen=True)
+class View:
+    """How a patient is laid out in a batch: flipped, turned, then cropped or given more air.
+
+    Parameters
+    ----------
+    flip
+        Whether the first axis is reversed.
+    turn
+        Quarter turns after that.
+    matrix
+        Even matrix that comes out.
+    start
+        First voxel on each axis, of the turned image; below 0 where air is added.
+    """
+
+    flip: bool
+    turn: int
+    matrix: tuple[int, int]
+    start: tuple[int, int]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, shape: tuple[int, ...], grid: tuple[int, int]) -> View:
+        """Draw a view of images of a shape whose matrix is padded to `grid`."""
+        turn = int(rng.integers(4))
+        turned = shape[:2][::-1] if turn % 2 else shape[:2]
+        nx, ny = (n - 2 * int(rng.integers(MULTIPLE // 2)) * (rng.random() < 0.5) for n in grid)
+        starts = [(have - n) // 2 for have, n in zip(turned, (nx, ny), strict=True)]
+        x, y = (start + int(rng.integers(-4, 5)) for start in starts)
+        return cls(bool(rng.random() < 0.5), turn, (nx, ny), (x, y))
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return an image (X, Y, Z) as this view shows it, (nx, ny, Z)."""
+        turned = np.rot90(image[::-1] if self.flip else image, self.turn)
+        shown = np.zeros((*self.matrix, image.shape[2]), image.dtype)
+        ours, theirs = [], []
+        for start, n, have in zip(self.start, self.matrix, turned.shape, strict=False):
+            first, last = max(start, 0), min(start + n, have)
+            theirs.append(slice(first, last))
+            ours.append(slice(first - start, last - start))
+        shown[tuple(ours)] = turned[tuple(theirs)]
+        return shown
+
+
+def _failing_fits(acquired: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return a coarse map where, in three of ten, some trusted fits are 0 and a few are wild."""
+    if rng.random() > 0.3:
+        return acquired
+    chance = rng.random(acquired.shape)
+    wild = np.exp(rng.uniform(np.log(1.5), np.log(6), acquired.shape))
+    spoilt = np.where(chance < 0.002, wild * acquired, acquired)
+    return np.asarray(np.where(chance > 1 - rng.uniform(0, 0.04), 0, spoilt), np.float32)
 
 
 def _coarse_mask(mask: NDArray[np.bool_], matrix: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,4 +1,7 @@
-"""One training loop: Adam, warm-up and final decay, weight averaging, checkpoints, a log."""
+"""One training loop: Adam, warm-up and final decay, weight averaging, checkpoints, a log.
+
+It runs in one process or in several that torchrun started, see `parallel`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ftddm_core.errors import CheckpointError
+from ftddm_core.training import parallel
+from ftddm_core.training.batches import batches, draw
 from ftddm_core.training.dataset import Batch, Pool
 
 LossFunction = Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]
@@ -30,7 +34,7 @@ class FitConfig:
     steps
         Optimiser steps in all.
     batch
-        Slices a step.
+        Slices a step, of each process.
     learning_rate
         Of Adam, after `warmup` steps and before the decay.
     warmup
@@ -45,6 +49,9 @@ class FitConfig:
         Steps between validations and checkpoints.
     seed
         Of batches, levels and noise.
+    bf16
+        Compute the network in bfloat16 where torch's autocast does; weights, losses and
+        validation stay in float32.
     """
 
     steps: int = 8000
@@ -56,6 +63,7 @@ class FitConfig:
     clip: float = 1.0
     validate_every: int = 500
     seed: int = 0
+    bf16: bool = False
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step counted from 0."""
@@ -81,6 +89,36 @@ class Average:
             held.copy_(current)
 
 
+class Losses(nn.Module):
+    """A network and its loss as one module, (batch, generator) -> named losses.
+
+    So that a loss may call any method of the network, and torch still averages its gradients.
+    """
+
+    def __init__(self, network: nn.Module, loss: LossFunction, bf16: bool) -> None:
+        super().__init__()
+        self.network = Bfloat16(network) if bf16 else network
+        self.loss = loss
+
+    def forward(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the losses of a batch."""
+        return self.loss(self.network, batch, generator)
+
+
+class Bfloat16(nn.Module):
+    """A network under torch's autocast to bfloat16, answering in float32."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, *more: Tensor) -> Tensor:
+        """Return what the network answers."""
+        with torch.autocast(x.device.type, torch.bfloat16):
+            answer: Tensor = self.network(x, *more)
+        return answer.float()
+
+
 def fit(
     network: nn.Module,
     loss: LossFunction,
@@ -90,13 +128,36 @@ def fit(
     folder: Path,
     *,
     device: str = "cpu",
+    workers: int = 0,
     progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
 ) -> nn.Module:
     """Fit a network and return its averaged weights; resumes from `folder` if it holds a state.
 
     The folder gets `state.pt` (everything needed to go on) and `log.jsonl` (losses of training and
-    validation). Batches and noise of step i depend on (seed, i) alone, so an interrupted run sees
-    the same data as an uninterrupted one.
+    validation). Batches and noise of step i depend on (seed, i, rank) alone, so an interrupted run
+    sees the same data as an uninterrupted one.
+
+    Parameters
+    ----------
+    network, loss
+        What is fitted, by what; the network's values are where it starts.
+    training, validation
+        Patients.
+    config
+        How.
+    folder
+        Of this network's state and log.
+    device
+        A torch device.
+    workers
+        Processes that draw batches ahead, see `batches`.
+    progress
+        Called after every step by rank 0, with running means of the losses.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds the state of a network of other sizes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = torch.device(device)
@@ -117,19 +178,31 @@ def fit(
             ) from None
         first = int(state["step"])
 
+    losses_of: nn.Module = Losses(network, loss, config.bf16)
+    rank = parallel.rank()
+    if parallel.size() > 1 and first == 0:
+        # What a layer learns from its first batch (ActNorm) it learns from rank 0's everywhere.
+        batch, generator = draw(training, config.batch, [config.seed, 0])
+        with torch.no_grad():
+            losses_of(batch.to(target), generator)
+    losses_of = parallel.averaged(losses_of)
     running: dict[str, float] = {}
     started = time.monotonic()
-    for step in range(first, config.steps):
+    steps = range(first, config.steps)
+    seeds = ([config.seed, step, rank] if rank else [config.seed, step] for step in steps)
+    drawn = batches(training, config.batch, seeds, workers)
+    for step, (batch, generator) in zip(steps, drawn, strict=True):
         for group in optimiser.param_groups:
             group["lr"] = config.rate(step)
-        batch, generator = _draw(training, config.batch, [config.seed, step], target)
-        losses = loss(network, batch, generator)
+        losses: dict[str, Tensor] = losses_of(batch.to(target), generator)
         optimiser.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         if bool(torch.isfinite(norm)):
             optimiser.step()
             average.update(network, step)
+        if rank:
+            continue
         for name, value in losses.items():
             value_now = float(value.detach())
             running[name] = 0.98 * running.get(name, value_now) + 0.02 * value_now
@@ -158,21 +231,12 @@ def validate(
     validation: Pool,
     config: FitConfig,
     device: torch.device,
-    batches: int = 12,
+    count: int = 12,
 ) -> dict[str, float]:
-    """Return the mean losses over fixed batches of the validation pool."""
+    """Return the mean losses over `count` fixed batches of the validation pool."""
     totals: dict[str, float] = {}
-    for i in range(batches):
-        batch, generator = _draw(validation, config.batch, [2**31, i], device)
-        for name, value in loss(network, batch, generator).items():
-            totals[f"valid_{name}"] = totals.get(f"valid_{name}", 0.0) + float(value) / batches
+    for i in range(count):
+        batch, generator = draw(validation, config.batch, [2**31, i])
+        for name, value in loss(network, batch.to(device), generator).items():
+            totals[f"valid_{name}"] = totals.get(f"valid_{name}", 0.0) + float(value) / count
     return totals
-
-
-def _draw(
-    pool: Pool, size: int, seed: list[int], device: torch.device
-) -> tuple[Batch, torch.Generator]:
-    """Return a batch and a generator on the CPU that depend on the seed alone."""
-    rng = np.random.default_rng(seed)
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    return pool.draw(rng, size).to(device), generator

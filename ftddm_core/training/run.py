@@ -1,93 +1,53 @@
-"""A training run from a configuration file: `train` fits one network, `export` ships both."""
+"""A training run from a configuration file: `train` fits a network, `export` ships it."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from ftddm_core.errors import CheckpointError, FormatError, SettingsError
-from ftddm_core.model.checkpoint import save_weights
-from ftddm_core.model.flow import FLOW_PRESETS, ConditionalGlow
-from ftddm_core.model.unet import UNET_PRESETS, UNet
-from ftddm_core.training.dataset import Pool, PoolConfig, pool_record, render_pool
-from ftddm_core.training.fit_denoiser import denoiser_loss
-from ftddm_core.training.fit_flow import flow_loss
-from ftddm_core.training.loop import FitConfig, LossFunction, fit
-
-Which = Literal["denoiser", "flow"]
-LOSSES: dict[Which, LossFunction] = {"denoiser": denoiser_loss, "flow": flow_loss}
+from ftddm_core.model.checkpoint import save_regression, save_weights
+from ftddm_core.model.flow import ConditionalGlow
+from ftddm_core.model.unet import UNet
+from ftddm_core.training.dataset import Pool
+from ftddm_core.training.fitting import RECORD, STATE, Network, build, fit_network
+from ftddm_core.training.plan import FitPlan, Which, fields_of, misfit, read_toml
+from ftddm_core.training.render import PoolConfig, pool_record, render_pool
 
 
-@dataclass(frozen=True)
-class RunConfig:
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(FitPlan):
     """What is trained on what, and how.
 
     Parameters
     ----------
-    preset
-        Sizes of the networks, a key of `UNET_PRESETS` and `FLOW_PRESETS`.
     pool, validation
         The patients that are rendered.
-    denoiser, flow
-        How each network is fitted.
+    preset, denoiser, flow, regression, prediction, levels
+        As for `FitPlan`.
     """
 
-    preset: str
     pool: PoolConfig
     validation: PoolConfig
-    denoiser: FitConfig
-    flow: FitConfig
 
     @classmethod
     def load(cls, name_or_path: str) -> RunConfig:
-        """Read a TOML file, or the bundled configuration of a preset.
-
-        Raises
-        ------
-        FormatError
-            If there is no such file or it is not TOML.
-        SettingsError
-            If it names something that does not exist.
-        """
-        bundled = Path(__file__).parent / f"{name_or_path}.toml"
-        path = bundled if bundled.is_file() else Path(name_or_path)
+        """Read a TOML file, or the bundled configuration of a preset; errors as for `FitPlan`."""
+        path, content = read_toml(name_or_path)
         try:
-            content: dict[str, Any] = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise FormatError(f"The configuration {path} cannot be read: {error}.") from None
-        try:
-            config = cls(
-                preset=content["preset"],
+            return cls(
                 pool=PoolConfig(**content["pool"]),
                 validation=PoolConfig(**content["validation"]),
-                denoiser=FitConfig(**content["denoiser"]),
-                flow=FitConfig(**content["flow"]),
+                **fields_of(content),
             )
         except (KeyError, TypeError) as error:
-            raise SettingsError(
-                f"{path} does not fit: {error}. Compare with the bundled small.toml."
-            ) from None
-        if config.preset not in UNET_PRESETS:
-            raise SettingsError(
-                f"{path}: unknown preset '{config.preset}', there are {', '.join(UNET_PRESETS)}."
-            )
-        return config
-
-
-def build(which: Which, preset: str) -> nn.Module:
-    """Return an untrained network of a preset; its first weights are always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        if which == "denoiser":
-            return UNet(UNET_PRESETS[preset])
-        return ConditionalGlow(FLOW_PRESETS[preset])
+            raise misfit(path, error) from None
 
 
 def train(
@@ -97,6 +57,7 @@ def train(
     validation: Sequence[Path],
     folder: Path,
     *,
+    start_from: str | None = None,
     device: str = "cpu",
     rendering: Callable[[int, int], None] = lambda done, total: None,
     progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
@@ -110,7 +71,10 @@ def train(
     FormatError
         If there are no label maps, or one cannot be read.
     SettingsError
-        If a label map is given for both training and validation, or the folder holds others.
+        If a label map is given for both training and validation, or the folder holds others; or
+        as `fit_network`.
+    CheckpointError
+        As `fit_network`.
     """
     if not anatomies or not validation:
         raise FormatError(
@@ -129,52 +93,64 @@ def train(
     validation_files = render_pool(
         validation, config.validation, folder / "pool-validation", rendering
     )
-    fit_config = config.denoiser if which == "denoiser" else config.flow
-    record = {
-        "preset": config.preset,
-        "fit": asdict(fit_config),
+    data = {
         "training": pool_record(anatomies, config.pool),
         "validation": pool_record(validation, config.validation),
     }
-    (folder / which).mkdir(parents=True, exist_ok=True)
-    (folder / which / "run.json").write_text(json.dumps(record, indent=2) + "\n")
-    return fit(
-        build(which, config.preset),
-        LOSSES[which],
+    return fit_network(
+        which,
+        config,
         Pool(training_files),
         Pool(validation_files),
-        fit_config,
-        folder / which,
+        folder,
+        data,
+        start_from=start_from,
         device=device,
         progress=progress,
     )
 
 
-def export(config: RunConfig, folder: Path, out: Path) -> dict[str, int]:
-    """Write a run's last averaged weights as a weights folder; return the steps of each network.
+def export(folder: Path, out: Path) -> dict[str, int]:
+    """Write a run's last averaged denoiser and flow as a weights folder; return the steps of each.
 
-    The record in its config.json names the label maps, the patients and the settings of the fit.
+    The record in its config.json names the label maps, the patients and the settings of the fit,
+    and the weights that a network was started from with theirs.
 
     Raises
     ------
     CheckpointError
         If one of the two networks has not been trained in `folder`.
     """
-    networks: dict[Which, nn.Module] = {}
-    steps: dict[str, int] = {}
-    records: dict[str, Any] = {}
-    for which in LOSSES:
-        path, record = folder / which / "state.pt", folder / which / "run.json"
-        for needed in (path, record):
-            if not needed.is_file():
-                raise CheckpointError(f"{needed} is missing: run `ftddm train {which}` first.")
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        records[which] = json.loads(record.read_text())
-        networks[which] = build(which, config.preset)
-        networks[which].load_state_dict(state["average"])
-        steps[which] = int(state["step"])
-    denoiser, flow = networks["denoiser"], networks["flow"]
+    (denoiser, steps, record), (flow, flow_steps, flow_record) = (
+        _trained(folder, which) for which in ("denoiser", "flow")
+    )
     if not isinstance(denoiser, UNet) or not isinstance(flow, ConditionalGlow):
         raise CheckpointError(f"{folder} does not hold a denoiser and a flow.")
-    save_weights(out, denoiser, flow, {"data": "simulated", "steps": steps, "runs": records})
-    return steps
+    counts = {"denoiser": steps, "flow": flow_steps}
+    records = {"denoiser": record, "flow": flow_record}
+    save_weights(out, denoiser, flow, {"data": "simulated", "steps": counts, "runs": records})
+    return counts
+
+
+def export_regression(folder: Path, out: Path) -> dict[str, int]:
+    """Write a run's last averaged regression as a folder of its own; otherwise as `export`."""
+    network, steps, record = _trained(folder, "regression")
+    if not isinstance(network, UNet):
+        raise CheckpointError(f"{folder} does not hold a regression.")
+    counts = {"regression": steps}
+    runs = {"regression": record}
+    save_regression(out, network, {"data": "simulated", "steps": counts, "runs": runs})
+    return counts
+
+
+def _trained(folder: Path, which: Which) -> tuple[Network, int, dict[str, Any]]:
+    """Return a network with its last averaged weights, its steps and its record."""
+    state_path, record_path = folder / which / STATE, folder / which / RECORD
+    for needed in (state_path, record_path):
+        if not needed.is_file():
+            raise CheckpointError(f"{needed} is missing: run `ftddm train {which}` first.")
+    state = torch.load(state_path, map_location="cpu", weights_only=True)
+    record: dict[str, Any] = json.loads(record_path.read_text())
+    network = build(which, record["preset"], record.get("prediction", "v"))
+    network.load_state_dict(state["average"])
+    return network, int(state["step"]), record

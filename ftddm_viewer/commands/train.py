@@ -14,20 +14,21 @@ def train(options: Namespace) -> None:
     import torch
 
     from ftddm_core.sampling.resolver import pick_device
-    from ftddm_core.training.run import RunConfig, export
+    from ftddm_core.training.run import RunConfig, export, export_regression
     from ftddm_core.training.run import train as train_network
 
-    config = RunConfig.load(options.config)
-    if options.what == "export":
+    if options.what in ("export", "export-regression"):
         if options.weights_out is None:
             raise SettingsError("Say where the weights go: --weights-out DIR.")
-        steps = export(config, options.out, options.weights_out)
+        write = export if options.what == "export" else export_regression
+        steps = write(options.out, options.weights_out)
         trained = ", ".join(f"{name} {count}" for name, count in steps.items())
         print(f"Weights in {options.weights_out}, after these steps of training: {trained}.")
         return
+    config = RunConfig.load(options.config)
     if options.threads:
         torch.set_num_threads(options.threads)
-    fit = config.denoiser if options.what == "denoiser" else config.flow
+    fit = config.of(options.what)
     fitting = False
     with tqdm(desc="patients", disable=None) as bar:
 
@@ -52,6 +53,7 @@ def train(options: Namespace) -> None:
             options.anatomies,
             options.validation,
             options.out,
+            start_from=options.start_from,
             device=str(pick_device(options.device)),
             rendering=rendering,
             progress=progress,

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from heads import VENTRICLE, half_space, nested_head
 from properties import oblique_affine
+from scipy import ndimage
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.fourier import truncate
-from ftddm_core.phantom.acquisition import measure, quality_mask, scan_again
+from ftddm_core.phantom.acquisition import lipid_rim, quality_mask, wild_fits
 from ftddm_core.phantom.anatomy import BRAIN, LABELS, TISSUES, Anatomy, Warp, world_points
-from ftddm_core.phantom.contrast import RELAXATION, Contrast
+from ftddm_core.phantom.contrast import RELAXATION, WHITE_OVER_GREY, Contrast
 from ftddm_core.phantom.fields import RandomField
 from ftddm_core.phantom.lesion import Glioma, soft_step
 from ftddm_core.phantom.metabolites import (
@@ -27,6 +28,7 @@ from ftddm_core.phantom.metabolites import (
     regional_variation,
 )
 from ftddm_core.phantom.patient import Patient, _site, axial_affine, simulate_study
+from ftddm_core.phantom.scan import FULL, Sampling, measure, scan_again
 
 INDEX = {name: number for number, name in enumerate(METABOLITES)}
 STILL = Warp(np.eye(3), np.zeros(3))
@@ -58,6 +60,7 @@ def patients():
             n_slices=5,
             height=float(patient.glioma.centre[2]),
             mri_voxel=3.4,
+            sampling=FULL,
         )
         points = world_points(study.grid.shape, study.grid.affine)
         fractions = patient.fractions(study.grid.shape, study.grid.affine)
@@ -218,7 +221,7 @@ def test_healthy_ratios_follow_the_7_t_literature():
 
 
 def test_maps_show_these_ratios_in_pure_voxels(patients):
-    """Medians over 12 patients; a patient's regions vary by 5-12 %, so within 8 %."""
+    """Medians over 12 patients; regions and tissues of each vary by 5-12 %, so within 12 %."""
     ratios = []
     for patient, _, noise_free, points, fractions in patients:
         lesion = patient.glioma(points)
@@ -231,7 +234,7 @@ def test_maps_show_these_ratios_in_pure_voxels(patients):
         ratios.append(grey / white)
     middle = np.median(ratios, axis=0)
     for name, expected in (("tCr", 1.20), ("tNAA", 1.12), ("Ins", 0.99), ("tCho", 0.96)):
-        assert middle[INDEX[name]] == pytest.approx(expected, rel=0.08)
+        assert middle[INDEX[name]] == pytest.approx(expected, rel=0.12)
 
 
 def test_tumour_ratios_are_near_the_literature(patients):
@@ -286,6 +289,8 @@ def test_a_glioma_fades_from_its_core_beyond_what_mri_shows():
         necrotic_radius=6.0,
         reach=6.0,
         oedema_width=8.0,
+        activity=0.75,
+        rim=0.4,
         shape=still(glioma.shape),
         texture=still(glioma.texture),
     )
@@ -295,8 +300,10 @@ def test_a_glioma_fades_from_its_core_beyond_what_mri_shows():
     np.testing.assert_allclose(lesion.necrosis, [1, 1, 0, 0, 0, 0], atol=1e-3)
     np.testing.assert_allclose(lesion.solid, [0, 0, 1, 0, 0, 0], atol=1e-3)
     np.testing.assert_allclose(lesion.oedema, [0, 0, 0, 1, 0, 0], atol=1e-3)
-    fading = 0.75 * np.exp(-np.array([3.0, 12.0, 45.0]) / 6)
-    np.testing.assert_allclose(lesion.cells, [0, 0, 0.75, *fading], atol=1e-3)
+    beyond = offsets[2:] - 15
+    ring = 1 + 0.4 * np.exp(-((beyond / 3) ** 2))
+    fading = 0.75 * ring * np.exp(-np.maximum(beyond, 0) / 6)
+    np.testing.assert_allclose(lesion.cells, [0, 0, *fading], atol=1e-3)
 
 
 def test_parts_of_a_lesion_are_shares():
@@ -307,8 +314,7 @@ def test_parts_of_a_lesion_are_shares():
             part = getattr(lesion, field.name)
             assert part.min() >= 0
             assert part.max() <= (1.15 if field.name == "cells" else 1)
-        # At the rim, where necrosis touches the solid edge, the parts may overlap by a quarter.
-        assert (lesion.necrosis + lesion.solid + lesion.oedema).max() < 1.26
+        assert (lesion.necrosis + lesion.solid + lesion.oedema).max() < 1 + 1e-5
     np.testing.assert_allclose(soft_step(np.array([-9.0, 0.0, 9.0])), [0, 0.5, 1], atol=1e-6)
 
 
@@ -351,6 +357,7 @@ def textbook():
         flair_tr=9000.0,
         bias_amplitude=0.0,
         noise=0.0,
+        resolution=(0.0, 0.0, 0.0),
     )
 
 
@@ -388,6 +395,39 @@ def test_contrast_is_as_radiologists_know_it(textbook):
     assert (flair[name["oedema"]] > 1).mean() > 0.95
     assert (flair[name["csf"]] < flair[name["cortex"]]).all()
     assert (flair[name["csf"]] < 0.5).mean() > 0.95  # the inversion time follows the fluid's T1
+
+
+def test_white_matter_is_brighter_in_every_t1w():
+    for seed in range(60):
+        t1w, _ = Contrast.draw(rng_of(seed)).signals()
+        assert t1w[TISSUES.index("cortex")] < WHITE_OVER_GREY
+
+
+def test_images_have_their_stated_resolution(textbook):
+    """A point on a grid of 1 mm becomes a Gaussian of the stated width in each direction."""
+    spread = replace(textbook, resolution=(3.0, 4.0, 6.0))
+    composition = np.zeros((len(RELAXATION), 41, 41, 41), np.float32)
+    composition[TISSUES.index("white"), 20, 20, 20] = 1
+    points = world_points((41, 41, 41), np.eye(4))
+    for image, widths in zip(
+        spread.images(composition, points, rng_of(0)), ((3, 3, 3), (4, 4, 6)), strict=True
+    ):
+        share = image / image.sum()
+        middle = (points * share[..., None]).sum((0, 1, 2))
+        deviation = np.sqrt(((points - middle) ** 2 * share[..., None]).sum((0, 1, 2)))
+        # The grid's own voxel of 1 mm stands for a part of the width.
+        expected = np.sqrt((np.array(widths) / 2.355) ** 2 - 1 / 12)
+        np.testing.assert_allclose(deviation, expected, rtol=0.02)
+
+
+def test_misregistration_is_small_rigid_and_moves_mri_against_maps():
+    drawn = [Patient.draw(nested_head(4.0), rng_of(seed)).misregistration for seed in range(40)]
+    for motion in drawn:
+        np.testing.assert_allclose(motion[:3, :3] @ motion[:3, :3].T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(motion[:3, :3]) > 0
+        assert np.abs(np.array([60, 60, 60, 1]) @ (motion - np.eye(4)).T).max() < 6
+    shift = np.linalg.norm([motion[:3, 3] for motion in drawn], axis=-1)
+    assert 0.3 < shift.mean() < 1.5
 
 
 def test_images_show_tissue_and_lesion(textbook):
@@ -490,6 +530,79 @@ def test_fits_are_never_negative():
     np.testing.assert_array_equal(measure(truth, 0.0, rng_of(1)), np.maximum(truth, 0))
 
 
+@pytest.mark.parametrize("matrix", [(16, 16), (21, 14)])
+def test_a_full_sampling_changes_nothing_and_a_filter_blurs(matrix):
+    image = rng_of(0).random((*matrix, 3), np.float32)
+    np.testing.assert_allclose(FULL.blur(image), image, atol=1e-6)
+    smooth = Sampling(hamming=1.0)
+    point = np.zeros(matrix, np.float32)
+    point[0, 0] = 1
+    # The weight is 1 in the middle of k-space and 0.08 at its edge, on each axis.
+    assert smooth.blur(point).sum() == pytest.approx(1, abs=1e-5)
+    assert smooth.window((16, 16))[8, 0] == pytest.approx(0.08, abs=1e-6)
+    assert smooth.window((16, 16))[4, 0] == pytest.approx(0.54, abs=1e-6)
+    half = Sampling(hamming=0.5).window((16, 16))[4, 0]
+    assert half == pytest.approx((1 + 0.54) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [16, 21])
+def test_an_ellipse_holds_pi_quarters_of_the_box(n):
+    window = Sampling(elliptical=True).window((4 * n, 4 * n))
+    assert window.mean() == pytest.approx(np.pi / 4, abs=0.02)
+    assert set(np.unique(window)) == {0, 1}
+
+
+@pytest.mark.parametrize("sampling", [FULL, Sampling(True), Sampling(False, 1.0)])
+def test_noise_has_unit_deviation_and_the_colour_of_the_window(sampling):
+    noise = sampling.noise((32, 24, 200), rng_of(0))
+    assert noise.std() == pytest.approx(1, rel=0.02)
+    power = (np.abs(np.fft.fft2(noise, axes=(0, 1))) ** 2).mean(-1)
+    window = sampling.window((32, 24)) ** 2
+    # Each sample's power is a mean over 200 slices: within half, where 7 % is its deviation.
+    np.testing.assert_allclose(power / power.mean(), window / window.mean(), rtol=0.5, atol=1e-6)
+
+
+def test_every_way_to_sample_is_drawn():
+    drawn = [Sampling.draw(rng_of(seed)) for seed in range(200)]
+    assert 0.2 < np.mean([s.elliptical for s in drawn]) < 0.5
+    assert 0.2 < np.mean([s.hamming > 0 for s in drawn]) < 0.5
+    assert all(s.hamming == 0 or 0.5 <= s.hamming <= 1 for s in drawn)
+
+
+def test_a_study_shows_the_point_spread_of_its_sampling():
+    patient = Patient.draw(nested_head(), rng_of(1))
+    slab = {"matrix": (32, 32), "n_slices": 2, "voxel": (6.8, 6.8, 6.8), "mri_voxel": 6.8}
+    smooth = Sampling(hamming=1.0)
+    _, sharp = simulate_study(patient, rng_of(0), sampling=FULL, **slab)
+    _, blurred = simulate_study(patient, rng_of(0), sampling=smooth, **slab)
+    for name in METABOLITES:
+        expected = np.maximum(smooth.blur(sharp.maps[name].data), 0)
+        np.testing.assert_allclose(blurred.maps[name].data, expected, atol=1e-5)
+
+
+def test_lipids_lie_in_the_scalp_and_spare_the_middle_of_the_brain():
+    affine = axial_affine((48, 56), 6, (4.0, 4.0, 4.0))
+    fractions = nested_head().fractions((48, 56, 6), affine, STILL)
+    fat = tissue(fractions, "fat") > 0.5
+    for seed in range(4):
+        rim = lipid_rim(fractions, affine, rng_of(seed))
+        assert rim.min() >= 0
+        assert 0.3 < np.median(rim[fat]) < 3
+        brain = tissue(fractions, *BRAIN, "csf") > 0.5
+        deep = brain & (ndimage.distance_transform_edt(~fat, sampling=4.0) > 20)
+        assert deep.sum() > 100
+        assert rim[deep].max() < 1e-3 * rim.max()
+
+
+def test_wild_fits_spoil_failing_voxels_alone():
+    measured = rng_of(0).random((40, 40, 5), np.float32)
+    failing = rng_of(1).random(measured.shape) < 0.5
+    spoilt = wild_fits(measured, failing, rng_of(2))
+    np.testing.assert_array_equal(spoilt[~failing], measured[~failing])
+    assert (spoilt[failing] > 2).mean() == pytest.approx(0.05, abs=0.015)
+    assert (spoilt[failing] == 0).mean() == pytest.approx(0.20, abs=0.03)
+
+
 # Patients ---------------------------------------------------------------------------------------
 
 
@@ -503,7 +616,7 @@ def test_the_same_seed_is_the_same_patient_and_another_seed_is_not():
 
     def scan(seed, noise=0):
         patient = Patient.draw(head, rng_of(seed))
-        return simulate_study(patient, rng_of(noise), mri_voxel=9.0, **slab)
+        return simulate_study(patient, rng_of(noise), mri_voxel=9.0, sampling=FULL, **slab)
 
     (one, truth), (same, same_truth), (other, other_truth) = scan(3), scan(3), scan(4)
     for a, b in zip(contents(one), contents(same), strict=True):
@@ -533,14 +646,16 @@ def test_with_and_without_the_tumour_it_is_the_same_person():
 
 
 def test_maps_are_concentrations_in_mm_with_the_stated_noise(patients):
-    for patient, study, noise_free, _, _ in patients[:4]:
+    for patient, study, noise_free, _, fractions in patients[:4]:
+        fat = ndimage.gaussian_filter(tissue(fractions, "fat"), 2 / 3.4)
+        clean = (fat < 1e-6) & (study.mask.data > 0)
         for name, volume in study.maps.items():
             assert volume.unit == "mM"
             truth = noise_free.maps[name].data
             assert truth.min() >= 0
             assert volume.data.min() >= 0
             deviation = patient.metabolism.noise[INDEX[name]]
-            unclamped = truth > 5 * deviation
+            unclamped = clean & (truth > 5 * deviation)
             spread = (volume.data - truth)[unclamped].std()
             assert spread == pytest.approx(deviation, rel=0.06)
             level = np.median(truth[study.mask.data > 0])
@@ -561,9 +676,21 @@ def test_maps_and_mri_show_the_same_thing_in_the_same_place(textbook):
     """
     patient = Patient.draw(nested_head(), rng_of(6), glioma=False)
     warp = replace(patient.warp, field=None)
-    patient = replace(patient, warp=warp, contrast=textbook, region=still(patient.region))
+    patient = replace(
+        patient,
+        warp=warp,
+        contrast=textbook,
+        region=still(patient.region),
+        misregistration=np.eye(4),
+    )
     study, noise_free = simulate_study(
-        patient, rng_of(0), n_slices=20, voxel=(3.4, 3.1, 5.0), height=7.0, mri_voxel=1.7
+        patient,
+        rng_of(0),
+        n_slices=20,
+        voxel=(3.4, 3.1, 5.0),
+        height=7.0,
+        mri_voxel=1.7,
+        sampling=FULL,
     )
     expected = np.linalg.solve(warp.linear, VENTRICLE - warp.centre)
     white = patient.metabolism.healthy[TISSUES.index("white"), 0]
@@ -586,8 +713,14 @@ def test_a_tumour_lies_in_the_same_place_in_maps_and_mri(textbook):
         shape=still(patient.glioma.shape),
         texture=still(patient.glioma.texture),
     )
-    ill = replace(patient, glioma=glioma, contrast=textbook, hot_spots=still(patient.hot_spots))
-    slab = {"n_slices": 12, "voxel": (3.4, 3.4, 4.0), "height": 9.0}
+    ill = replace(
+        patient,
+        glioma=glioma,
+        contrast=textbook,
+        hot_spots=still(patient.hot_spots),
+        misregistration=np.eye(4),
+    )
+    slab = {"n_slices": 12, "voxel": (3.4, 3.4, 4.0), "height": 9.0, "sampling": FULL}
     (with_it, truth), (without, healthy) = (
         simulate_study(p, rng_of(0), **slab) for p in (ill, replace(ill, glioma=None))
     )

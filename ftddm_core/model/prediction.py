@@ -1,0 +1,72 @@
+r"""What the denoiser's output means: the velocity v or the noise eps, and the x0 it amounts to.
+
+v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Salimans & Ho 2022, section 4): x0 is known with an error
+that never grows. eps (Ho et al. 2020): x0 = (x_t - sqrt(1 - ab_t) eps) / sqrt(ab_t), whose error
+grows without bound as the signal fades.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ftddm_core.model.schedule import NoiseSchedule
+
+Prediction = Literal["v", "eps"]
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
+
+
+def target_of(
+    schedule: NoiseSchedule, prediction: Prediction, x0: Tensor, eps: Tensor, t: Tensor
+) -> Tensor:
+    """Return what a perfect network answers, (B, 1, H, W)."""
+    return eps if prediction == "eps" else schedule.velocity(x0, eps, t)
+
+
+def x0_of(
+    schedule: NoiseSchedule, prediction: Prediction, output: Tensor, x_t: Tensor, t: int | Tensor
+) -> Tensor:
+    """Return the x0 (B, 1, H, W), divided by `scale`, that an output at x_t amounts to.
+
+    Parameters
+    ----------
+    schedule
+        Of the noise.
+    prediction
+        What the network predicts, `UNetConfig.prediction`.
+    output, x_t
+        The network's output and input, (B, 1, H, W).
+    t
+        Level of x_t, 1..T.
+    """
+    if prediction == "v":
+        return schedule.x0_from_velocity(x_t, output, t)
+    signal, noise = (c.to(x_t.device, x_t.dtype) for c in (schedule.signal(t), schedule.noise(t)))
+    return (x_t - noise * output) / signal
+
+
+def regression_x0(
+    schedule: NoiseSchedule, network: nn.Module, condition: Tensor, upscale: Tensor
+) -> Tensor:
+    """Return the x0 (B, 1, H, W) of a regression: the network asked at x_T = 0, its answer as v.
+
+    At T the input holds no signal, so that a denoiser's answer is already an estimate of the mean
+    of x0 given the condition: from its weights a regression is soon learned. To be multiplied by m.
+
+    Parameters
+    ----------
+    schedule
+        Of the noise.
+    network
+        A `UNet` that predicts v.
+    condition
+        Channels (B, 4, H, W).
+    upscale
+        Effective factors s (B,).
+    """
+    top = schedule.n_train_steps
+    x_t = torch.zeros_like(condition[:, :1])
+    level = torch.full((len(condition),), top, device=condition.device)
+    return x0_of(schedule, "v", network(x_t, condition, level, upscale), x_t, top)

@@ -1,0 +1,160 @@
+"""One network of a plan fitted on rendered patients: built, started, fitted, and put on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ftddm_core.errors import CheckpointError, SettingsError
+from ftddm_core.model.flow import FLOW_PRESETS, ConditionalGlow
+from ftddm_core.model.prediction import Prediction
+from ftddm_core.model.unet import UNET_PRESETS, UNet
+from ftddm_core.training import parallel
+from ftddm_core.training.dataset import Pool
+from ftddm_core.training.fit_denoiser import denoiser_loss
+from ftddm_core.training.fit_flow import flow_loss
+from ftddm_core.training.fit_regression import regression_loss
+from ftddm_core.training.loop import LossFunction, fit
+from ftddm_core.training.plan import FitPlan, Which
+
+Network = UNet | ConditionalGlow
+RECORD, STATE = "run.json", "state.pt"
+
+
+def build(which: Which, preset: str, prediction: Prediction = "v") -> Network:
+    """Return an untrained network of a preset; its first weights are always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if which == "flow":
+            return ConditionalGlow(FLOW_PRESETS[preset])
+        output: Prediction = prediction if which == "denoiser" else "v"
+        return UNet(replace(UNET_PRESETS[preset], prediction=output))
+
+
+def loss_of(which: Which, plan: FitPlan) -> LossFunction:
+    """Return the loss that a network of a plan is fitted with."""
+    if which == "denoiser":
+        return partial(denoiser_loss, prediction=plan.prediction, levels=plan.levels)
+    return flow_loss if which == "flow" else regression_loss
+
+
+def fit_network(
+    which: Which,
+    plan: FitPlan,
+    training: Pool,
+    validation: Pool,
+    folder: Path,
+    data: Mapping[str, Any],
+    *,
+    start_from: str | None = None,
+    device: str = "cpu",
+    workers: int = 0,
+    progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
+) -> nn.Module:
+    """Fit a network in `folder`/<which>, or go on where an earlier run stopped.
+
+    Parameters
+    ----------
+    which, plan
+        The network, and how it is fitted.
+    training, validation
+        Patients.
+    folder
+        Of the run. Its <which>/run.json says what was fitted on what, and from which weights.
+    data
+        What the patients are, for that record.
+    start_from
+        Name or folder of exported weights that the network and its average start from; a
+        regression starts from a denoiser or from a regression.
+    device, workers, progress
+        As for `loop.fit`.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights to start from cannot be read or have other sizes.
+    SettingsError
+        If the run in the folder was started from other weights, or predicts something else.
+    """
+    network = build(which, plan.preset, plan.prediction)
+    record: dict[str, Any] = {"preset": plan.preset, "fit": asdict(plan.of(which)), **data}
+    if which == "denoiser":
+        record |= {"prediction": plan.prediction, "levels": plan.levels}
+    if start_from is not None:
+        record["start_from"] = start(which, network, start_from)
+    own = folder / which
+    if (own / STATE).is_file() and (own / RECORD).is_file():
+        _check_same_run(own, record)
+    if parallel.size() > 1:
+        record["processes"] = parallel.size()
+    if parallel.rank() == 0:
+        own.mkdir(parents=True, exist_ok=True)
+        (own / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    return fit(
+        network,
+        loss_of(which, plan),
+        training,
+        validation,
+        plan.of(which),
+        own,
+        device=device,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def start(which: Which, network: Network, weights: str) -> dict[str, Any]:
+    """Give a network the values of exported weights; return their name, digest and record.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights cannot be read, or have other sizes or another prediction.
+    """
+    # Only here: fitting needs no more than torch and numpy, reading weights needs safetensors.
+    from ftddm_core.model import checkpoint
+
+    source: Network
+    if which == "regression" and checkpoint.is_regression(weights):
+        source, digest, record = checkpoint.regression_with_record(weights)
+        name = Path(weights).resolve().name
+    else:
+        loaded = checkpoint.load_weights(weights)
+        source = loaded.flow if which == "flow" else loaded.denoiser
+        name, digest, record = loaded.name, loaded.digest, dict(loaded.record)
+    if source.config != network.config:
+        differ = [
+            f"{key} {value} there, {asdict(network.config).get(key)} here"
+            for key, value in asdict(source.config).items()
+            if value != asdict(network.config).get(key)
+        ]
+        raise CheckpointError(
+            f"The {which} cannot start from '{weights}', whose network is another one "
+            f"({'; '.join(differ)}): take weights of the same preset."
+        )
+    network.load_state_dict(source.state_dict())
+    return {"name": name, "digest": digest, "record": record}
+
+
+def _check_same_run(folder: Path, record: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run that predicts something else or was started from other weights."""
+    before = json.loads((folder / RECORD).read_text())
+    if before.get("prediction", "v") != record.get("prediction", "v"):
+        raise SettingsError(
+            f"The run in {folder} predicts {before.get('prediction', 'v')}, not "
+            f"{record.get('prediction', 'v')}: choose another --out."
+        )
+    held, asked = before.get("start_from") or {}, record.get("start_from") or {}
+    if held.get("digest") != asked.get("digest"):
+        words = [f"'{s['name']}' {s['digest'][:12]}" if s else "scratch" for s in (held, asked)]
+        raise SettingsError(
+            f"The run in {folder} was started from {words[0]} and cannot go on as one from "
+            f"{words[1]}: give the same --start-from, or choose another --out."
+        )
