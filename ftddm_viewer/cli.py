@@ -14,7 +14,15 @@ from ftddm_core.settings import SamplerSettings, controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 
 BAD_INPUT, INTERRUPTED = 2, 130
-TRAIN = ("denoiser", "flow", "regression", "export", "export-regression")
+TRAIN = (
+    "denoiser",
+    "flow",
+    "regression",
+    "pool",
+    "export",
+    "export-regression",
+    "compare-parametrisations",
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,9 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command(options)
         sys.stdout.flush()
     except (KeyboardInterrupt, Cancelled):
-        kept = "; the same command goes on from the last checkpoint."
+        kept = {
+            "train": "; the same command goes on from the last checkpoint.",
+            "evaluate": "; the same command goes on from what was finished.",
+        }
         print(
-            f"ftddm: cancelled{kept if options.command == 'train' else ', nothing was written.'}",
+            f"ftddm: cancelled{kept.get(options.command, ', nothing was written.')}",
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -113,9 +124,14 @@ def build_parser() -> Parser:
     )
     _add_model(web)
 
-    simulate = add("simulate", "Simulate a patient with a known truth from a label map.")
+    simulate = add("simulate", "Simulate a patient with a known truth, or a report on many.")
     simulate.add_argument(
-        "--anatomy", type=Path, required=True, metavar="FILE", help="FreeSurfer label map (NIfTI)"
+        "--anatomy",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="FreeSurfer label map (NIfTI), several for a report; the built-in head if left out",
     )
     _add_out(simulate)
     simulate.add_argument("--seed", type=_seed, default=0, help="seed of the patient (0)")
@@ -128,29 +144,42 @@ def build_parser() -> Parser:
         metavar="S",
         help="also write the maps degraded by this factor, into lowres/",
     )
+    simulate.add_argument(
+        "--report",
+        action="store_true",
+        help="write figures and pictures of many patients beside the literature's numbers instead",
+    )
+    simulate.add_argument("--patients", type=_count, help="patients in the report (12)")
     lesion = simulate.add_mutually_exclusive_group()
     lesion.add_argument("--glioma", action="store_true", default=None, help="with a tumour")
     lesion.add_argument(
         "--healthy", action="store_false", dest="glioma", help="without (else by chance)"
     )
 
-    evaluate = add("evaluate", "Compare FTDDM with zero-filling and bicubic on known truths.")
+    evaluate = add("evaluate", "Compare FTDDM with its peers by a protocol; write a page.")
     evaluate.add_argument(
         "study", nargs="*", type=Path, help="high-resolution studies (folders) with a mask"
     )
     evaluate.add_argument(
-        "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="label maps"
+        "--anatomies", nargs="+", type=Path, default=[], metavar="DIR|FILE", help="label maps"
     )
-    evaluate.add_argument("--patients", type=_count, default=2, help="patients an anatomy (2)")
     evaluate.add_argument(
-        "--patient-seed", type=_seed, default=1000, help="seed of the patients (1000)"
+        "--protocol", default="quick", metavar="NAME|FILE", help="quick, full or a file (quick)"
     )
-    evaluate.add_argument("--slices", type=_count, default=6, help="slices a patient (6)")
     evaluate.add_argument(
-        "--factors", nargs="+", type=float, default=[2.0, 4.0, 8.0], metavar="S", help="2 4 8"
+        "--out", type=Path, required=True, metavar="DIR", help="figures, and a cache to go on from"
     )
-    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
-    _add_sampling(evaluate, upscale=False)
+    evaluate.add_argument("--results", type=Path, metavar="FILE", help="write the page (.md) there")
+    evaluate.add_argument(
+        "--real", type=Path, metavar="DIR", help="a measured low-resolution study, shown besides"
+    )
+    evaluate.add_argument(
+        "--glioma-mri", type=Path, metavar="DIR", help="real MRI of a tumour to simulate maps on"
+    )
+    evaluate.add_argument(
+        "--regression", metavar="NAME|DIR", help="regression to compare with (<weights>-regression)"
+    )
+    _add_model(evaluate)
 
     sweep = add("sweep", "Print how sharpness and fidelity follow the two temperatures.")
     sweep.add_argument(
@@ -159,17 +188,25 @@ def build_parser() -> Parser:
     sweep.add_argument("--slices", type=_count, default=4, help="slices, from the middle (4)")
     _add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
-    train = add("train", "Train a network on simulated patients, or export trained weights.")
+    train = add("train", "Train a network on simulated or own patients, or export trained weights.")
     train.add_argument("what", choices=TRAIN)
-    train.add_argument(
-        "--config", default="small", metavar="NAME|FILE", help="a TOML file, or small"
-    )
+    train.add_argument("--config", metavar="NAME|FILE", help="a TOML file, small or paper (small)")
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
     train.add_argument(
         "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="training label maps"
     )
     train.add_argument(
         "--validation", nargs="+", type=Path, default=[], metavar="FILE", help="validation ones"
+    )
+    train.add_argument(
+        "--patients", type=Path, metavar="DIR", help="own patients for training, a folder each"
+    )
+    train.add_argument(
+        "--validation-patients", type=Path, metavar="DIR", help="own patients for validation"
+    )
+    train.add_argument("--steps", type=_count, help="optimiser steps (as the configuration says)")
+    train.add_argument(
+        "--workers", type=int, default=0, help="processes that draw batches ahead (0)"
     )
     train.add_argument(
         "--start-from", metavar="NAME|DIR", help="exported weights that the network starts from"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -90,7 +90,7 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
     return figure
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path | BinaryIO) -> None:
     """Write a figure as PNG; the same figure gives the same bytes, whenever and wherever.
 
     Raises

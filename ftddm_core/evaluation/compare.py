@@ -14,12 +14,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ftddm_core.errors import Cancelled, FormatError, GeometryError
 from ftddm_core.evaluation.baselines import BASELINES, run_baseline
-from ftddm_core.evaluation.metrics import evaluate, sharpness
-from ftddm_core.evaluation.tables import NOISE_FREE, Row, Table, summarise
+from ftddm_core.evaluation.metrics import NO_DETAIL, BoolArray, FloatArray, detail, evaluate
+from ftddm_core.evaluation.tables import (
+    DETAIL,
+    DETAIL_NOISE_FREE,
+    DETAIL_TRUTH,
+    NOISE_FREE,
+    Row,
+    Table,
+    summarise,
+)
 from ftddm_core.imaging.degrade import coarse_matrix, degrade
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
@@ -29,7 +36,6 @@ if TYPE_CHECKING:  # the resolver brings torch, which baselines can do without
     from ftddm_core.sampling.resolver import SuperResolver
     from ftddm_core.settings import SamplerSettings
 
-FloatArray = NDArray[np.floating[Any]]
 Method = Callable[[Study, Matrix, float], Mapping[str, Volume]]
 """``method(low_study, matrix, upscale)`` -> metabolite -> map on the output matrix."""
 
@@ -131,7 +137,7 @@ class _Truth:
     """A map inside its mask, the mask, and the map without noise: (Nx, Ny, Z) each."""
 
     measured: FloatArray
-    mask: NDArray[np.bool_]
+    mask: BoolArray
     noise_free: FloatArray | None
 
 
@@ -161,11 +167,44 @@ def _measure(
     for name, truth in truths.items():
         volume = _find(method, maps, name, truth.mask.shape)
         for k in np.flatnonzero(truth.mask.sum((0, 1)) >= MIN_VOXELS):
-            output, mask = volume.data[..., k], truth.mask[..., k]
-            values = evaluate(output, truth.measured[..., k], mask, acquired)
-            if truth.noise_free is not None:
-                values[NOISE_FREE] = sharpness(output, truth.noise_free[..., k], mask, acquired)
-            yield name, int(k), values
+            exact = None if truth.noise_free is None else truth.noise_free[..., k]
+            yield (
+                name,
+                int(k),
+                slice_figures(
+                    volume.data[..., k], truth.measured[..., k], truth.mask[..., k], acquired, exact
+                ),
+            )
+
+
+def slice_figures(
+    output: FloatArray,
+    truth: FloatArray,
+    mask: BoolArray,
+    acquired: Matrix,
+    noise_free: FloatArray | None = None,
+) -> dict[str, float]:
+    """Return the values of a `Row`: every metric of a slice, and the parts of its sharpness.
+
+    Parameters
+    ----------
+    output, truth, mask, acquired
+        As for `evaluate`.
+    noise_free
+        The truth without noise (Nx, Ny), 0 outside the mask; None where it is not known.
+
+    Raises
+    ------
+    GeometryError
+        As for `evaluate`.
+    """
+    values = evaluate(output, truth, mask, acquired)
+    values[DETAIL], values[DETAIL_TRUTH] = detail(output, truth, mask, acquired)
+    if noise_free is not None:
+        exact, _ = detail(noise_free, truth, mask, acquired)
+        values[DETAIL_NOISE_FREE] = exact
+        values[NOISE_FREE] = values[DETAIL] / exact if exact > NO_DETAIL else np.nan
+    return values
 
 
 def _find(
@@ -213,7 +252,7 @@ def sharpness_sweep(
     Returns
     -------
     list of dict
-        `varied`, `t_trunc`, `tau`, mean `sharpness` (and `sharpness_noise_free`) and `psnr` in dB.
+        `varied`, `t_trunc`, `tau`, `sharpness` (and `sharpness_noise_free`), mean `psnr` in dB.
 
     Raises
     ------

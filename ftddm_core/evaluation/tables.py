@@ -17,6 +17,16 @@ Table = list[dict[str, Any]]
 NOISE_FREE = "sharpness_noise_free"
 """Key of the sharpness that is relative to the noise-free truth."""
 
+DETAIL, DETAIL_TRUTH, DETAIL_NOISE_FREE = "detail", "detail_truth", "detail_noise_free"
+"""Keys of the detail energies (`metrics.detail`) of output, truth and noise-free truth, all as a
+share of the truth's energy."""
+
+POOLED = {"sharpness": (DETAIL, DETAIL_TRUTH), NOISE_FREE: (DETAIL, DETAIL_NOISE_FREE)}
+"""Figures that are ratios of sums over rows -> numerator and denominator; see `metrics`."""
+
+PARTS = frozenset({DETAIL, DETAIL_TRUTH, DETAIL_NOISE_FREE})
+"""Keys that rows carry for the sake of their sums; tables do not show them."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -31,7 +41,8 @@ class Row:
     slice_index
         Slice of the original study.
     values
-        Key of `METRICS` -> value, NaN where undefined; `sharpness_noise_free` where known.
+        Key of `METRICS` -> value, NaN where undefined; `sharpness_noise_free` where known; and the
+        `PARTS` of both sharpnesses.
     seconds
         The method's time for the study, divided evenly over the slices that were measured.
     """
@@ -46,9 +57,7 @@ class Row:
 
 
 def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) -> Table:
-    """Return the mean of every figure over the rows that agree in the fields `by`.
-
-    Undefined figures (NaN) are left out of a mean; a mean of none is NaN.
+    """Return every figure over the rows that agree in the fields `by`; see `figures_over`.
 
     Parameters
     ----------
@@ -68,12 +77,40 @@ def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) ->
         groups.setdefault(tuple(getattr(row, name) for name in by), []).append(row)
     table = []
     for key, members in groups.items():
-        names = list(dict.fromkeys(name for row in members for name in row.values))
-        means = {n: _mean([row.values.get(n, np.nan) for row in members]) for n in names}
+        figures = figures_over([row.values for row in members])
         seconds = _mean([row.seconds for row in members])
         line = dict(zip(by, key, strict=True)) | {"slices": len(members)}
-        table.append(line | means | {"seconds": seconds})
+        table.append(line | figures | {"seconds": seconds})
     return table
+
+
+def figures_over(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return every figure over several slices: a mean, or for `POOLED` the ratio of two sums.
+
+    Undefined figures (NaN) are left out of a mean, and slices where either part is undefined out of
+    both sums; a mean of none is NaN, and so is the ratio to a sum of 0. Slices that know a pooled
+    figure but not its parts get its mean.
+
+    Parameters
+    ----------
+    values
+        `Row.values` of every slice.
+    """
+    names = dict.fromkeys(name for slice_values in values for name in slice_values)
+    for figure, parts in POOLED.items():
+        if set(parts) <= names.keys():
+            names.setdefault(figure)
+    return {name: _over(name, values) for name in names if name not in PARTS}
+
+
+def _over(name: str, values: Sequence[Mapping[str, float]]) -> float:
+    if name in POOLED:
+        above, below = POOLED[name]
+        pairs = np.array([(v[above], v[below]) for v in values if above in v and below in v])
+        if pairs.size:
+            total = pairs[~np.isnan(pairs).any(axis=1)].sum(axis=0)
+            return float(total[0] / total[1]) if total[1] > 0 else np.nan
+    return _mean([v.get(name, np.nan) for v in values])
 
 
 def side_by_side(table: Table, row: str, column: str, figures: Sequence[str]) -> Table:
@@ -95,7 +132,7 @@ def side_by_side(table: Table, row: str, column: str, figures: Sequence[str]) ->
 
 
 def to_markdown(table: Table) -> str:
-    """Return a table in Markdown; an arrow shows which way is better, and 1 what is ideal.
+    """Return a table in Markdown, without `PARTS`; an arrow shows which way is better, 1 the ideal.
 
     >>> print(to_markdown([{"method": "bicubic", "upscale": 4.0, "psnr": 27.123}]))
     | method | upscale | PSNR (dB) ↑ |
@@ -104,7 +141,7 @@ def to_markdown(table: Table) -> str:
     """
     if not table:
         return ""
-    columns = list(dict.fromkeys(name for line in table for name in line))
+    columns = [n for n in dict.fromkeys(name for line in table for name in line) if n not in PARTS]
     numeric = [all(not isinstance(line.get(name), str) for line in table) for name in columns]
     lines = [
         [_head(name) for name in columns],
@@ -115,9 +152,13 @@ def to_markdown(table: Table) -> str:
 
 
 def to_json(table: Table) -> str:
-    """Return a table as JSON; NaN and infinity, which JSON does not know, become null."""
+    """Return a table as JSON, without `PARTS`; NaN and infinity, unknown to it, become null."""
     finite = [
-        {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in line.items()}
+        {
+            key: None if isinstance(value, float) and not np.isfinite(value) else value
+            for key, value in line.items()
+            if key not in PARTS
+        }
         for line in table
     ]
     return json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)

@@ -17,7 +17,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.imaging.volume import FloatArray, Volume
@@ -135,6 +134,9 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
     GeometryError
         If no sub-point of the target lies inside the source.
     """
+    # Only here: fitting networks needs this module, but no scipy.
+    from scipy.ndimage import map_coordinates
+
     affine = np.asarray(affine, dtype=float)
     source = np.where(np.isfinite(volume.data), volume.data, 0).astype(np.float32)
     span = np.linalg.norm((np.linalg.inv(volume.affine) @ affine)[:3, :3], axis=0)

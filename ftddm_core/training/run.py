@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from ftddm_core.errors import CheckpointError, FormatError, SettingsError
-from ftddm_core.model.checkpoint import save_regression, save_weights
+from ftddm_core.model.checkpoint import TRAINED_VOXEL, save_regression, save_weights
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
-from ftddm_core.training.dataset import Pool
 from ftddm_core.training.fitting import RECORD, STATE, Network, build, fit_network
 from ftddm_core.training.plan import FitPlan, Which, fields_of, misfit, read_toml
-from ftddm_core.training.render import PoolConfig, pool_record, render_pool
+from ftddm_core.training.pools import pool_folder, read_pools
+from ftddm_core.training.render import PoolConfig, render_pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,36 +50,27 @@ class RunConfig(FitPlan):
             raise misfit(path, error) from None
 
 
-def train(
-    which: Which,
+def render_pools(
     config: RunConfig,
     anatomies: Sequence[Path],
     validation: Sequence[Path],
     folder: Path,
-    *,
-    start_from: str | None = None,
-    device: str = "cpu",
     rendering: Callable[[int, int], None] = lambda done, total: None,
-    progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
-) -> nn.Module:
-    """Render the patients into `folder`/pool-*, then fit a network in `folder`/<which>.
-
-    Both go on where an earlier run stopped.
+) -> None:
+    """Render the patients of both sides into `folder`/pool-*, those that are not there yet.
 
     Raises
     ------
     FormatError
         If there are no label maps, or one cannot be read.
     SettingsError
-        If a label map is given for both training and validation, or the folder holds others; or
-        as `fit_network`.
-    CheckpointError
-        As `fit_network`.
+        If a label map is given for both training and validation, or the folder holds others.
     """
     if not anatomies or not validation:
         raise FormatError(
             "Training needs label maps: give --anatomies FILE... and --validation FILE..., "
-            "of different subjects."
+            "of different subjects. For patients of your own, give --patients DIR and "
+            "--validation-patients DIR."
         )
     for path in (*anatomies, *validation):
         if not path.is_file():
@@ -89,23 +80,40 @@ def train(
         raise SettingsError(
             f"{min(both)} is given for training and for validation: keep the subjects apart."
         )
-    training_files = render_pool(anatomies, config.pool, folder / "pool-training", rendering)
-    validation_files = render_pool(
-        validation, config.validation, folder / "pool-validation", rendering
-    )
-    data = {
-        "training": pool_record(anatomies, config.pool),
-        "validation": pool_record(validation, config.validation),
-    }
+    render_pool(anatomies, config.pool, pool_folder(folder, "training"), rendering)
+    render_pool(validation, config.validation, pool_folder(folder, "validation"), rendering)
+
+
+def train(
+    which: Which,
+    config: FitPlan,
+    folder: Path,
+    *,
+    start_from: str | None = None,
+    device: str = "cpu",
+    workers: int = 0,
+    progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
+) -> nn.Module:
+    """Fit a network in `folder`/<which> on the patients in `folder`/pool-*, see `fit_network`.
+
+    Raises
+    ------
+    FormatError, SettingsError
+        As `read_pools`.
+    CheckpointError, SettingsError
+        As `fit_network`.
+    """
+    training, validation, records = read_pools(folder)
     return fit_network(
         which,
         config,
-        Pool(training_files),
-        Pool(validation_files),
+        training,
+        validation,
         folder,
-        data,
+        records,
         start_from=start_from,
         device=device,
+        workers=workers,
         progress=progress,
     )
 
@@ -128,7 +136,9 @@ def export(folder: Path, out: Path) -> dict[str, int]:
         raise CheckpointError(f"{folder} does not hold a denoiser and a flow.")
     counts = {"denoiser": steps, "flow": flow_steps}
     records = {"denoiser": record, "flow": flow_record}
-    save_weights(out, denoiser, flow, {"data": "simulated", "steps": counts, "runs": records})
+    voxel = record["training"].get("voxel", TRAINED_VOXEL)
+    stated = {"data": _data(record), "steps": counts, "runs": records}
+    save_weights(out, denoiser, flow, stated, voxel)
     return counts
 
 
@@ -139,8 +149,12 @@ def export_regression(folder: Path, out: Path) -> dict[str, int]:
         raise CheckpointError(f"{folder} does not hold a regression.")
     counts = {"regression": steps}
     runs = {"regression": record}
-    save_regression(out, network, {"data": "simulated", "steps": counts, "runs": runs})
+    save_regression(out, network, {"data": _data(record), "steps": counts, "runs": runs})
     return counts
+
+
+def _data(record: Mapping[str, Any]) -> str:
+    return "measured" if "measured" in record["training"] else "simulated"
 
 
 def _trained(folder: Path, which: Which) -> tuple[Network, int, dict[str, Any]]:

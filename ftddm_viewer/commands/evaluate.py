@@ -2,86 +2,234 @@
 
 from __future__ import annotations
 
-import zlib
+import json
+import shlex
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from ftddm_core.assets import asset_folder
-from ftddm_core.errors import FormatError
-from ftddm_core.evaluation.compare import (
-    baseline_methods,
-    compare,
-    ftddm_method,
-    sharpness_sweep,
+from ftddm_core.errors import CheckpointError, FormatError
+from ftddm_core.evaluation.cache import Cache
+from ftddm_core.evaluation.cases import (
+    Case,
+    find_anatomies,
+    given_case,
+    simulated_cases,
 )
-from ftddm_core.evaluation.tables import Row, summarise, to_json, to_markdown
+from ftddm_core.evaluation.compare import sharpness_sweep
+from ftddm_core.evaluation.outcome import Outcome, slice_calls
+from ftddm_core.evaluation.outcome import evaluate as run_evaluation
+from ftddm_core.evaluation.protocol import Protocol
+from ftddm_core.evaluation.real import enlarge, real_case
+from ftddm_core.evaluation.runner import Runner
+from ftddm_core.evaluation.tables import to_markdown
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
-from ftddm_core.phantom.anatomy import Anatomy
-from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.model.checkpoint import load_regression
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.saving import (
-    check_writable,
-    save_files,
-)
+from ftddm_viewer.figures import save_figure
+from ftddm_viewer.results.page import page
+from ftddm_viewer.results.pictures import enlarged_rows, method_rows, shown_metabolites
+from ftddm_viewer.results.plots import plots
+from ftddm_viewer.saving import check_writable
+
+REAL, GLIOMA = "the measured study", "simulated maps on real MRI"
+GLIOMA_SEED = 7
 
 
 def evaluate(options: Namespace) -> None:
-    """Compare methods on studies with a truth, simulated from anatomies or given."""
-    settings = settings_from(options)
-    for factor in options.factors:
-        settings.replace(upscale=factor)
-    if options.json:
-        check_writable(options.json.parent, [options.json.name], overwrite=True)
+    """Run a protocol; write figures, pictures and a page."""
+    protocol = Protocol.load(options.protocol)
+    if not (options.study or options.anatomies):
+        raise FormatError("Nothing to evaluate: give study folders, or --anatomies DIR|FILE...")
+    check_writable(options.out, ["results.json", "results.md"], overwrite=True)
+    page_path = options.results or options.out / "results.md"
+    check_writable(page_path.parent, [page_path.name], overwrite=True)
     resolver = SuperResolver.load(options.weights, options.device)
-    methods = {**baseline_methods(), "FTDDM": ftddm_method(resolver, settings)}
-    cases = list(_cases(options))
-    rows: list[Row] = []
-    with progress_bar("comparing") as progress:
-        for number, (name, study, truth) in enumerate(cases):
-            rows += compare(
-                study,
-                options.factors,
-                methods,
-                case=name,
-                noise_free=truth,
-                progress=lambda done, n=number: progress((n + done) / len(cases)),
-            )
-    names = ", ".join(name for name, _, _ in cases)
-    print(f"Cases: {names}. Weights {resolver.weights.name} {resolver.weights.digest[:12]}.")
-    print(f"tau_flow {settings.tau_flow:g}, tau_diffusion {settings.tau_diffusion:g}, ", end="")
-    print(f"t_trunc {settings.t_trunc}, steps {settings.steps or settings.t_trunc}.\n")
-    print(to_markdown(summarise(rows, by=("upscale", "method"))))
-    if options.json:
-        each = [
-            {"case": row.case, "method": row.method, "upscale": row.upscale,
-             "metabolite": row.metabolite, "slice": row.slice_index, **row.values}
-            for row in rows
-        ]  # fmt: skip
-        save_files({options.json.name: to_json(each).encode()}, options.json.parent, overwrite=True)
+    regression = _regression(options)
+    runner = Runner(resolver, Cache(options.out / "cache"), regression)
+    test, choosing = find_anatomies(options.anatomies, protocol)
+    cases = [*_given(options.study, protocol),
+             *simulated_cases(protocol, test, protocol.patients)]  # fmt: skip
+    patients = protocol.choice.patients if protocol.choice else 0
+    others = list(simulated_cases(protocol, choosing, patients))
+    real = (
+        real_case(options.real.resolve().name, open_study(options.real)) if options.real else None
+    )
+    glioma = _glioma(options.glioma_mri, protocol) if options.glioma_mri else None
+    print(
+        f"Protocol {protocol.name}: {len(cases)} patients to test on, {len(others)} to choose "
+        f"the temperatures on; the whole protocol takes {slice_calls(protocol):,} runs of a slice "
+        "through the denoiser."
+    )
+    with _stages() as tell:
+        outcome = run_evaluation(
+            protocol, cases, others, runner, real=real, glioma=glioma, tell=tell
+        )
+        figures = dict(plots(outcome))
+        figures |= _maps(outcome, runner, cases, real, glioma, tell)
+    _write(outcome, figures, options, page_path)
+    _say(outcome, options.out, page_path)
 
 
-def _cases(options: Namespace) -> Iterator[tuple[str, Study, Study | None]]:
-    """Yield name, measured and noise-free study of every case asked for."""
-    if not options.study and not options.anatomies:
-        raise FormatError("Nothing to evaluate: give study folders, or --anatomies FILE...")
-    for path in options.study:
-        yield path.resolve().name, open_study(path), _noise_free(path)
-    for path in options.anatomies:
-        anatomy = Anatomy.load(path)
-        for number in range(options.patients):
-            key = [options.patient_seed, number, zlib.crc32(anatomy.name.encode())]
-            rng = np.random.default_rng(key)
-            patient = Patient.draw(anatomy, rng, glioma=True)
-            height = float(patient.glioma.centre[2]) if patient.glioma else 0.0
-            study, truth = simulate_study(patient, rng, n_slices=options.slices, height=height)
-            yield f"{anatomy.name}-{number}", study, truth
+def _regression(options: Namespace) -> Any:
+    """Return network and digest; None where none comes with the weights and none is given."""
+    name = options.regression or f"{options.weights}-regression"
+    try:
+        return load_regression(name)
+    except CheckpointError:
+        if options.regression:
+            raise
+        print(f"note: there is no regression '{name}' to compare with; give --regression.")
+        return None
+
+
+def _given(paths: Sequence[Path], protocol: Protocol) -> Iterator[Case]:
+    for path in paths:
+        truth = path / "noise_free"
+        noise_free = open_study(truth) if truth.is_dir() else None
+        name = path.resolve().name
+        yield given_case(
+            name, open_study(path), protocol, noise_free, simulated=noise_free is not None
+        )
+
+
+def _glioma(folder: Path, protocol: Protocol) -> Case:
+    from ftddm_core.phantom.from_mri import study_from_mri
+
+    voxel = (protocol.voxel,) * 3
+    slices = max(protocol.slices, 9)  # the slice with most of the tumour is found among them
+    measured, noise_free, tumour = study_from_mri(
+        folder,
+        np.random.default_rng(GLIOMA_SEED),
+        matrix=protocol.matrix,
+        n_slices=slices,
+        voxel=(voxel[0], voxel[1], voxel[2]),
+    )
+    name = folder.resolve().name
+    return given_case(name, measured, protocol, noise_free, tumour, simulated=True)
+
+
+def _maps(
+    outcome: Outcome,
+    runner: Runner,
+    cases: Sequence[Case],
+    real: Case | None,
+    glioma: Case | None,
+    tell: Callable[[str, float], None],
+) -> dict[str, Figure]:
+    """Return file name -> picture of maps; adds the figures of the enlarged study."""
+    protocol = outcome.protocol
+    found: dict[str, Figure] = {}
+    tell("drawing", 0)
+    for case in cases[:1]:
+        common = set(case.study.maps).intersection(*(m.metabolites for m in protocol.methods))
+        for name in shown_metabolites(sorted(common) or list(case.study.maps)):
+            found[f"maps-{name}.png"] = method_rows(runner, protocol, case, name)
+    if real is not None:
+        name = shown_metabolites(list(real.study.maps))[0]
+        found["real-restored.png"] = method_rows(runner, protocol, real, name, real=REAL)
+        enlarged = enlarge(runner, real.study, lambda done: tell("enlarging", done))
+        found["real-enlarged.png"] = enlarged_rows(enlarged, real.name)
+        outcome.tables["enlarged"] = [
+            {"metabolite": name, **one.figures()} for name, one in enlarged.items()
+        ]
+    if glioma is not None:
+        name = shown_metabolites(list(glioma.study.maps))[-1]
+        found["glioma-mri.png"] = method_rows(runner, protocol, glioma, name, real=GLIOMA)
+    return found
+
+
+def _write(
+    outcome: Outcome, figures: dict[str, Figure], options: Namespace, page_path: Path
+) -> None:
+    """Write JSON, figures and the page; those of `--results` lie in a folder of its name."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    content = {"record": outcome.record, "chosen_tau": outcome.chosen, "timing": outcome.timing,
+               "tables": outcome.tables}  # fmt: skip
+    text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
+    (options.out / "results.json").write_text(text + "\n", encoding="utf-8")
+    folder = page_path.parent / page_path.stem if options.results else options.out
+    folder.mkdir(parents=True, exist_ok=True)
+    relative = {}
+    for name, figure in figures.items():
+        save_figure(figure, folder / name)
+        relative[name] = name if folder == page_path.parent else f"{folder.name}/{name}"
+    page_path.write_text(page(outcome, relative, _command(options)), encoding="utf-8")
+
+
+def _command(options: Namespace) -> str:
+    """Return the command that writes the results again, with names in place of folders."""
+    words = ["ftddm", "evaluate", *(path.name for path in options.study)]
+    if options.anatomies:
+        words += ["--anatomies", *(path.name for path in options.anatomies)]
+    words += ["--protocol", Path(options.protocol).name]
+    for flag in ("real", "glioma_mri"):
+        if path := getattr(options, flag):
+            words += [f"--{flag.replace('_', '-')}", path.resolve().name]
+    for flag, default in (("weights", "small"), ("regression", None)):
+        if (value := getattr(options, flag)) != default:
+            words += [f"--{flag}", Path(value).name]
+    words += ["--out", options.out.name]
+    if options.results:
+        words += ["--results", options.results.as_posix()
+                  if not options.results.is_absolute() else options.results.name]  # fmt: skip
+    return shlex.join(words)
+
+
+def _say(outcome: Outcome, out: Path, page_path: Path) -> None:
+    checks = outcome.tables["checks"]
+    missed = [line for line in checks if not line["passed"]]
+    if "choice" in outcome.tables:
+        found = "none" if outcome.chosen is None else f"{outcome.chosen:g}"
+        print(f"Highest temperature that keeps the margins over zero-filling: {found}.")
+    print(f"{len(checks) - len(missed)} of {len(checks)} figures reach what was promised.")
+    for line in missed:
+        at = f" at {line['upscale']:g}x" if line["upscale"] else ""
+        print(f"  missed: {line['what']}{at}: {line['value']:.4g}, bar {line['bar']}")
+    print(f"Tables in {out / 'results.json'}, page in {page_path}.")
+
+
+def _finite(value: Any) -> Any:
+    """Return a tree without NaN and infinity, which JSON does not know: null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, float], None]]:
+    """Give a function that takes what is done and its share, and draws a bar for each stage."""
+    bars: dict[str, Any] = {}
+    shape = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
+
+    def tell(what: str, done: float) -> None:
+        if what not in bars:
+            for old in bars.values():
+                old.close()
+            bars.clear()
+            bars[what] = tqdm(desc=what, total=1.0, disable=None, leave=False, bar_format=shape)
+        bars[what].update(done - bars[what].n)
+
+    try:
+        yield tell
+    finally:
+        for bar in bars.values():
+            bar.close()
 
 
 def _noise_free(folder: Path) -> Study | None:

@@ -20,29 +20,44 @@ from ftddm_viewer.saving import (
 
 
 def simulate(options: Namespace) -> None:
-    """Simulate a patient and write it as a study, with its noise-free truth beside it."""
+    """Simulate a patient and write it as a study, with its noise-free truth beside it.
+
+    With --report, simulate many and write how they compare with the literature.
+    """
     if options.matrix < 8 or options.slices < 1 or not 0 < options.voxel < np.inf:
         raise SettingsError(
             f"Cannot simulate {options.slices} slices of {options.matrix}x{options.matrix} voxels "
             f"of {options.voxel:g} mm: give a matrix of 8 or more, a slice, a voxel above 0."
         )
     upscale = SamplerSettings(upscale=options.upscale).upscale
+    if not options.report and (options.patients or len(options.anatomy) > 1):
+        raise SettingsError(
+            "One patient is simulated from one label map: "
+            "several --patients or label maps are for a --report."
+        )
+    if options.report and upscale is not None:
+        raise SettingsError("A --report writes no degraded maps: leave out --upscale.")
+    slab = {
+        "matrix": (options.matrix, options.matrix),
+        "n_slices": options.slices,
+        "voxel": (options.voxel,) * 3,
+    }
+    if options.report:
+        from ftddm_viewer.commands.simulation_report import report
+
+        check_writable(options.out, ["report.md"], overwrite=options.overwrite)
+        anatomies = [Anatomy.load(path) for path in options.anatomy] or [Anatomy.template()]
+        report(options, anatomies, slab)
+        return
     label = f"sub-sim{options.seed:02d}"
     check_writable(options.out, [f"{label}.json"], overwrite=options.overwrite)
-    anatomy = Anatomy.load(options.anatomy)
+    anatomy = Anatomy.load(options.anatomy[0]) if options.anatomy else Anatomy.template()
     rng = np.random.default_rng(options.seed)
     patient = Patient.draw(anatomy, rng, glioma=options.glioma)
     # A thin slab is laid through the tumour, but no farther from the middle than it must be.
     reach = max(0.0, 50.0 - options.slices * options.voxel / 2)
     height = float(np.clip(patient.glioma.centre[2], -reach, reach)) if patient.glioma else 0.0
-    measured, noise_free = simulate_study(
-        patient,
-        rng,
-        matrix=(options.matrix, options.matrix),
-        n_slices=options.slices,
-        voxel=(options.voxel,) * 3,
-        height=height,
-    )
+    measured, noise_free = simulate_study(patient, rng, height=height, **slab)
     record = {
         "Notice": f"SIMULATED patient. {RESEARCH_ONLY}.",
         "Anatomy": anatomy.name,

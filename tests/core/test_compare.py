@@ -18,9 +18,10 @@ from ftddm_core.evaluation.compare import (
     compare,
     ftddm_method,
     sharpness_sweep,
+    slice_figures,
 )
 from ftddm_core.evaluation.metrics import METRICS
-from ftddm_core.evaluation.tables import Row, summarise, to_json, to_markdown
+from ftddm_core.evaluation.tables import Row, figures_over, summarise, to_json, to_markdown
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import Matrix, low_pass
 from ftddm_core.imaging.volume import Study, Volume
@@ -242,6 +243,55 @@ def test_a_summary_is_the_mean_of_what_is_defined() -> None:
         ("tCho", 1),
     ]
     assert summarise([]) == []
+
+
+def test_sharpness_is_a_ratio_of_sums() -> None:
+    """A perfect sampler draws the truth's noise level anew: its mean ratio is not 1, the pooled is.
+
+    Detail of energy a^2 for a uniform in 0.5..1.25: E[a^2] E[1 / b^2] = 0.8125 * 1.6 = 1.3.
+    """
+    rng = np.random.default_rng(0)
+    mask = np.ones(MATRIX, bool)
+    values = []
+    for _ in range(400):
+        level = rng.uniform(0.5, 1.25, 2)
+        output, truth = (9 + a * rng.standard_normal(MATRIX) for a in level)
+        values.append(slice_figures(output, truth, mask, (6, 5)))
+    rows = [Row("a", "m", 4.0, "tNAA", k, figures, 0.1) for k, figures in enumerate(values)]
+    (line,) = summarise(rows)
+    assert line["sharpness"] == pytest.approx(1, abs=0.08)
+    assert np.mean([figures["sharpness"] for figures in values]) > 1.2
+
+
+def test_a_noise_free_truth_without_detail_has_no_sharpness() -> None:
+    truth = 9 + np.random.default_rng(0).standard_normal(MATRIX)
+    found = slice_figures(truth, truth, np.ones(MATRIX, bool), (6, 5), low_pass(truth, (6, 5)))
+    assert np.isnan(found["sharpness_noise_free"])
+    assert found["sharpness"] == 1
+
+
+def test_pooled_figures_by_hand() -> None:
+    values = [
+        {"sharpness": 2.0, "detail": 4.0, "detail_truth": 2.0, "detail_noise_free": 1.0},
+        {"sharpness": np.nan, "detail": 2.0, "detail_truth": 0.0, "detail_noise_free": np.nan},
+        {"sharpness": np.nan, "detail": np.nan, "detail_truth": np.nan, "detail_noise_free": 5.0},
+        {"sharpness": 0.5, "detail": 1.0, "detail_truth": 2.0, "detail_noise_free": 0.0},
+    ]
+    assert figures_over(values) == {"sharpness": 7 / 4, "sharpness_noise_free": 5.0}
+    assert np.isnan(figures_over(values[1:2])["sharpness"])
+    assert figures_over([{"sharpness": 2.0}, {"sharpness": 1.0}]) == {"sharpness": 1.5}
+
+
+def test_rows_carry_the_parts_and_tables_do_not(study: Study) -> None:
+    methods = {"truth": lambda *_: inside(study)}
+    rows = compare(study, (2,), methods, noise_free=study)
+    for row in rows:
+        assert row.values["detail"] == pytest.approx(row.values["detail_truth"], nan_ok=True)
+        assert row.values["detail"] == pytest.approx(row.values["detail_noise_free"], nan_ok=True)
+    each = [{"method": row.method, **row.values} for row in rows]
+    for table in (summarise(rows), each):
+        assert "detail" not in to_markdown(table) + to_json(table)
+        assert "Sharpness" in to_markdown(table)
 
 
 def test_tables_as_text() -> None:

@@ -16,7 +16,7 @@ from skimage.metrics import (
 )
 
 from ftddm_core.errors import GeometryError
-from ftddm_core.evaluation.metrics import METRICS, evaluate
+from ftddm_core.evaluation.metrics import METRICS, detail, evaluate, gradient
 from ftddm_core.imaging.fourier import low_pass
 
 Array = NDArray[Any]
@@ -197,3 +197,42 @@ def test_slices_of_different_matrices_are_refused(
     output, truth, mask = case
     with pytest.raises(GeometryError, match="one matrix"):
         evaluate(spoil(output), truth, mask, ACQUIRED)
+
+
+def test_detail_is_a_share_of_the_truths_energy(case: tuple[Array, Array, Array]) -> None:
+    output, truth, mask = case
+    ours, reference = detail(output, truth, mask, ACQUIRED)
+    assert ours / reference == pytest.approx(measure("sharpness", *case))
+    assert detail(7 * output, 7 * truth, mask, ACQUIRED) == pytest.approx((ours, reference))
+    # The same energies on top of a constant that adds nothing but energy.
+    lifted = truth + 20
+    found = detail(output + 20, lifted, mask, ACQUIRED)
+    share = np.mean(truth[mask] ** 2) / np.mean(lifted[mask] ** 2)
+    assert found == pytest.approx((share * ours, share * reference))
+
+
+def test_a_truth_without_detail_has_exactly_none(case: tuple[Array, Array, Array]) -> None:
+    output, truth, mask = case
+    ours, reference = detail(output, low_pass(truth, ACQUIRED), mask, ACQUIRED)
+    assert reference == 0 < ours
+    assert np.isnan(detail(output, 0 * truth, mask, ACQUIRED)).all()
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5, 3.0])
+def test_gradient_follows_contrast_and_not_level(
+    gain: float, case: tuple[Array, Array, Array]
+) -> None:
+    _, truth, mask = case
+    assert gradient(gain * truth + 4, truth, mask) == pytest.approx(gain)
+
+
+def test_gradient_by_hand() -> None:
+    x, y = np.meshgrid(np.arange(6.0), np.arange(5.0), indexing="ij")
+    ramp, mask = 3 * x + 4 * y, np.ones((6, 5), bool)  # magnitude 5 everywhere
+    assert gradient(ramp, x, mask) == pytest.approx(5)
+    mask[0], ramp[0] = False, 100  # the step down from the first row has no part in it
+    assert gradient(ramp, x, mask) == pytest.approx(5)
+    lone = np.zeros((6, 5), bool)
+    lone[2, 2] = lone[3, 2] = True
+    assert np.isnan(gradient(ramp, x, lone))
+    assert np.isnan(gradient(ramp, 0 * x, mask))

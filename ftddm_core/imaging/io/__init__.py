@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io import npy_study as _npy_study
 from ftddm_core.imaging.io import study as _nifti_study
 from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
 from ftddm_core.imaging.io.study import PathLike, read_study
@@ -34,7 +35,10 @@ class Reader(NamedTuple):
     """(paths, t1=None, flair=None, mask=None) -> Study."""
 
 
-READERS: tuple[Reader, ...] = (Reader("NIfTI", _nifti_study.can_read, read_study),)
+READERS: tuple[Reader, ...] = (
+    Reader("NumPy arrays", _npy_study.can_read, _npy_study.read_npy_study),
+    Reader("NIfTI", _nifti_study.can_read, read_study),  # takes any folder: the last to be asked
+)
 
 
 def open_study(

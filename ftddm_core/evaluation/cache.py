@@ -1,0 +1,120 @@
+"""Finished maps on disk, so that an interrupted evaluation goes on where it stopped.
+
+An entry is named by the SHA-256 of everything that decides it: the networks, the method's settings
+(not its name), the case, the factor, the metabolite and the seed. Values are kept as float16 of
+the map's largest, an error of 70 dB below it; metrics are always computed from what was read back,
+so that a run that was interrupted gives the same figures as one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import FormatError
+
+FORMAT = 1
+"""To be raised when a change of a method makes other maps of the same settings."""
+
+
+def key_of(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256, in hexadecimal, of what decides an entry."""
+    stated = json.dumps({"format": FORMAT, **content}, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(stated.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of maps.
+
+    Parameters
+    ----------
+    folder
+        Made when the first entry is written.
+    """
+
+    folder: Path
+
+    def __contains__(self, key: str) -> bool:
+        return self._path(key, "npz").is_file()
+
+    def load(self, key: str) -> tuple[NDArray[np.float32], float] | None:
+        """Return a map (Nx, Ny, Z) and the seconds a slice it took; None where there is none.
+
+        A damaged entry counts as none and will be written anew.
+        """
+        try:
+            with np.load(self._path(key, "npz"), allow_pickle=False) as entry:
+                image = entry["image"].astype(np.float32) * np.float32(entry["peak"])
+                return image, float(entry["seconds"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def save(self, key: str, image: NDArray[Any], seconds: float) -> None:
+        """Write a map (Nx, Ny, Z) and the seconds a slice it took.
+
+        Raises
+        ------
+        FormatError
+            If the map is not finite, or the folder cannot be written to.
+        """
+        if not np.isfinite(image).all():
+            raise FormatError("A method gave a map that is not finite; nothing was kept of it.")
+        peak = float(np.abs(image).max(initial=0)) or 1.0
+        content = io.BytesIO()
+        np.savez_compressed(
+            content,
+            image=(image / peak).astype(np.float16),
+            peak=np.float64(peak),
+            seconds=np.float64(seconds),
+        )
+        self._write(self._path(key, "npz"), content.getvalue())
+
+    def discard(self, key: str) -> None:
+        """Remove a map, if it is there."""
+        self._path(key, "npz").unlink(missing_ok=True)
+
+    def load_figures(self, key: str) -> Any:
+        """Return figures (JSON) kept under a key; None where there are none."""
+        try:
+            return json.loads(self._path(key, "json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def save_figures(self, key: str, figures: Any) -> None:
+        """Keep figures (JSON) under a key.
+
+        Raises
+        ------
+        FormatError
+            If the folder cannot be written to.
+        """
+        self._write(self._path(key, "json"), json.dumps(figures).encode())
+
+    def _path(self, key: str, ending: str) -> Path:
+        return self.folder / key[:2] / f"{key[2:34]}.{ending}"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file under another name first: an entry is whole or not there."""
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+            part.replace(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise FormatError(
+                f"Cannot write to {path.parent}: {reason}. Choose another --out."
+            ) from None
+        finally:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,324 @@
+"""What methods are compared on: high-resolution studies whose truth is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.evaluation.protocol import Protocol
+from ftddm_core.imaging.degrade import acquired_matrix, degrade
+from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.geometry import regrid_nearest
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.phantom.anatomy import Anatomy, world_points
+from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.sampling.condition import Condition, clean, form_conditions, trusted_cells
+
+BoolArray = NDArray[np.bool_]
+
+SMALLEST_TRUTH = 24
+"""Least acquired matrix of a truth: at 8x, three samples an axis are left of it."""
+
+TRUSTED_AREA = 3500.0
+"""Least trusted area in mm2 of a simulated slab's middle slice; patients with less are redrawn."""
+
+DRAWS = 50
+"""Most patients that are drawn for one that shows enough."""
+
+
+class Told(NamedTuple):
+    """What a method is told about one map.
+
+    Parameters
+    ----------
+    condition
+        Its metabolite's name carries the case and the factor along, so that many can be sampled
+        together and no two meet the same noise.
+    acquired
+        The cleaned acquired map (nx, ny, Z).
+    """
+
+    condition: Condition
+    acquired: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A study with its truth.
+
+    Parameters
+    ----------
+    name
+        Of the patient; the bootstrap draws patients.
+    anatomy
+        Label map it was simulated from; "" for a study that was given.
+    study
+        High-resolution maps with a mask; inside it they are the truth.
+    noise_free
+        The same maps without noise; None where unknown.
+    tumour
+        Voxels (Nx, Ny, Z) of the tumour; None where unknown.
+    simulated
+        Whether the maps are simulated.
+    """
+
+    name: str
+    anatomy: str
+    study: Study
+    noise_free: Study | None = None
+    tumour: BoolArray | None = None
+    simulated: bool = True
+
+    @property
+    def matrix(self) -> Matrix:
+        """In-plane matrix of the truth."""
+        nx, ny, _ = self.study.grid.shape
+        return nx, ny
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that a method is told, in hexadecimal."""
+        total = hashlib.sha256(self.name.encode())
+        roles: dict[str, Volume | None] = {"t1": self.study.t1, "flair": self.study.flair}
+        for name, volume in self.study.maps.items():
+            roles |= {name: volume, f"mask of {name}": self.study.mask_of(name)}
+        for role, image in roles.items():
+            if image is not None:
+                total.update(json.dumps([role, image.shape, image.affine.tolist()]).encode())
+                total.update(np.ascontiguousarray(image.data, np.float32).tobytes())
+        return total.hexdigest()
+
+    def mask(self, metabolite: str) -> BoolArray:
+        """Return the trusted voxels (Nx, Ny, Z) of a map.
+
+        Raises
+        ------
+        GeometryError
+            If there is no mask.
+        """
+        given, grid = self.study.mask_of(metabolite), self.study.grid
+        if given is None:
+            raise GeometryError(f"{self.name}: {metabolite} has no mask; give trusted voxels.")
+        return np.asarray(regrid_nearest(given, grid.shape, grid.affine).data > 0)
+
+    def truth(self, metabolite: str, *, noise_free: bool = False) -> NDArray[np.float64]:
+        """Return a map (Nx, Ny, Z) inside its mask, measured or without noise.
+
+        Raises
+        ------
+        FormatError
+            If the map without noise is not known.
+        """
+        source = self.noise_free if noise_free else self.study
+        if source is None or metabolite not in source.maps:
+            raise FormatError(f"{self.name}: {metabolite} is not known without noise.")
+        data = source.maps[metabolite].data
+        held = self.mask(metabolite) & np.isfinite(data)
+        return np.where(held, data, 0).astype(np.float64)
+
+    def told(
+        self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
+    ) -> dict[str, Told]:
+        """Return what methods are told, by metabolite: the maps degraded by a factor.
+
+        Parameters
+        ----------
+        factor
+            By which the maps are degraded.
+        metabolites
+            Which maps; those that the study does not have are left out.
+        drop
+            "t1", "flair": not given to the method.
+        """
+        wanted = {name: v for name, v in self.study.maps.items() if name in metabolites}
+        if not wanted:
+            return {}
+        nothing: dict[str, Any] = dict.fromkeys(drop)
+        low = degrade(replace(self.study, maps=wanted, **nothing), factor)
+        found = {}
+        for condition in form_conditions(low, factor, self.matrix):
+            name = condition.metabolite
+            cells = trusted_cells(condition.mask, condition.acquired)
+            named = replace(condition, metabolite=f"{self.name} {name} x{factor:g}")
+            found[name] = Told(named, clean(low.maps[name].data, cells))
+        return found
+
+
+def simulated_cases(protocol: Protocol, anatomies: Sequence[Path], patients: int) -> Iterator[Case]:
+    """Yield the patients of a protocol, each with a tumour in the middle of its slab.
+
+    Parameters
+    ----------
+    protocol
+        Matrix, voxel, slices and seed.
+    anatomies
+        Label maps.
+    patients
+        Number from each label map.
+
+    Raises
+    ------
+    FormatError
+        If a label map cannot be read, or no patient of it shows enough brain.
+    """
+    for path in anatomies:
+        anatomy = Anatomy.load(path)
+        for number in range(patients):
+            yield _simulate(protocol, anatomy, number)
+
+
+def _simulate(protocol: Protocol, anatomy: Anatomy, number: int) -> Case:
+    voxel = protocol.voxel
+    for draw in range(DRAWS):
+        key = [protocol.patient_seed, number, draw, zlib.crc32(anatomy.name.encode())]
+        rng = np.random.default_rng(key)
+        patient = Patient.draw(anatomy, rng, glioma=True)
+        if patient.glioma is None:
+            continue
+        study, noise_free = simulate_study(
+            patient,
+            rng,
+            matrix=protocol.matrix,
+            n_slices=protocol.slices,
+            voxel=(voxel, voxel, voxel),
+            height=float(patient.glioma.centre[2]),
+        )
+        grid = study.grid
+        lesion = patient.glioma(world_points(grid.shape, grid.affine))
+        tumour = np.maximum(lesion.solid, lesion.cells) > 0.5
+        case = Case(f"{anatomy.name}-{number}", anatomy.name, study, noise_free, tumour)
+        shown = case.mask(next(iter(study.maps)))[..., protocol.slices // 2]
+        if shown.sum() * voxel**2 >= TRUSTED_AREA and tumour.any():
+            return case
+    raise FormatError(
+        f"{anatomy.name}: none of {DRAWS} patients shows {TRUSTED_AREA:g} mm2 of brain on a matrix "
+        f"of {protocol.matrix} voxels of {voxel:g} mm. Is it a label map of a whole head?"
+    )
+
+
+def given_case(
+    name: str,
+    study: Study,
+    protocol: Protocol,
+    noise_free: Study | None = None,
+    tumour: Volume | None = None,
+    *,
+    simulated: bool = False,
+) -> Case:
+    """Return a case of a study that was given: its slices with the most trusted voxels.
+
+    Parameters
+    ----------
+    name, study
+        Of the patient; high-resolution maps with a mask.
+    protocol
+        Number of slices, which are adjacent, and metabolites.
+    noise_free, tumour
+        Where known, on the same grid.
+    simulated
+        Whether the maps are simulated.
+
+    Raises
+    ------
+    FormatError
+        If the study has none of the protocol's metabolites, or no mask.
+    GeometryError
+        If it is a low-resolution study: there is no truth to compare with.
+    """
+    maps = {m: study.maps[m] for m in protocol.metabolites if m in study.maps}
+    if not maps:
+        raise FormatError(
+            f"{name}: none of the protocol's maps ({', '.join(protocol.metabolites)}) is there, "
+            f"found {', '.join(study.maps)}. Name them so, or give a protocol with these."
+        )
+    acquired = acquired_matrix(study)
+    if min(acquired) < SMALLEST_TRUTH:
+        raise GeometryError(
+            f"{name}: the maps hold {acquired[0]}x{acquired[1]} samples, fewer than "
+            f"{SMALLEST_TRUTH} an axis: a low-resolution study has no truth to compare with. Give "
+            "a high-resolution one, or give this one as --real."
+        )
+    if any(study.mask_of(metabolite) is None for metabolite in maps):
+        raise FormatError(f"{name}: there is no mask; give the voxels to compare in.")
+    whole = Case(name, "", replace(study, maps=maps, crlb={}), simulated=simulated)
+    area = sum(whole.mask(metabolite).sum((0, 1)) for metabolite in maps)
+    slices = min(protocol.slices, study.grid.shape[2])
+    start = int(np.convolve(np.asarray(area), np.ones(slices), "valid").argmax())
+    stop = start + slices
+    marked = None
+    if tumour is not None:
+        grid = study.grid
+        marked = np.asarray(regrid_nearest(tumour, grid.shape, grid.affine).data > 0)
+        if marked.any():  # rather through the tumour than through much brain
+            held = marked.sum((0, 1))
+            start = int(np.convolve(held, np.ones(slices), "valid").argmax())
+            stop = start + slices
+        marked = marked[..., start:stop]
+    return replace(
+        whole,
+        study=whole.study.slab(start, stop),
+        noise_free=None if noise_free is None else noise_free.slab(start, stop),
+        tumour=marked,
+    )
+
+
+def find_anatomies(given: Sequence[Path], protocol: Protocol) -> tuple[list[Path], list[Path]]:
+    """Return the label maps to test on, and those to choose the temperatures on.
+
+    From a folder come those that the protocol names; a file that is named for the choice is for
+    that, any other for the test.
+
+    Raises
+    ------
+    FormatError
+        If a folder lacks one that the protocol names, or a file does not exist.
+    """
+    choosing = protocol.choice.anatomies if protocol.choice else ()
+    test: dict[str, Path] = {}
+    chosen: dict[str, Path] = {}
+    for path in given:
+        if path.is_dir():
+            named = _named(path)
+            for into, names in ((test, protocol.anatomies), (chosen, choosing)):
+                for name in names:
+                    if name not in named:
+                        raise FormatError(
+                            f"{path} lacks the label map {name}.nii.gz, which the protocol "
+                            f"'{protocol.name}' asks for; give the files to use instead."
+                        )
+                    into[name] = named[name]
+        elif path.is_file():
+            (chosen if _stem(path) in choosing else test)[_stem(path)] = path
+        else:
+            raise FormatError(f"{path} is missing: give label maps (NIfTI) or their folder.")
+    return list(test.values()), list(chosen.values())
+
+
+def _named(folder: Path) -> Mapping[str, Path]:
+    return {_stem(path): path for path in sorted(folder.glob("*.nii*"))}
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]
+
+
+def record_of(cases: Sequence[Case]) -> dict[str, Any]:
+    """Return how many patients, anatomies and slices there are, and their digest, for results."""
+    digest = hashlib.sha256("".join(case.digest for case in cases).encode()).hexdigest()
+    return {
+        "patients": len(cases),
+        "anatomies": len({case.anatomy for case in cases if case.anatomy}),
+        "slices": sum(case.study.grid.shape[2] for case in cases),
+        "names": [case.name for case in cases],
+        "digest": digest,
+    }

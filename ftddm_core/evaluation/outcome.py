@@ -1,0 +1,316 @@
+"""A whole evaluation: cases and methods in, tables out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ftddm_core.evaluation.cache import key_of
+from ftddm_core.evaluation.cases import Case, record_of
+from ftddm_core.evaluation.checks import Roles, check, check_flow, check_real
+from ftddm_core.evaluation.measure import Measured, measure
+from ftddm_core.evaluation.protocol import MethodPlan, Protocol, choice_methods, denoiser_calls
+from ftddm_core.evaluation.runner import Runner
+from ftddm_core.evaluation.summary import (
+    Figures,
+    ablation_table,
+    calibration_table,
+    choice_table,
+    chosen_tau,
+    curve,
+    metabolite_table,
+    method_table,
+    paired_table,
+    temperature_methods,
+    truncation_methods,
+)
+from ftddm_core.evaluation.tables import Table
+
+if TYPE_CHECKING:
+    from ftddm_core.evaluation.likelihood import Case as Batch
+
+FLOW_BATCH = 16
+"""Slices whose likelihood is computed together."""
+
+REAL_FACTOR = 2.0
+"""By which a real low-resolution study is degraded, to be restored to what was measured."""
+
+Tell = Callable[[str, float], None]
+"""Told what is being done, and the share of it that is done."""
+
+
+@dataclass
+class Outcome:
+    """What an evaluation found.
+
+    Parameters
+    ----------
+    protocol
+        That was run.
+    record
+        Weights, device, numbers of patients, anatomies and slices.
+    tables
+        Name -> table; one that was not run is not there.
+    chosen
+        The highest temperature that kept the margins on the other subjects; None where none did.
+    timing
+        What `Runner.time` returned; empty where nothing was timed.
+    """
+
+    protocol: Protocol
+    record: dict[str, Any]
+    tables: dict[str, Table] = field(default_factory=dict)
+    chosen: float | None = None
+    timing: dict[str, Any] = field(default_factory=dict)
+
+
+def slice_calls(protocol: Protocol, cases: int = 0) -> int:
+    """Return how many times a slice goes through the denoiser in a protocol.
+
+    Parameters
+    ----------
+    protocol
+        Whose anatomies are all used.
+    cases
+        Studies given besides.
+    """
+    patients = len(protocol.anatomies) * protocol.patients + cases
+    total = _calls(protocol.methods) * patients * protocol.slices
+    if protocol.choice:
+        others = len(protocol.choice.anatomies) * protocol.choice.patients
+        total += _calls(choice_methods(protocol.choice)) * others * protocol.slices
+    return total
+
+
+def _calls(methods: Sequence[MethodPlan]) -> int:
+    """Return the calls for one slice of every metabolite: draws that methods share count once."""
+    seen: dict[Any, int] = {}
+    for m in methods:
+        for draw in range(m.samples) if m.settings else ():
+            for factor in m.factors:
+                for metabolite in m.metabolites:
+                    key = (m.settings, draw, factor, metabolite, m.drop)
+                    seen[key] = denoiser_calls(m)
+    return sum(seen.values())
+
+
+def evaluate(
+    protocol: Protocol,
+    cases: Sequence[Case],
+    others: Sequence[Case],
+    runner: Runner,
+    *,
+    real: Case | None = None,
+    glioma: Case | None = None,
+    tell: Tell = lambda what, done: None,
+) -> Outcome:
+    """Run what is missing, measure, and make every table.
+
+    Parameters
+    ----------
+    protocol
+        What to run.
+    cases
+        To test on.
+    others
+        To choose the temperatures on, and to fit the Gaussian that the flow is compared with;
+        none leaves both out.
+    runner
+        Networks and cache.
+    real
+        A measured low-resolution study, degraded and restored against its own measurement.
+    glioma
+        Simulated maps on real MRI of a tumour.
+    tell
+        Of the progress.
+
+    Raises
+    ------
+    Cancelled
+        As soon as the runner is asked to stop; what was finished is kept.
+    """
+    outcome = Outcome(protocol, _record(protocol, cases, others, runner))
+    tables = outcome.tables
+    if protocol.choice and others:
+        plans = choice_methods(protocol.choice)
+        runner.run(runner.entries(plans, others), lambda done: tell("choosing τ", done))
+        figures = Figures(measure(runner, plans, others).rows)
+        tables["choice"] = choice_table(figures, protocol.choice)
+        outcome.chosen = chosen_tau(tables["choice"])
+    measured = Measured()
+    if cases:
+        runner.run(
+            runner.entries(protocol.methods, cases), lambda done: tell("running methods", done)
+        )
+        measured = measure(runner, protocol.methods, cases, lambda done: tell("measuring", done))
+    figures = Figures(measured.rows)
+    _fill(tables, protocol, figures, measured)
+    if protocol.timing and cases:
+        factor, metabolites = protocol.timing
+        held = [name for name in metabolites if name in cases[0].study.maps]
+        if held:
+            outcome.timing = runner.time(
+                protocol.methods, cases[0], factor, held, lambda done: tell("timing", done)
+            )
+    tables["checks"] = check(
+        protocol,
+        figures,
+        seconds=outcome.timing.get("seconds", {}),
+        calibration=tables["calibration"],
+        tradeoff=tables["tradeoff"],
+        chosen=outcome.chosen,
+        choice_made="choice" in tables,
+    )
+    if protocol.flow_levels and cases:
+        tell("likelihood", 0)
+        found = flow_tables(protocol, cases, others, runner)
+        tables["flow"] = found["flow"]
+        tables["checks"] += check_flow(found["flow"], found["spread"])
+    for name, case in (("real", real), ("glioma", glioma)):
+        if case is not None:
+            tables[name] = extra_case(protocol, case, name, runner, tell)
+            tables["checks"] += check_real(name, tables[name], Roles.of(protocol))
+    tables["checks"].sort(key=lambda line: line["item"])
+    return outcome
+
+
+def _fill(
+    tables: dict[str, Table], protocol: Protocol, figures: Figures, measured: Measured
+) -> None:
+    contrast = Figures(measured.contrast)
+    roles = Roles.of(protocol)
+    plain = [m for m in protocol.methods if not m.drop]
+    tables["methods"] = method_table(figures, protocol, protocol.metabolites, contrast)
+    parts = {m.metabolites for m in plain if m.metabolites != protocol.metabolites}
+    tables["part"] = [
+        line
+        for part in sorted(parts, key=len, reverse=True)
+        for line in method_table(figures, protocol, part, contrast)
+    ]
+    shown = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
+    tables["metabolites"] = metabolite_table(figures, protocol, [name for name in shown if name])
+    tables["paired"] = paired_table(figures, protocol, roles.pairs())
+    tables["tradeoff"] = curve(figures, temperature_methods(plain), protocol.factors, "tau")
+    tables["truncation"] = curve(figures, truncation_methods(plain), protocol.factors, "t_trunc")
+    tables["ablation"] = ablation_table(figures, protocol.methods)
+    tables["calibration"] = calibration_table(measured)
+
+
+def extra_plans(protocol: Protocol, case: Case, factors: Sequence[float]) -> list[MethodPlan]:
+    """Return the methods that a single case is restored by: the peers, and FTDDM-100."""
+    names = tuple(case.study.maps)
+    roles = Roles.of(protocol)
+    wanted = (
+        roles.zero_filling,
+        roles.guided_tv,
+        roles.regression,
+        roles.at_zero,
+        roles.at_default,
+    )
+    return [
+        replace(m, factors=tuple(factors), metabolites=names)
+        for m in protocol.methods
+        if m.name in wanted
+    ]
+
+
+def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: Tell) -> Table:
+    """Run one case, "real" or "glioma", beside the protocol's; return its table, by factor."""
+    factors = (REAL_FACTOR,) if name == "real" else protocol.factors
+    plans = extra_plans(protocol, case, factors)
+    runner.run(runner.entries(plans, [case]), lambda done: tell(f"{name} case", done))
+    measured = measure(runner, plans, [case])
+    part = replace(
+        protocol, factors=tuple(factors), methods=tuple(plans), metabolites=tuple(case.study.maps)
+    )
+    figures, contrast = Figures(measured.rows), Figures(measured.contrast)
+    return method_table(figures, part, part.metabolites, contrast)
+
+
+def flow_tables(
+    protocol: Protocol, cases: Sequence[Case], others: Sequence[Case], runner: Runner
+) -> dict[str, Any]:
+    """Return `flow`, its likelihood by level, and `spread`, over the error of the flow alone.
+
+    The Gaussian beside it is fitted on the other subjects; without them, or without a regression,
+    it is left out.
+    """
+    from ftddm_core.evaluation.likelihood import flow_figures, flow_spread
+
+    regression = runner.regression if others else None
+    key = key_of(
+        {
+            "flow": [case.digest for case in cases],
+            "fitted": [case.digest for case in others] if regression else [],
+            "weights": runner.resolver.weights.digest,
+            "regression": regression[1] if regression else "",
+            "levels": list(protocol.flow_levels),
+            "factors": list(protocol.factors),
+            "metabolites": list(protocol.metabolites),
+        }
+    )
+    found: dict[str, Any] | None = runner.cache.load_figures(key)
+    if found is None:
+        network = regression[0].to(runner.resolver.device) if regression else None
+        held = _batches(protocol, cases, runner)
+        fitted = _batches(protocol, others, runner) if regression else ()
+        weights = runner.resolver.weights
+        found = {
+            "flow": flow_figures(weights, network, held, fitted, protocol.flow_levels),
+            "spread": flow_spread(weights, held),
+        }
+        runner.cache.save_figures(key, found)
+    return found
+
+
+def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[Batch]:
+    """Return truths, conditions and factors of every slice, `FLOW_BATCH` at a time."""
+    import torch
+
+    groups: dict[tuple[int, ...], list[tuple[Any, Any, float]]] = {}
+    for factor in protocol.factors:
+        for case in cases:
+            for name, (condition, _) in case.told(factor, protocol.metabolites).items():
+                truth = case.truth(name) / condition.scale
+                pad = [(0, p - n) for p, n in zip(condition.channels.shape[1:3], truth.shape[:2],
+                                                  strict=True)]  # fmt: skip
+                padded = np.pad(truth, [*pad, (0, 0)]).astype(np.float32)
+                for k in range(truth.shape[2]):
+                    item = (padded[None, ..., k], condition.channels[..., k], condition.upscale)
+                    groups.setdefault(padded.shape[:2], []).append(item)
+    device = runner.resolver.device
+    batches = []
+    for items in groups.values():
+        # Evenly, since no batch may be of one slice.
+        count = max(1, -(-len(items) // FLOW_BATCH))
+        for start in range(count):
+            x0, channels, factors = zip(*items[start::count], strict=True)
+            batches.append(
+                (
+                    torch.from_numpy(np.stack(x0)).to(device),
+                    torch.from_numpy(np.stack(channels)).to(device),
+                    torch.tensor(factors, dtype=torch.float32, device=device),
+                )
+            )
+    return batches
+
+
+def _record(
+    protocol: Protocol, cases: Sequence[Case], others: Sequence[Case], runner: Runner
+) -> dict[str, Any]:
+    weights = runner.resolver.weights
+    steps: Mapping[str, Any] = weights.record.get("steps", {})
+    return {
+        "protocol": protocol.name,
+        "weights": {"name": weights.name, "sha256": weights.digest, "steps": dict(steps)},
+        "regression": {"sha256": runner.regression[1]} if runner.regression else None,
+        "device": f"{platform.machine()} {runner.resolver.device}",
+        "cases": record_of(cases),
+        "others": record_of(others),
+        "simulated": all(case.simulated for case in cases),
+        "slice_calls": slice_calls(protocol),
+    }

@@ -1,0 +1,71 @@
+"""The regression UNet as a peer: one answer a condition, the network asked at x_T = 0.
+
+See `ftddm_core.model.prediction.regression_x0` for what its output means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+import torch
+
+from ftddm_core.imaging.volume import Volume
+from ftddm_core.model.prediction import regression_x0
+from ftddm_core.model.schedule import NoiseSchedule
+from ftddm_core.model.unet import UNet
+from ftddm_core.sampling.condition import Condition
+from ftddm_core.sampling.resolver import BATCH, pick_device
+
+
+def regress(
+    network: UNet,
+    conditions: Iterable[Condition],
+    slices: Collection[int] | None = None,
+    device: str = "cpu",
+) -> dict[str, Volume]:
+    """Return the regression's map of every condition.
+
+    Parameters
+    ----------
+    network
+        As `model.checkpoint.load_regression` returns it; it is moved to the device.
+    conditions
+        Of the metabolites to compute.
+    slices
+        Which slices to compute; None for all. Others stay 0, and so do those without a mask.
+    device
+        "auto", or a torch device.
+
+    Returns
+    -------
+    dict
+        Metabolite -> map (Nx, Ny, Z) in its own unit, masked and clipped at 0.
+
+    Raises
+    ------
+    SettingsError
+        If this machine does not have the device.
+    """
+    place = pick_device(device)
+    network = network.to(place)
+    schedule = NoiseSchedule()
+    maps = {}
+    for condition in conditions:
+        nx, ny, n_slices = condition.shape
+        image = np.zeros(condition.shape, np.float32)
+        wanted = range(n_slices) if slices is None else sorted(slices)
+        held = [k for k in wanted if condition.mask[..., k].any()]
+        for first in range(0, len(held), BATCH):
+            batch = held[first : first + BATCH]
+            stacked = np.ascontiguousarray(np.moveaxis(condition.channels[..., batch], -1, 0))
+            channels = torch.from_numpy(stacked).to(place)
+            upscale = torch.full((len(batch),), condition.upscale, device=place)
+            with torch.inference_mode():
+                x0 = regression_x0(schedule, network, channels, upscale)
+                shown = (x0 * channels[:, 1:2])[:, 0, :nx, :ny].clamp_min(0) * condition.scale
+            image[..., batch] = np.moveaxis(shown.cpu().numpy(), 0, -1)
+        maps[condition.metabolite] = Volume(
+            image, condition.affine, condition.unit, condition.header
+        )
+    return maps

@@ -1,0 +1,330 @@
+"""Runs the methods of a protocol on cases, each map once: what is in the cache is not run again.
+
+Maps of many cases go through the networks together. Their noise depends on seed, case, metabolite,
+factor and slice alone, so neither the order nor an interruption changes a map beyond rounding.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
+from ftddm_core.evaluation.baselines import BASELINES
+from ftddm_core.evaluation.cache import Cache, key_of
+from ftddm_core.evaluation.cases import Case, Told
+from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
+from ftddm_core.sampling.condition import Condition
+
+if TYPE_CHECKING:  # they bring torch, which the tables can do without
+    from ftddm_core.model.unet import UNet
+    from ftddm_core.sampling.resolver import SuperResolver
+
+CHUNK = 48
+"""Most slices that are run before they are kept: what an interruption can cost."""
+
+PLAIN_COST = {"guided-tv": 30.0}
+"""What a slice of a plain method costs, in calls of the denoiser; 1 where not named."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One map to compute: a draw of a method on one metabolite of a case at a factor."""
+
+    method: MethodPlan
+    draw: int
+    case: Case
+    factor: float
+    metabolite: str
+
+    @property
+    def cost(self) -> float:
+        """Slices times calls of the denoiser, for the progress."""
+        calls = denoiser_calls(self.method) + 1 if self.method.settings else 0
+        return self.case.study.grid.shape[2] * (calls or PLAIN_COST.get(self.method.kind, 1.0))
+
+
+class Runner:
+    """Runs methods and remembers their maps.
+
+    Parameters
+    ----------
+    resolver
+        The networks, where they are to run.
+    cache
+        Where maps are kept.
+    regression
+        Network and digest; None where there is none, its methods are then left out.
+    cancelled
+        Asked before every chunk and every denoising step.
+    """
+
+    def __init__(
+        self,
+        resolver: SuperResolver,
+        cache: Cache,
+        regression: tuple[UNet, str] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.resolver = resolver
+        self.cache = cache
+        self.regression = regression
+        self.cancelled = cancelled
+
+    def runs(self, method: MethodPlan) -> bool:
+        """Return whether this method can be run at all."""
+        return method.kind != "regression" or self.regression is not None
+
+    def entries(self, methods: Iterable[MethodPlan], cases: Sequence[Case]) -> list[Entry]:
+        """Return every map that the methods ask for, in the order they are run."""
+        return [
+            Entry(method, draw, case, factor, metabolite)
+            for method in methods
+            if self.runs(method)
+            for draw in range(method.samples)
+            for factor in method.factors
+            for case in cases
+            for metabolite in method.metabolites
+            if metabolite in case.study.maps
+        ]
+
+    def missing(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Return those that are not in the cache, each map once."""
+        keys = {self.key(entry): entry for entry in entries}
+        return [entry for key, entry in keys.items() if key not in self.cache]
+
+    def key(self, entry: Entry) -> str:
+        """Return the key of a map in the cache: all that decides it."""
+        method = entry.method
+        stated: dict[str, Any]
+        if method.settings is not None:
+            stated = _settings_of(method, entry.draw).to_dict()
+            for other in ("upscale", "samples"):  # decided by the case, and by the entry
+                del stated[other]
+            stated["steps"] = denoiser_calls(method)
+            stated["weights"] = self.resolver.weights.digest
+        else:
+            stated = {"kind": method.kind}
+            if method.kind == "regression" and self.regression is not None:
+                stated["weights"] = self.regression[1]
+        case = {
+            "case": entry.case.digest,
+            "factor": entry.factor,
+            "metabolite": entry.metabolite,
+            "drop": sorted(method.drop),
+        }
+        return key_of(stated | case)
+
+    def run(
+        self, entries: Iterable[Entry], progress: Callable[[float], None] = lambda done: None
+    ) -> None:
+        """Compute the maps that are not in the cache.
+
+        Parameters
+        ----------
+        entries
+            See `entries`.
+        progress
+            Told the share of the missing work that is done, 0..1.
+
+        Raises
+        ------
+        Cancelled
+            As soon as `cancelled()` is true; what was finished is kept.
+        CheckpointError
+            If a method gives a map that is not finite.
+        """
+        todo = self.missing(entries)
+        total = sum(entry.cost for entry in todo) or 1.0
+        done = 0.0
+        for chunk in _chunks(todo):
+            if self.cancelled():
+                raise Cancelled("The evaluation was stopped; what was finished is kept.")
+            cost = sum(entry.cost for entry in chunk)
+
+            def tell(share: float, start: float = done, cost: float = cost) -> None:
+                progress((start + share * cost) / total)
+
+            images, seconds = self._compute(chunk, tell)
+            for entry, image in zip(chunk, images, strict=True):
+                if not np.isfinite(image).all():
+                    raise CheckpointError(
+                        f"{entry.method.name} gave values that are not finite for "
+                        f"{entry.metabolite} of {entry.case.name} at {entry.factor:g}x. "
+                        "Are the weights whole?"
+                    )
+                self.cache.save(self.key(entry), image, seconds)
+            done += cost
+            progress(done / total)
+
+    def image(self, entry: Entry) -> NDArray[np.float32]:
+        """Return a map (Nx, Ny, Z) that was run.
+
+        Raises
+        ------
+        CheckpointError
+            If it was not, or its entry is damaged: it is run when the command is given again.
+        """
+        found = self.cache.load(self.key(entry))
+        if found is None:
+            key = self.key(entry)
+            self.cache.discard(key)
+            raise CheckpointError(
+                f"The kept map of {entry.metabolite} of {entry.case.name} by {entry.method.name} "
+                "is missing or damaged: give the same command again."
+            )
+        return found[0]
+
+    def images(self, method: MethodPlan, case: Case, factor: float, metabolite: str) -> Any:
+        """Return all draws of a method on one map, (samples, Nx, Ny, Z)."""
+        return np.stack(
+            [
+                self.image(Entry(method, draw, case, factor, metabolite))
+                for draw in range(method.samples)
+            ]
+        )
+
+    def time(
+        self,
+        methods: Sequence[MethodPlan],
+        case: Case,
+        factor: float,
+        metabolites: Sequence[str],
+        progress: Callable[[float], None] = lambda done: None,
+    ) -> dict[str, Any]:
+        """Run methods on one and the same maps, one after the other; time one draw of each.
+
+        Methods that differ in temperatures, MRI or number of draws alone are timed once.
+
+        Returns
+        -------
+        dict
+            `seconds`, method -> seconds a slice; `slices`, the number run together; `device` and
+            `case`. Kept as one, so that all times are from one run.
+        """
+        groups: dict[tuple[Any, ...], list[str]] = {}
+        run: list[MethodPlan] = []
+        for method in methods:
+            chosen = method.settings
+            how = (chosen.t_trunc, denoiser_calls(method), chosen.sampler) if chosen else ()
+            group = groups.setdefault((method.kind, *how), [])
+            if not group and self.runs(method):
+                alone = replace(method, drop=(), samples=1)
+                run.append(replace(alone, factors=(factor,), metabolites=tuple(metabolites)))
+            group.append(method.name)
+        device = f"{platform.machine()} {self.resolver.device}"
+        kept = [self.key(Entry(method, 0, case, factor, metabolites[0])) for method in run]
+        key = key_of({"timing": kept, "device": device, "metabolites": list(metabolites)})
+        found = self.cache.load_figures(key)
+        if isinstance(found, dict):
+            return found
+        work = [(method, self.entries([method], [case])) for method in run]
+        total = sum(entry.cost for _, entries in work for entry in entries) or 1.0
+        done = 0.0
+        timed: dict[str, float] = {}
+        self._warm_up(run, case)
+        for method, entries in work:
+            if self.cancelled():
+                raise Cancelled("The evaluation was stopped; what was finished is kept.")
+            timed[method.name] = self._compute(entries, lambda share: None)[1]
+            done += sum(entry.cost for entry in entries)
+            progress(done / total)
+        known = [group for group in groups.values() if group[0] in timed]
+        seconds = {name: timed[group[0]] for group in known for name in group}
+        slices = len(metabolites) * case.study.grid.shape[2]
+        result = {"seconds": seconds, "slices": slices, "device": device, "case": case.name}
+        self.cache.save_figures(key, result)
+        return result
+
+    def _warm_up(self, methods: Sequence[MethodPlan], case: Case) -> None:
+        """Run two steps: the first run of all allocates memory and chooses algorithms."""
+        for method in methods:
+            if method.settings is not None and method.settings.t_trunc:
+                short = replace(method, settings=method.settings.replace(t_trunc=2, steps=None))
+                self._compute(self.entries([short], [case]), lambda share: None)
+                return
+
+    def _compute(
+        self, chunk: Sequence[Entry], tell: Callable[[float], None]
+    ) -> tuple[list[NDArray[np.float32]], float]:
+        """Return the maps of entries of one method, draw, factor and matrix; seconds a slice."""
+        method, factor = chunk[0].method, chunk[0].factor
+        told: list[Told] = []
+        for case in dict.fromkeys(entry.case for entry in chunk):
+            names = [entry.metabolite for entry in chunk if entry.case is case]
+            known = case.told(factor, names, method.drop)
+            told += [known[name] for name in names]
+        start = time.perf_counter()
+        if method.settings is not None:
+            images = self._sample(method, chunk[0].draw, [t.condition for t in told], tell)
+        elif method.kind == "regression":
+            images = self._regress([t.condition for t in told])
+        else:
+            images = [_plain(method.kind, t, self.cancelled) for t in told]
+        seconds = time.perf_counter() - start
+        return images, seconds / sum(t.condition.shape[2] for t in told)
+
+    def _sample(
+        self,
+        method: MethodPlan,
+        draw: int,
+        conditions: Sequence[Condition],
+        tell: Callable[[float], None],
+    ) -> list[NDArray[np.float32]]:
+        settings = _settings_of(method, draw)
+        result = None
+        for update in self.resolver.sample(conditions, settings, cancelled=self.cancelled):
+            tell(update.done)
+            result = update.result
+        if result is None:
+            raise RuntimeError("The stream ended without a result.")
+        return [np.asarray(result.maps[c.metabolite].data, np.float32) for c in conditions]
+
+    def _regress(self, conditions: Sequence[Condition]) -> list[NDArray[np.float32]]:
+        from ftddm_core.evaluation.regression import regress
+
+        if self.regression is None:
+            raise SettingsError("There is no regression to run: give its weights.")
+        maps = regress(self.regression[0], conditions, device=str(self.resolver.device))
+        return [np.asarray(maps[c.metabolite].data, np.float32) for c in conditions]
+
+
+def _plain(kind: str, told: Told, cancelled: Callable[[], bool]) -> NDArray[np.float32]:
+    if cancelled():
+        raise Cancelled("The evaluation was stopped; what was finished is kept.")
+    if kind == "guided-tv":
+        from ftddm_core.evaluation.guided_tv import guided_tv
+
+        return np.asarray(guided_tv(*told), np.float32)
+    return BASELINES[kind](*told)
+
+
+def _settings_of(method: MethodPlan, draw: int) -> Any:
+    if method.settings is None:
+        raise SettingsError(f"{method.name} draws no samples.")
+    return method.settings.replace(seed=method.settings.seed + draw)
+
+
+def _chunks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Yield entries that can run together: one method, draw, factor and matrix, `CHUNK` slices."""
+    chunk: list[Entry] = []
+    slices = 0
+    for entry in entries:
+        together = chunk and all(
+            getattr(chunk[0], name) == getattr(entry, name)
+            for name in ("method", "draw", "factor")
+        ) and chunk[0].case.study.grid.shape == entry.case.study.grid.shape  # fmt: skip
+        depth = entry.case.study.grid.shape[2]
+        if chunk and (not together or slices + depth > CHUNK):
+            yield chunk
+            chunk, slices = [], 0
+        chunk.append(entry)
+        slices += depth
+    if chunk:
+        yield chunk

@@ -1,0 +1,79 @@
+"""The patients of a run on disk: pool-training and pool-validation, and the record of each.
+
+Whoever fills them (`render` with simulated patients, `own` with measured ones) keeps a `pool.json`
+that says what they are; a folder with another record is refused, so that patients never mix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ftddm_core.errors import FormatError, SettingsError
+from ftddm_core.training.dataset import Pool
+
+SIDES = ("training", "validation")
+RECORD = "pool.json"
+
+
+def pool_folder(run: Path, side: str) -> Path:
+    """Return where the patients of one of `SIDES` are in the folder of a run."""
+    return run / f"pool-{side}"
+
+
+def keep_record(pool: Path, record: Mapping[str, Any]) -> None:
+    """Write what the patients of a pool are.
+
+    Raises
+    ------
+    SettingsError
+        If the folder holds others.
+    """
+    path = pool / RECORD
+    if path.exists() and json.loads(path.read_text()) != record:
+        raise SettingsError(
+            f"{pool} holds other patients (see {RECORD}): choose another --out, or remove that "
+            "folder."
+        )
+    path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def read_pools(run: Path) -> tuple[Pool, Pool, dict[str, Any]]:
+    """Return the patients of both sides of a run, and the record of each.
+
+    Raises
+    ------
+    FormatError
+        If a side is not there, or not all of it.
+    SettingsError
+        If a subject is on both sides.
+    """
+    pools: list[Pool] = []
+    records: dict[str, Any] = {}
+    for side in SIDES:
+        folder = pool_folder(run, side)
+        try:
+            records[side] = json.loads((folder / RECORD).read_text())
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                f"{folder} holds no patients ({error}): make them with `ftddm train pool`."
+            ) from None
+        paths = sorted(p for p in folder.glob("*.npz") if not p.name.endswith(".part.npz"))
+        expected = records[side].get("patients", records[side].get("measured"))
+        if not paths or len(paths) != expected:
+            raise FormatError(
+                f"{folder} holds {len(paths)} patients of {expected}: "
+                "finish it with `ftddm train pool`."
+            )
+        pools.append(Pool(paths))
+    sources = [_subjects(records[side]) for side in SIDES]
+    if sources[0] & sources[1]:
+        raise SettingsError(f"The pools in {run} share subjects: keep them apart.")
+    return pools[0], pools[1], records
+
+
+def _subjects(record: Mapping[str, Any]) -> set[str]:
+    """Return the digests of the label maps or of the patients that a pool was made from."""
+    return {*record.get("anatomies", {}).values(), *record.get("digests", [])}

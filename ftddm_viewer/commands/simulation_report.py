@@ -1,0 +1,101 @@
+"""`ftddm simulate --report`: many simulated patients, beside the numbers of the literature."""
+
+from __future__ import annotations
+
+import io
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ftddm_core.evaluation.tables import to_markdown
+from ftddm_core.phantom.anatomy import Anatomy
+from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.phantom.report import patient_figures, summarise
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.commands.progress import progress_bar
+from ftddm_viewer.contact_sheet import ROWS, SheetRow, contact_sheet, sheet_row
+from ftddm_viewer.figures import save_figure
+from ftddm_viewer.saving import check_writable, save_files
+
+PATIENTS = 12
+"""Simulated where --patients is left out."""
+
+FILES = ("report.md", "report.json")
+
+
+def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, Any]) -> None:
+    """Simulate patients from anatomies by turns, print the table and write it with its pictures.
+
+    `slab` holds the keywords of `simulate_study`. Written are `report.md`, `report.json` and
+    `contact_sheet_*.png`.
+    """
+    count = options.patients or PATIENTS
+    sheets = [f"contact_sheet_{n // ROWS + 1:02d}.png" for n in range(0, count, ROWS)]
+    check_writable(options.out, [*FILES, *sheets], overwrite=options.overwrite)
+    figures: list[dict[str, float]] = []
+    rows: list[SheetRow] = []
+    names: list[str] = []
+    with progress_bar("simulating") as progress:
+        for number in range(count):
+            anatomy = anatomies[number % len(anatomies)]
+            rng = np.random.default_rng([options.seed, number])
+            patient = Patient.draw(anatomy, rng, glioma=options.glioma)
+            measured, noise_free = simulate_study(patient, rng, **slab)
+            names.append(f"{number}, {anatomy.name}, {'glioma' if patient.glioma else 'healthy'}")
+            figures.append(patient_figures(patient, measured, noise_free))
+            middle = float(patient.glioma.centre[2]) if patient.glioma else None
+            rows.append(sheet_row(names[-1].replace(", ", "\n"), measured, middle))
+            progress((number + 1) / count)
+    table = summarise(figures)
+    heading = _heading(options, anatomies, count, slab)
+    text = f"{heading}\n\n{to_markdown([_rounded(line) for line in table])}"
+    links = "\n".join(f"![Simulated patients]({name})" for name in sheets)
+    each = [{"patient": n, **_finite(f)} for n, f in zip(names, figures, strict=True)]
+    record = {
+        "Notice": f"SIMULATED patients. {RESEARCH_ONLY}.",
+        "Seed": options.seed,
+        "Anatomies": [anatomy.name for anatomy in anatomies],
+        "Slab": dict(slab),
+        "Summary": table,
+        "Patients": each,
+    }
+    title = f"{count} simulated patients, seed {options.seed}; radiological view"
+    files = {
+        "report.md": f"# Simulated patients beside the literature\n\n{text}\n\n{links}\n".encode(),
+        "report.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
+    } | {
+        name: _png(rows[number * ROWS : (number + 1) * ROWS], title)
+        for number, name in enumerate(sheets)
+    }
+    save_files(files, options.out, overwrite=options.overwrite)
+    print(text)
+    print(f"\n{len(files)} files in {options.out}.")
+
+
+def _heading(
+    options: Namespace, anatomies: Sequence[Anatomy], count: int, slab: Mapping[str, Any]
+) -> str:
+    names = ", ".join(anatomy.name for anatomy in anatomies)
+    nx, ny = slab["matrix"]
+    return (
+        f"{count} SIMULATED patients, seed {options.seed}, from {names}: {slab['n_slices']} slices "
+        f"of {nx}x{ny} voxels of {slab['voxel'][0]:g} mm. Median and 10th to 90th percentile over "
+        f"the patients; ratios are those of the noise-free maps. {RESEARCH_ONLY}."
+    )
+
+
+def _png(rows: Sequence[SheetRow], title: str) -> bytes:
+    buffer = io.BytesIO()
+    save_figure(contact_sheet(rows, title), buffer)
+    return buffer.getvalue()
+
+
+def _rounded(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in line.items()}
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in figures.items()}

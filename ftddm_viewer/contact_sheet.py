@@ -1,0 +1,148 @@
+"""Contact sheets of simulated patients: one slice of each, a patient a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ftddm_core.imaging.degrade import degrade
+from ftddm_core.imaging.geometry import regrid_mean
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.image_rows import most_varied_slice, upper_limit
+from ftddm_viewer.orientation import radiological_slice
+
+COLUMNS = ("T1w", "FLAIR", "tNAA", "tCho", "Gln", "tCho/tNAA", "mask", "tCho, 4× coarser")
+ROWS = 12
+"""Patients on one sheet."""
+
+PANEL, DPI = 1.35, 110
+"""Inches along the longer side of a panel; dots per inch."""
+
+COARSER, FINER = 4.0, 2
+"""Factor the last column is degraded by, and by which the MRI is shown finer than the maps."""
+
+
+@dataclass(frozen=True, eq=False)
+class SheetRow:
+    """One patient on a sheet.
+
+    Parameters
+    ----------
+    label
+        Left of the row.
+    images
+        Column -> a single slice; a column may be absent.
+    tops
+        Column -> upper colour limit.
+    """
+
+    label: str
+    images: dict[str, Volume]
+    tops: dict[str, float]
+
+
+def sheet_row(label: str, study: Study, height: float | None = None) -> SheetRow:
+    """Cut one slice of a measured study.
+
+    Parameters
+    ----------
+    label
+        Left of the row.
+    study
+        High-resolution maps of tNAA, tCho and Gln, with one mask.
+    height
+        World position z in mm of the slice; None for the slice that varies most.
+    """
+    trusted = np.asarray(study.mask_of("tNAA").data > 0)  # type: ignore[union-attr]
+    grid = study.grid
+    if height is None:
+        k = most_varied_slice([(volume.data, trusted) for volume in study.maps.values()])
+    else:
+        k = round((height - grid.affine[2, 3]) / grid.affine[2, 2])
+        k = min(max(k, 0), grid.shape[2] - 1)
+    images: dict[str, Volume] = {}
+    tops = {"mask": 1.0}
+    seen = trusted[:, :, k].repeat(FINER, 0).repeat(FINER, 1)
+    for name, image in (("T1w", study.t1), ("FLAIR", study.flair)):
+        if image is not None:
+            images[name] = _on_slice(image, grid.slab(k, k + 1))
+            tops[name] = upper_limit(images[name].data[seen])  # the scalp is brighter
+    # Wild voxels lie outside the mask: the measured maps are shown as they are, scaled by the rest.
+    for name in ("tNAA", "tCho", "Gln"):
+        images[name] = study.maps[name].slab(k, k + 1)
+        tops[name] = upper_limit(study.maps[name].data[trusted])
+    naa = np.maximum(study.maps["tNAA"].data, 0.05 * tops["tNAA"])
+    ratio = np.where(trusted, study.maps["tCho"].data / naa, np.nan)
+    images["tCho/tNAA"] = grid.with_data(ratio).slab(k, k + 1)
+    tops["tCho/tNAA"] = upper_limit(ratio)
+    images["mask"] = grid.with_data(trusted.astype(np.float32)).slab(k, k + 1)
+    coarse = degrade(study, COARSER).maps["tCho"]
+    images[COLUMNS[-1]] = coarse.slab(k, k + 1)
+    tops[COLUMNS[-1]] = tops["tCho"]
+    return SheetRow(label, images, tops)
+
+
+def contact_sheet(rows: Sequence[SheetRow], title: str) -> Figure:
+    """Draw at most `ROWS` patients; every row has its own colour limits.
+
+    Parameters
+    ----------
+    rows
+        At least one.
+    title
+        Above the panels.
+
+    Returns
+    -------
+    Figure
+        With an Agg canvas, ready for `ftddm_viewer.figures.save_figure`.
+    """
+    shape: NDArray[Any] = radiological_slice(next(iter(rows[0].images.values())), 0).image
+    inches = PANEL / max(shape.shape)
+    size = (
+        shape.shape[1] * inches * len(COLUMNS) + 0.9,
+        shape.shape[0] * inches * len(rows) + 0.9,
+    )
+    figure = Figure(size, DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows), len(COLUMNS), squeeze=False)
+    for axes, row in zip(grid, rows, strict=True):
+        for place, column in zip(axes, COLUMNS, strict=True):
+            place.set(xticks=[], yticks=[])
+            if column not in row.images:
+                place.set_frame_on(False)
+                continue
+            image, _, aspect = radiological_slice(row.images[column], 0)
+            grey = column in ("T1w", "FLAIR", "mask")
+            place.imshow(
+                image,
+                "gray" if grey else "viridis",
+                aspect=aspect,
+                interpolation="nearest",
+                vmin=0,
+                vmax=row.tops[column],
+            )
+            place.set_facecolor("black")
+        axes[0].set_ylabel(row.label, fontsize=7)
+    for place, column in zip(grid[0], COLUMNS, strict=True):
+        place.set_title(column, fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    notice = f"SIMULATED patients. {RESEARCH_ONLY}"
+    figure.supxlabel(notice, fontsize=9, color="#b00020", fontweight="bold")
+    return figure
+
+
+def _on_slice(image: Volume, grid: Volume) -> Volume:
+    """Return an MRI on one slice of the maps, with smaller voxels in the plane."""
+    shape = (grid.shape[0] * FINER, grid.shape[1] * FINER, 1)
+    affine = grid.affine * np.array([1 / FINER, 1 / FINER, 1, 1])
+    # The voxel edges stay: the first centre moves back by half the difference of the voxels.
+    affine[:3, 3] += grid.affine[:3, :2] @ np.full(2, (1 / FINER - 1) / 2)
+    return regrid_mean(image, shape, affine)

@@ -1,0 +1,1 @@
+"""The results of an evaluation as plots, pictures and a page in Markdown."""

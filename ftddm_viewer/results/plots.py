@@ -1,0 +1,177 @@
+"""Curves and bars of an evaluation, drawn from its tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ftddm_core.evaluation.checks import Roles
+from ftddm_core.evaluation.outcome import Outcome
+from ftddm_core.evaluation.tables import Table
+from ftddm_viewer import RESEARCH_ONLY
+
+DPI = 100
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Distinct to colour-blind readers too (Okabe & Ito 2008)."""
+
+
+def plots(outcome: Outcome) -> dict[str, Figure]:
+    """Return file name -> plot of every table that was filled."""
+    tables = outcome.tables
+    found: dict[str, Figure] = {}
+    if tables.get("methods"):
+        found["factors.png"] = factor_plot(outcome)
+    if tables.get("tradeoff"):
+        found["tradeoff.png"] = tradeoff_plot(outcome)
+    if tables.get("truncation"):
+        found["truncation.png"] = truncation_plot(outcome)
+    if tables.get("calibration"):
+        found["calibration.png"] = rank_plot(outcome)
+    if tables.get("choice"):
+        found["choice.png"] = choice_plot(outcome)
+    return found
+
+
+def factor_plot(outcome: Outcome) -> Figure:
+    """Draw PSNR, SSIM and sharpness of the main methods against the factor."""
+    roles = Roles.of(outcome.protocol)
+    names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.flow, roles.at_zero,
+             roles.at_default, roles.at_one)  # fmt: skip
+    wanted = [name for name in names if name]
+    figure, axes = new_figure(1, 3, outcome, "Methods by factor, all metabolites")
+    for place, (figure_name, label) in zip(axes, _LABELS.items(), strict=True):
+        for colour, name in zip(COLOURS, wanted, strict=False):
+            lines = [line for line in outcome.tables["methods"] if line["method"] == name]
+            _curve(place, lines, "upscale", figure_name, name, colour)
+        place.set(xlabel="factor s", ylabel=label)
+    axes[2].axhline(1, color="grey", linewidth=0.8)
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def tradeoff_plot(outcome: Outcome) -> Figure:
+    """Draw PSNR against sharpness over the temperature, a panel a factor, with the peers."""
+    table = outcome.tables["tradeoff"]
+    factors = _factors(table)
+    figure, axes = new_figure(1, len(factors), outcome, "What a temperature buys: FTDDM-100")
+    roles = Roles.of(outcome.protocol)
+    peers = [name for name in (roles.zero_filling, roles.guided_tv, roles.regression,
+                               roles.full_chain, roles.mean) if name]  # fmt: skip
+    for place, factor in zip(axes, factors, strict=True):
+        lines = [line for line in table if line["upscale"] == factor]
+        place.plot(*_columns(lines, "sharpness", "psnr"), "o-", color=COLOURS[0], markersize=4)
+        for line in lines:
+            at = (line["sharpness"], line["psnr"])
+            place.annotate(f"τ {line['tau']:g}", at, fontsize=7, xytext=(4, 2),
+                           textcoords="offset points")  # fmt: skip
+        for colour, name in zip(COLOURS[1:], peers, strict=False):
+            shared = outcome.tables.get("part") or outcome.tables["methods"]
+            found = [e for e in shared if e["method"] == name and e["upscale"] == factor]
+            place.plot(
+                *_columns(found, "sharpness", "psnr"), "s", color=colour, markersize=5, label=name
+            )
+        place.set(xlabel="sharpness", title=f"{factor:g}×")
+        place.axvline(1, color="grey", linewidth=0.8)
+    axes[0].set_ylabel("PSNR (dB)")
+    handles, labels = axes[-1].get_legend_handles_labels()
+    if handles:
+        axes[-1].legend(handles, labels, fontsize=6)
+    return figure
+
+
+def truncation_plot(outcome: Outcome) -> Figure:
+    """Draw PSNR, SSIM and sharpness at temperature 1 against T_trunc."""
+    table = outcome.tables["truncation"]
+    figure, axes = new_figure(1, 3, outcome, "Truncation of the chain, τ 1")
+    for place, (name, label) in zip(axes, _LABELS.items(), strict=True):
+        for colour, factor in zip(COLOURS, _factors(table), strict=False):
+            lines = [line for line in table if line["upscale"] == factor]
+            _curve(place, lines, "t_trunc", name, f"{factor:g}×", colour)
+        place.set_xscale("symlog", linthresh=20)
+        ticks = sorted({line["t_trunc"] for line in table})
+        place.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        place.minorticks_off()
+        place.set(xlabel="T_trunc", ylabel=label)
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def rank_plot(outcome: Outcome) -> Figure:
+    """Draw how often the truth had each rank among the samples, a panel a factor."""
+    table = outcome.tables["calibration"]
+    title = "Rank of the truth among the samples, τ 1; flat if calibrated"
+    figure, axes = new_figure(1, len(table), outcome, title)
+    for place, line in zip(axes, table, strict=True):
+        shares = np.array(line["ranks"], float)
+        place.bar(np.arange(len(shares)), shares, color=COLOURS[0], width=0.9)
+        place.axhline(1 / len(shares), color="black", linewidth=0.8)
+        place.set(xlabel="samples below the truth", title=f"{line['upscale']:g}×")
+    axes[0].set_ylabel("share of voxels")
+    return figure
+
+
+def choice_plot(outcome: Outcome) -> Figure:
+    """Draw PSNR and SSIM over zero-filling against the temperature, with what must be kept."""
+    table = outcome.tables["choice"]
+    figure, axes = new_figure(1, 2, outcome, "Choosing the default temperatures, other subjects")
+    for colour, factor in zip(COLOURS, _factors(table), strict=False):
+        lines = [line for line in table if line["upscale"] == factor]
+        _curve(axes[0], lines, "tau", "psnr_gain", f"{factor:g}×", colour)
+        _curve(axes[1], lines, "tau", "ssim_gain", f"{factor:g}×", colour)
+        if np.isfinite(lines[0]["bar"]):
+            axes[0].axhline(lines[0]["bar"], color=colour, linewidth=0.8, linestyle=":")
+    axes[1].axhline(0, color="grey", linewidth=0.8)
+    axes[0].set(xlabel="τ", ylabel="PSNR over zero-filling (dB)")
+    axes[1].set(xlabel="τ", ylabel="SSIM over zero-filling")
+    if outcome.chosen is not None:
+        for place in axes:
+            place.axvline(outcome.chosen, color="grey", linestyle="--", linewidth=0.8)
+    axes[0].legend(fontsize=7)
+    return figure
+
+
+def new_figure(
+    rows: int, columns: int, outcome: Outcome, title: str
+) -> tuple[Figure, Sequence[Axes]]:
+    """Return an empty figure of panels with a title and the line that every picture carries."""
+    figure = Figure((max(3.0 * columns + 0.6, 6.0), 2.9 * rows + 0.9), DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    figure.suptitle(f"{title}\n{case_words(outcome)}", fontsize=9)
+    figure.supxlabel(RESEARCH_ONLY, fontsize=8, color="#b00020", fontweight="bold")
+    for place in axes.flat:
+        place.tick_params(labelsize=7)
+        place.grid(alpha=0.25)
+    return figure, list(axes.flat)
+
+
+def case_words(outcome: Outcome) -> str:
+    """Return what kind of patients the figures are of."""
+    kind = "SIMULATED patients" if outcome.record["simulated"] else "the studies given"
+    return f"{kind}, protocol {outcome.protocol.name}"
+
+
+_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "sharpness": "sharpness (1: as the truth)"}
+
+
+def _factors(table: Table) -> list[float]:
+    return sorted({line["upscale"] for line in table})
+
+
+def _columns(lines: Table, *names: str) -> list[list[Any]]:
+    return [[line[name] for line in lines] for name in names]
+
+
+def _curve(place: Axes, lines: Table, x: str, y: str, label: str, colour: str) -> None:
+    """Draw a curve with its 95 % interval as a band."""
+    across, values, low, high = _columns(lines, x, y, f"{y}_low", f"{y}_high")
+    place.plot(across, values, "o-", color=colour, markersize=3, linewidth=1.2, label=label)
+    if lines and np.isfinite(low + high).all():
+        place.fill_between(across, low, high, color=colour, alpha=0.12, linewidth=0)
+    place.xaxis.label.set_fontsize(8)
+    place.yaxis.label.set_fontsize(8)
