@@ -45,8 +45,8 @@ def tiny_weights(trained_voxel: float = 3.4) -> Weights:
 
 
 def conditions(batch: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Draw channels (B, 4, H, W); the mask, channel 1, is an off-centre ellipse."""
-    channels = randn(batch, 4, height, width, seed=seed)
+    """Draw channels (B, 5, H, W); the mask, channel 1, is an off-centre ellipse."""
+    channels = randn(batch, 5, height, width, seed=seed)
     rows = (torch.arange(height)[:, None] - 0.45 * height) / (0.4 * height)
     columns = (torch.arange(width)[None] - 0.55 * width) / (0.3 * width)
     channels[:, 1] = (rows**2 + columns**2 < 1).float()

@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "model": {"errors", "assets"},
     "sampling": {"errors", "settings", "imaging", "model"},
     "training": {"errors", "imaging", "phantom", "model", "sampling"},
-    "evaluation": {"errors", "settings", "imaging", "model", "sampling"},
+    "evaluation": {"errors", "settings", "imaging", "phantom", "model", "sampling"},
 }
 QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
 SHARED_BY_THE_FACES = (

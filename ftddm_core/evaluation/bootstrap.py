@@ -69,11 +69,13 @@ def estimate(
     seed, repeats
         Of the draws: the same rows give the same interval.
     """
-    columns = np.asarray(columns, np.float64).reshape(len(patients), -1)
+    nothing = Estimate(np.nan, np.nan, np.nan, 0, 0)
+    if not len(patients):
+        return nothing
     held = np.isfinite(columns).all(axis=1)
     names, index = np.unique(np.asarray(patients, dtype=str)[held], return_inverse=True)
     if not names.size:
-        return Estimate(np.nan, np.nan, np.nan, 0, 0)
+        return nothing
     sums = np.zeros((len(names), columns.shape[1]))
     np.add.at(sums, index, columns[held])
     with np.errstate(divide="ignore", invalid="ignore"):

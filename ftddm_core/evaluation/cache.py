@@ -14,6 +14,7 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class Cache:
         A damaged entry counts as none and will be written anew.
         """
         try:
-            with np.load(self._path(key, "npz"), allow_pickle=False) as entry:
+            content = io.BytesIO(self._path(key, "npz").read_bytes())
+            with np.load(content, allow_pickle=False) as entry:
                 image = entry["image"].astype(np.float32) * np.float32(entry["peak"])
                 return image, float(entry["seconds"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -117,4 +119,5 @@ class Cache:
                 f"Cannot write to {path.parent}: {reason}. Choose another --out."
             ) from None
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ DRAWS = 50
 """Most patients that are drawn for one that shows enough."""
 
 
-class Told(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Told:
     """What a method is told about one map.
 
     Parameters
@@ -50,6 +51,16 @@ class Told(NamedTuple):
 
     condition: Condition
     acquired: NDArray[np.float32]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all of it, in hexadecimal."""
+        condition = self.condition
+        stated = (condition.metabolite, condition.shape, condition.upscale, condition.scale)
+        total = hashlib.sha256(json.dumps(stated).encode())
+        for array in (condition.channels, self.acquired):
+            total.update(np.ascontiguousarray(array, np.float32).tobytes())
+        return total.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +98,7 @@ class Case:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that a method is told, in hexadecimal."""
+        """SHA-256 of the study, in hexadecimal."""
         total = hashlib.sha256(self.name.encode())
         roles: dict[str, Volume | None] = {"t1": self.study.t1, "flair": self.study.flair}
         for name, volume in self.study.maps.items():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.evaluation.bootstrap import Estimate
-from ftddm_core.evaluation.measure import name_of_mean
+from ftddm_core.evaluation.measure import CALIBRATION_SAMPLES, name_of_mean
 from ftddm_core.evaluation.protocol import DEFAULT, MethodPlan, Protocol, temperatures_of
 from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT, Figures
 from ftddm_core.evaluation.tables import Table
@@ -149,11 +149,11 @@ def check(
     _peers(checks, protocol, figures, roles)
     if choice_made:
         default = max(temperatures_of(DEFAULT))
-        highest = np.nan if chosen is None else chosen
+        highest = -INF if chosen is None else chosen
         checks.add("3", "default τ minus the highest that passes on the other subjects", 0,
                    default - highest, 0, 0)  # fmt: skip
     for line in calibration:
-        if line["method"] == roles.many:
+        if line["method"] == roles.many and len(line["ranks"]) == CALIBRATION_SAMPLES + 1:
             low, high = line["coverage_low"], line["coverage_high"]
             found = Estimate(line["coverage"], low, high, line["slices"], line["patients"])
             checks.add("4", "share of voxels within 19 samples", line["upscale"], found, 0.85, 0.95)

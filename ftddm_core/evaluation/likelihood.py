@@ -33,7 +33,7 @@ from ftddm_core.sampling.condition import CHANNELS
 from ftddm_core.settings import UPSCALE_BOUNDS
 
 Case = tuple[Tensor, Tensor, Tensor]
-"""x0 (B, 1, H, W) divided by `scale`, condition (B, 4, H, W) and s (B,): one batch on one grid."""
+"""x0 (B, 1, H, W) divided by `scale`, condition (B, 5, H, W) and s (B,): one batch on one grid."""
 
 FACTORS = (2.0, 3.0, 4.0, 6.0, 8.0)
 """The Gaussian has one variance for the slices nearest to each of these factors."""

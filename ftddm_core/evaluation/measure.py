@@ -52,7 +52,8 @@ class Measured:
 
 def name_of_mean(method: MethodPlan) -> str:
     """Return the name that the mean of a method's draws has in the tables."""
-    return f"mean of {min(method.samples, SAMPLES_OF_MEAN)} of {method.name}"
+    name = method.name.removesuffix(f", {method.samples} samples")
+    return f"mean of {min(method.samples, SAMPLES_OF_MEAN)}, {name}"
 
 
 def measure(

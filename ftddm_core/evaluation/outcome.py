@@ -25,6 +25,7 @@ from ftddm_core.evaluation.summary import (
     metabolite_table,
     method_table,
     paired_table,
+    peer_table,
     temperature_methods,
     truncation_methods,
 )
@@ -195,6 +196,10 @@ def _fill(
     tables["metabolites"] = metabolite_table(figures, protocol, [name for name in shown if name])
     tables["paired"] = paired_table(figures, protocol, roles.pairs())
     tables["tradeoff"] = curve(figures, temperature_methods(plain), protocol.factors, "tau")
+    peers = (roles.zero_filling, roles.guided_tv, roles.regression, roles.full_chain, roles.mean)
+    tables["peers"] = peer_table(
+        figures, temperature_methods(plain), [name for name in peers if name], protocol.factors
+    )
     tables["truncation"] = curve(figures, truncation_methods(plain), protocol.factors, "t_trunc")
     tables["ablation"] = ablation_table(figures, protocol.methods)
     tables["calibration"] = calibration_table(measured)
@@ -274,7 +279,10 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
     groups: dict[tuple[int, ...], list[tuple[Any, Any, float]]] = {}
     for factor in protocol.factors:
         for case in cases:
-            for name, (condition, _) in case.told(factor, protocol.metabolites).items():
+            for name, told in runner.told(case, factor).items():
+                if name not in protocol.metabolites:
+                    continue
+                condition = told.condition
                 truth = case.truth(name) / condition.scale
                 pad = [(0, p - n) for p, n in zip(condition.channels.shape[1:3], truth.shape[:2],
                                                   strict=True)]  # fmt: skip

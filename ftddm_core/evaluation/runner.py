@@ -76,6 +76,14 @@ class Runner:
         self.cache = cache
         self.regression = regression
         self.cancelled = cancelled
+        self._told: dict[tuple[Case, float, tuple[str, ...]], dict[str, Told]] = {}
+
+    def told(self, case: Case, factor: float, drop: Sequence[str] = ()) -> dict[str, Told]:
+        """Return what methods are told about a case at a factor, without some of the MRI."""
+        key = (case, factor, tuple(sorted(drop)))
+        if key not in self._told:
+            self._told[key] = case.told(factor, tuple(case.study.maps), drop)
+        return self._told[key]
 
     def runs(self, method: MethodPlan) -> bool:
         """Return whether this method can be run at all."""
@@ -113,13 +121,8 @@ class Runner:
             stated = {"kind": method.kind}
             if method.kind == "regression" and self.regression is not None:
                 stated["weights"] = self.regression[1]
-        case = {
-            "case": entry.case.digest,
-            "factor": entry.factor,
-            "metabolite": entry.metabolite,
-            "drop": sorted(method.drop),
-        }
-        return key_of(stated | case)
+        told = self.told(entry.case, entry.factor, method.drop)[entry.metabolite]
+        return key_of(stated | {"told": told.digest})
 
     def run(
         self, entries: Iterable[Entry], progress: Callable[[float], None] = lambda done: None
@@ -258,7 +261,7 @@ class Runner:
         told: list[Told] = []
         for case in dict.fromkeys(entry.case for entry in chunk):
             names = [entry.metabolite for entry in chunk if entry.case is case]
-            known = case.told(factor, names, method.drop)
+            known = self.told(case, factor, method.drop)
             told += [known[name] for name in names]
         start = time.perf_counter()
         if method.settings is not None:
@@ -301,8 +304,8 @@ def _plain(kind: str, told: Told, cancelled: Callable[[], bool]) -> NDArray[np.f
     if kind == "guided-tv":
         from ftddm_core.evaluation.guided_tv import guided_tv
 
-        return np.asarray(guided_tv(*told), np.float32)
-    return BASELINES[kind](*told)
+        return np.asarray(guided_tv(told.condition, told.acquired), np.float32)
+    return BASELINES[kind](told.condition, told.acquired)
 
 
 def _settings_of(method: MethodPlan, draw: int) -> Any:

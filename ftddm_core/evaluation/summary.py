@@ -179,6 +179,20 @@ def curve(
     return table
 
 
+def peer_table(
+    figures: Figures, curve_of: Mapping[float, str], peers: Iterable[str], factors: Sequence[float]
+) -> Table:
+    """Return PSNR and sharpness of peers on the slices of a curve; those that lack some are out."""
+    table = []
+    for factor in factors:
+        keys = figures.keys(curve_of.values(), factor)
+        for name in peers if keys else ():
+            if figures.keys((name, *curve_of.values()), factor) == keys:
+                found = {f: figures.figure(name, f, factor, keys) for f in ("psnr", "sharpness")}
+                table.append({"upscale": factor, "method": name} | line_of(found))
+    return table
+
+
 def temperature_methods(methods: Iterable[MethodPlan]) -> dict[float, str]:
     """Return temperature -> method, of full chains from T_trunc 100 with both the same."""
     found: dict[float, str] = {}

@@ -133,7 +133,7 @@ class ConditionalGlow(nn.Module):
         Parameters
         ----------
         condition
-            Channels (B, 4, H, W) in the order of `sampling.condition.CHANNELS`.
+            Channels (B, 5, H, W) in the order of `sampling.condition.CHANNELS`.
         t
             Levels (B,), 1..t_flow_max.
         upscale

@@ -62,7 +62,7 @@ def regression_x0(
     network
         A `UNet` that predicts v.
     condition
-        Channels (B, 4, H, W).
+        Channels (B, 5, H, W).
     upscale
         Effective factors s (B,).
     """

@@ -45,7 +45,7 @@ class UNetConfig:
         What the output of a `UNet` is: the velocity, or the noise.
     """
 
-    condition_channels: int = 4
+    condition_channels: int = 5
     patch: int = 2
     channels: tuple[int, ...] = (64, 128, 128)
     blocks: int = 1
@@ -272,7 +272,7 @@ class UNet(Trunk):
         x_t
             Noisy maps (B, 1, H, W), divided by `scale`.
         condition
-            Channels (B, 4, H, W) in the order of `sampling.condition.CHANNELS`.
+            Channels (B, 5, H, W) in the order of `sampling.condition.CHANNELS`.
         t
             Noise levels (B,), 1..T.
         upscale

@@ -23,13 +23,16 @@ from ftddm_core.imaging.geometry import (
     regrid_mean,
     regrid_nearest,
 )
+from ftddm_core.imaging.support import fit_inside
 from ftddm_core.imaging.volume import Study, Volume
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
-CHANNELS = ("lowres", "mask", "t1", "flair")
-"""Order of the condition's channels; an absent MRI is a channel of zeros."""
+CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
+"""Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is the map that
+explains the acquired one best and is 0 outside the mask (`imaging.support`): a truncated masked map
+is known by its mask far better than zero-filling shows."""
 
 MULTIPLE = 8
 """The networks halve the grid three times: slices are padded to a multiple of this."""
@@ -106,11 +109,16 @@ def scale_mri(image: FloatArray, mask: BoolArray) -> FloatArray:
 
 
 def stack(
-    lowres: FloatArray, mask: FloatArray, t1: FloatArray | None, flair: FloatArray | None
+    lowres: FloatArray,
+    mask: FloatArray,
+    t1: FloatArray | None,
+    flair: FloatArray | None,
+    inside: FloatArray,
 ) -> NDArray[np.float32]:
     """Stack the channels of `CHANNELS` along a new first axis; None becomes zeros."""
     zeros = np.zeros_like(lowres)
-    given = (lowres, mask, zeros if t1 is None else t1, zeros if flair is None else flair)
+    mri = (zeros if image is None else image for image in (t1, flair))
+    given = (lowres, mask, *mri, inside)
     return np.stack(given).astype(np.float32)
 
 
@@ -123,7 +131,7 @@ class Condition:
     metabolite
         Its name.
     channels
-        Array (4, Hp, Wp, Z) in the order of `CHANNELS`, padded at the far ends to a multiple of 8.
+        Array (5, Hp, Wp, Z) in the order of `CHANNELS`, padded at the far ends to a multiple of 8.
     shape
         Output matrix (Nx, Ny, Z) before padding.
     affine
@@ -210,7 +218,9 @@ def form_condition(
     except FormatError as error:
         raise FormatError(f"{metabolite}: {error}") from None
     lowres = zero_fill(cleaned / scale, (mask.shape[0], mask.shape[1]))
-    channels = stack(lowres, mask.astype(np.float32), t1, flair)
+    # Fits that failed are 0: they say nothing about their neighbours.
+    inside = fit_inside(cleaned / scale, cleaned != 0, mask)
+    channels = stack(lowres, mask.astype(np.float32), t1, flair, inside)
     pad = [(0, 0), *((0, -n % MULTIPLE) for n in mask.shape[:2]), (0, 0)]
     return Condition(
         metabolite=metabolite,

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ftddm_core.errors import Cancelled, SettingsError
+from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.prediction import x0_of
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.sampling.condition import Condition, form_conditions
+from ftddm_core.sampling.condition import CHANNELS, Condition, form_conditions
 from ftddm_core.sampling.noise import NoiseKey, batch_normal
 from ftddm_core.sampling.result import FloatArray, Result, Update
 from ftddm_core.sampling.sampler import SAMPLERS, timesteps, truncated_chain
@@ -72,6 +72,11 @@ class SuperResolver:
     device
         "auto", or a torch device.
 
+    Raises
+    ------
+    CheckpointError
+        If the networks know other conditions than are formed here.
+
     Examples
     --------
     >>> from ftddm_core import SamplerSettings, SuperResolver, open_study
@@ -80,6 +85,13 @@ class SuperResolver:
     """
 
     def __init__(self, weights: Weights, device: str = "auto") -> None:
+        for config in (weights.denoiser.config, weights.flow.config.encoder):
+            if config.condition_channels != len(CHANNELS):
+                raise CheckpointError(
+                    f"The weights '{weights.name}' know {config.condition_channels} condition "
+                    f"channels, this program forms {len(CHANNELS)} ({', '.join(CHANNELS)}): train "
+                    "on from them with --start-from, or take newer ones."
+                )
         self.weights = weights
         self.device = pick_device(device)
         self.denoiser = weights.denoiser.to(self.device)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from ftddm_core.training.dataset import Batch, Pool
 
 Drawn = tuple[Batch, torch.Generator]
 
-_held: list[Pool] = []
-"""In a process that draws ahead: its pool."""
 
-
-def draw(pool: Pool, size: int, seed: list[int]) -> Drawn:
+def draw(pool: Pool, size: int, seed: Sequence[int]) -> Drawn:
     """Return a batch of `size` and a generator, both on the CPU, that depend on the seed alone."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     return pool.draw(rng, size), generator
 
 
-def batches(pool: Pool, size: int, seeds: Iterable[list[int]], workers: int = 0) -> Iterator[Drawn]:
+def batches(
+    pool: Pool, size: int, seeds: Sequence[Sequence[int]], workers: int = 0
+) -> Iterator[Drawn]:
     """Yield `draw` of every seed, in their order.
 
     Parameters
@@ -35,38 +35,40 @@ def batches(pool: Pool, size: int, seeds: Iterable[list[int]], workers: int = 0)
     seeds
         One a batch.
     workers
-        Processes that draw ahead, each with the pool in its memory; 0 draws here. The batches are
-        the same.
+        Processes that draw ahead; 0 draws here. The batches are the same.
     """
     if workers == 0:
         for seed in seeds:
             yield draw(pool, size, seed)
         return
-    executor = ProcessPoolExecutor(workers, get_context("spawn"), _hold, (pool,))
-    waiting: deque[Future[tuple[Batch, torch.Tensor]]] = deque()
-    try:
-        for seed in seeds:
-            waiting.append(executor.submit(_draw_held, size, seed))
-            if len(waiting) > 2 * workers:
-                yield _taken(waiting.popleft())
-        while waiting:
-            yield _taken(waiting.popleft())
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+    loader: DataLoader[Any] = DataLoader(
+        _Draws(pool, size, seeds),
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        generator=torch.Generator(),  # or it would draw from torch's own
+    )
+    for batch, state in loader:
+        generator = torch.Generator()
+        generator.set_state(state)
+        yield batch, generator
 
 
-def _hold(pool: Pool) -> None:
-    torch.set_num_threads(1)
-    _held.append(pool)
+@dataclass(frozen=True)
+class _Draws(Dataset[tuple[Batch, Tensor]]):
+    """Batches by their number, each with the state of its generator, which can be sent."""
+
+    pool: Pool
+    size: int
+    seeds: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, index: int) -> tuple[Batch, Tensor]:
+        batch, generator = draw(self.pool, self.size, self.seeds[index])
+        return batch, generator.get_state()
 
 
-def _draw_held(size: int, seed: list[int]) -> tuple[Batch, torch.Tensor]:
-    batch, generator = draw(_held[0], size, seed)
-    return batch, generator.get_state()
-
-
-def _taken(drawn: Future[tuple[Batch, torch.Tensor]]) -> Drawn:
-    batch, state = drawn.result()
-    generator = torch.Generator()
-    generator.set_state(state)
-    return batch, generator
+def _as_it_is(drawn: Any) -> Any:
+    return drawn

@@ -20,7 +20,13 @@ from torch import Tensor
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.phantom.scan import Sampling, measure, scan_again
-from ftddm_core.sampling.condition import MULTIPLE, cells, form_condition, trusted_cells
+from ftddm_core.sampling.condition import (
+    CHANNELS,
+    MULTIPLE,
+    cells,
+    form_condition,
+    trusted_cells,
+)
 
 FloatArray = NDArray[np.floating[Any]]
 
@@ -47,7 +53,7 @@ class Batch:
     x0
         Noisy truth (B, 1, H, W), divided by `scale`, 0 outside the mask.
     condition
-        Channels (B, 4, H, W).
+        Channels (B, 5, H, W).
     upscale
         Factors s (B,).
     """
@@ -106,7 +112,7 @@ class Pool:
     def _volume(
         self, rng: np.random.Generator, grid: tuple[int, int]
     ) -> tuple[FloatArray, FloatArray, float]:
-        """Return x0 (H, W, Z), channels (4, H, W, Z) and s of one metabolite of one patient."""
+        """Return x0 (H, W, Z), channels (5, H, W, Z) and s of one metabolite of one patient."""
         patient = self.patients[rng.integers(len(self.patients))]
         which = rng.integers(len(patient["noise"]))
         mask = patient["mask"] if patient["mask"].ndim == 3 else patient["mask"][which]
@@ -130,7 +136,7 @@ class Pool:
         pad = [(0, -n % MULTIPLE) for n in view.matrix]
         if not measured.any():
             measured = np.pad(measured, [*pad, (0, 0)])
-            return measured, np.zeros((4, *measured.shape)), factor
+            return measured, np.zeros((len(CHANNELS), *measured.shape)), factor
         if retrospective:
             acquired = truncate(measured, matrix)
         else:
@@ -143,7 +149,7 @@ class Pool:
             images.append(None if held is None else view(held.astype(np.float32)) ** gamma)
         if not acquired[trusted_cells(mask, matrix)].any():
             measured = np.pad(measured, [*pad, (0, 0)])
-            return measured, np.zeros((4, *measured.shape)), factor
+            return measured, np.zeros((len(CHANNELS), *measured.shape)), factor
         condition = form_condition("simulated", acquired, mask, images[0], images[1], np.eye(4))
         x0 = np.pad(measured / condition.scale, [*pad, (0, 0)])
         return x0, condition.channels, condition.upscale

@@ -189,7 +189,7 @@ def fit(
     running: dict[str, float] = {}
     started = time.monotonic()
     steps = range(first, config.steps)
-    seeds = ([config.seed, step, rank] if rank else [config.seed, step] for step in steps)
+    seeds = [[config.seed, step, rank] if rank else [config.seed, step] for step in steps]
     drawn = batches(training, config.batch, seeds, workers)
     for step, (batch, generator) in zip(steps, drawn, strict=True):
         for group in optimiser.param_groups:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,37 +21,35 @@ from ftddm_viewer.results.words import (
     factors_of,
     grid,
     number,
+    plural,
 )
 
-PREFACE = """\
-**{notice}.** This page was written by `ftddm evaluate`; every number and picture on it comes from
-one run and is made again by
-
-```sh
-{command}
-```
-
-What these figures can show is how methods compare on the same cases, how far a temperature trades
-fidelity for detail, and whether samples are as uncertain as they are wrong. {kind} What they cannot
-show is how well a map of a real patient is restored: no public measured set has a high-resolution
-truth, and a simulation flatters every network that was trained on the same simulator, the
-regression and the full diffusion model as much as this one. A restored detail is a draw of what the
-training data make plausible, never a measurement.
-
-The truth is a map with noise, as a scanner would give it, inside its quality mask and 0 outside,
-for every method alike. The acquired map is that truth on a coarser matrix. PSNR, SSIM (with the
-truth's range) and NRMSE are over whole slices, as the paper has them; sharpness is the detail
-beyond what was acquired relative to the truth's, summed over slices: 1 is as sharp, more is
-grainier, and the noise of the truth counts as detail too. Numbers in brackets are 95 % intervals
-from drawing patients anew ({patients} patients from {anatomies} anatomies: few, so take them as a
-lower bound of the uncertainty). Differences between two methods are always of the slices that both
-have.
-"""
+PREFACE = (
+    "**{notice}.** This page was written by `ftddm evaluate`; every number and picture on it comes "
+    "from one run and is made again by",
+    "```sh\n{command}\n```",
+    "What these figures can show is how methods compare on the same cases, how far a temperature "
+    "trades fidelity for detail, and whether samples are as uncertain as they are wrong. {kind} "
+    "What they cannot show is how well a map of a real patient is restored: no public measured set "
+    "has a high-resolution truth, and a simulation flatters every network that was trained on the "
+    "same simulator, the regression and the full diffusion model as much as this one. A restored "
+    "detail is a draw of what the training data make plausible, never a measurement.",
+    "The truth is a map with noise, as a scanner would give it, inside its quality mask and 0 "
+    "outside, for every method alike. The acquired map is that truth on a coarser matrix. PSNR, "
+    "SSIM (with the truth's range) and NRMSE are over whole slices, as the paper has them; "
+    "sharpness is the detail beyond what was acquired relative to the truth's, summed over slices: "
+    "1 is as sharp, more is grainier, and the noise of the truth counts as detail too. Numbers in "
+    "brackets are 95 % intervals from drawing patients anew ({patients} from {anatomies}: few, so "
+    "take them as a lower bound of the uncertainty). Differences between two methods are always of "
+    "the slices that both have.",
+)
 
 SIMULATED = (
     "The patients are **simulated** from anatomies that no network was trained on, with literature "
     "concentrations, gliomas, noise and imperfect MRI."
 )
+
+GIVEN = "The studies were given by the user."
 
 
 def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
@@ -67,18 +67,35 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
     record, cases = outcome.record, outcome.record["cases"]
     parts = [
         "# Results\n",
-        PREFACE.format(
-            notice=RESEARCH_ONLY,
-            command=command,
-            kind=SIMULATED if record["simulated"] else "The studies were given by the user.",
-            patients=cases["patients"],
-            anatomies=cases["anatomies"],
+        "\n\n".join(
+            _wrapped(
+                text.format(
+                    notice=RESEARCH_ONLY,
+                    command=command,
+                    kind=SIMULATED if record["simulated"] else GIVEN,
+                    patients=plural(cases["patients"], "patient"),
+                    anatomies=_anatomies(cases),
+                )
+            )
+            for text in PREFACE
         ),
         _what_ran(outcome),
     ]
     for section in SECTIONS:
         parts.append(section(outcome, pictures))
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
+
+
+def _wrapped(text: str) -> str:
+    """Return a paragraph in lines of 100 characters; code is left alone."""
+    if text.startswith("```"):
+        return text
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def _anatomies(cases: Mapping[str, Any]) -> str:
+    number = cases["anatomies"]
+    return plural(number, "anatomy", "anatomies") if number else "studies that were given"
 
 
 def _what_ran(outcome: Outcome) -> str:
@@ -88,9 +105,10 @@ def _what_ran(outcome: Outcome) -> str:
     regression = record["regression"]
     peer = f"`{regression['sha256'][:12]}`" if regression else "none, so it is missing below"
     lines = [
-        f"- Protocol `{record['protocol']}`: {cases['patients']} patients from "
-        f"{cases['anatomies']} anatomies, {cases['slices']} slices through the tumour, each of up "
-        f"to {len(outcome.protocol.metabolites)} metabolites.",
+        f"- Protocol `{record['protocol']}`: {plural(cases['patients'], 'patient')} from "
+        f"{_anatomies(cases)}, {plural(cases['slices'], 'slice')}, each of up to "
+        f"{len(outcome.protocol.metabolites)} metabolites. A simulated slab lies with its middle "
+        "slice through the tumour's centre; of a given study the slices with most trusted voxels.",
         f"- Weights `{weights['name']}`, `{weights['sha256'][:12]}`"
         + (f", after these steps of training: {steps}." if steps else "."),
         f"- Weights of the regression: {peer}.",
@@ -194,10 +212,11 @@ def _choice(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     others = outcome.record["others"]
     found = "none does" if outcome.chosen is None else f"**{outcome.chosen:g}**"
     text = (
-        f"On {others['patients']} patients from {others['anatomies']} other anatomies, never used "
-        "for the figures above: PSNR (dB) and SSIM over zero-filling. The default is to be the "
-        "highest temperature that is ahead by 1.5 dB at 2× and by 3.5 dB at 4× and 8×, with a "
-        f"higher SSIM: {found}. Means over {counts(table)} at each factor."
+        f"On {plural(others['patients'], 'patient')} from other subjects "
+        f"({_anatomies(others)}), never used for the figures above: PSNR (dB) and SSIM over "
+        "zero-filling. The default is to be the highest temperature that is ahead by 1.5 dB at 2× "
+        f"and by 3.5 dB at 4× and 8×, with a higher SSIM: {found}. Means over "
+        f"{counts(table)} at each factor."
     )
     rows = [
         [
@@ -306,7 +325,11 @@ def _timing(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         by_seconds.setdefault(seconds, name.split(",")[0])  # temperatures cost nothing
     slowest = max(by_seconds)
     rows = [
-        [name, f"{seconds:.3g}", f"{slowest / seconds:.3g}×"]
+        [
+            name,
+            _seconds(seconds),
+            f"{slowest / seconds:,.0f}×" if slowest / seconds > 10 else f"{slowest / seconds:.2f}×",
+        ]
         for seconds, name in by_seconds.items()
     ]
     text = (
@@ -314,6 +337,10 @@ def _timing(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         f"{timing['slices']} slices together."
     )
     return f"## Time\n\n{text}\n\n{grid(['method', 'seconds', 'faster than the slowest'], rows)}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g}" if seconds >= 1e-3 else "< 0.001"
 
 
 def _pictures(outcome: Outcome, pictures: Mapping[str, str]) -> str:

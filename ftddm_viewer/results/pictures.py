@@ -54,7 +54,7 @@ def method_rows(
         Words for the title where the maps are not of a simulated patient; for a real measurement
         the factor is that of the restoration.
     """
-    plans = _plans(protocol, case, real)
+    plans = [plan for plan in _plans(protocol, case, real) if runner.runs(plan)]
     wanted = [s for s in SHOWN_FACTORS if any(s in m.factors for m in plans)]
     factors = wanted or sorted({factor for m in plans for factor in m.factors})
     mask, truth = case.mask(metabolite), case.truth(metabolite)
@@ -62,7 +62,7 @@ def method_rows(
     limit = upper_limit(truth[..., k][mask[..., k]])
     rows: dict[str, Panels] = {}
     for factor in factors:
-        (told,) = case.told(factor, (metabolite,)).values()
+        told = runner.told(case, factor)[metabolite]
         panels: Panels = {}
         for role, word in (("t1", "T1w"), ("flair", "FLAIR")):
             channel = told.condition.channels[CHANNELS.index(role)]
@@ -75,12 +75,12 @@ def method_rows(
                 image = runner.images(plan, case, factor, metabolite)[0][..., k]
                 found = psnr(image.astype(np.float64), truth[..., k], mask[..., k], acquired)
                 panels[plan.name] = (np.where(mask[..., k], image, np.nan), f"{found:.1f} dB")
-        panels["truth" if not real else "measured"] = (
+        panels["truth" if case.simulated or not real else "measured"] = (
             np.where(mask[..., k], truth[..., k], np.nan), "",
         )  # fmt: skip
         rows[f"{factor:g}×"] = panels
     kind = real or ("SIMULATED patient" if case.simulated else "measured study")
-    title = f"{metabolite}, {case.name}, slice {k}: {kind}"
+    title = f"{metabolite}, {case.name}, slice {k}: {kind}, 0 to {limit:.3g} {case.study.grid.unit}"
     return _draw(rows, case.study.grid, limit, title)
 
 
@@ -127,7 +127,7 @@ def _draw(rows: Mapping[str, Panels], grid: Volume, limit: float, title: str) ->
     inches = PANEL / max(first.image.shape[1], height)
     size = (
         max(first.image.shape[1] * inches * len(columns) + 0.5, 5.0),
-        (height * inches + 0.22) * len(rows) + 0.95,
+        (height * inches + 0.15) * len(rows) + 0.8,
     )
     figure = Figure(size, DPI, layout="constrained")
     FigureCanvasAgg(figure)
@@ -138,6 +138,9 @@ def _draw(rows: Mapping[str, Panels], grid: Volume, limit: float, title: str) ->
         line[0].set_ylabel(label, fontsize=8, fontweight="bold")
     for place, column in zip(axes[0], columns, strict=True):
         place.set_title(_wrap(column), fontsize=6.5)
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.set(w_pad=0.01, h_pad=0.03, wspace=0.01, hspace=0.01)  # type: ignore[call-arg]
     figure.suptitle(title, fontsize=8)
     figure.supxlabel(RESEARCH_ONLY, fontsize=7, color="#b00020", fontweight="bold")
     return figure

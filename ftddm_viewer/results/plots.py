@@ -50,7 +50,7 @@ def factor_plot(outcome: Outcome) -> Figure:
             _curve(place, lines, "upscale", figure_name, name, colour)
         place.set(xlabel="factor s", ylabel=label)
     axes[2].axhline(1, color="grey", linewidth=0.8)
-    axes[0].legend(fontsize=7)
+    _legend(figure, axes)
     return figure
 
 
@@ -59,9 +59,7 @@ def tradeoff_plot(outcome: Outcome) -> Figure:
     table = outcome.tables["tradeoff"]
     factors = _factors(table)
     figure, axes = new_figure(1, len(factors), outcome, "What a temperature buys: FTDDM-100")
-    roles = Roles.of(outcome.protocol)
-    peers = [name for name in (roles.zero_filling, roles.guided_tv, roles.regression,
-                               roles.full_chain, roles.mean) if name]  # fmt: skip
+    peers = list(dict.fromkeys(line["method"] for line in outcome.tables["peers"]))
     for place, factor in zip(axes, factors, strict=True):
         lines = [line for line in table if line["upscale"] == factor]
         place.plot(*_columns(lines, "sharpness", "psnr"), "o-", color=COLOURS[0], markersize=4)
@@ -70,17 +68,23 @@ def tradeoff_plot(outcome: Outcome) -> Figure:
             place.annotate(f"τ {line['tau']:g}", at, fontsize=7, xytext=(4, 2),
                            textcoords="offset points")  # fmt: skip
         for colour, name in zip(COLOURS[1:], peers, strict=False):
-            shared = outcome.tables.get("part") or outcome.tables["methods"]
-            found = [e for e in shared if e["method"] == name and e["upscale"] == factor]
-            place.plot(
-                *_columns(found, "sharpness", "psnr"), "s", color=colour, markersize=5, label=name
-            )
+            found = [
+                line
+                for line in outcome.tables["peers"]
+                if line["method"] == name and line["upscale"] == factor
+            ]
+            if found:
+                place.plot(
+                    *_columns(found, "sharpness", "psnr"),
+                    "s",
+                    color=colour,
+                    markersize=5,
+                    label=name,
+                )
         place.set(xlabel="sharpness", title=f"{factor:g}×")
         place.axvline(1, color="grey", linewidth=0.8)
     axes[0].set_ylabel("PSNR (dB)")
-    handles, labels = axes[-1].get_legend_handles_labels()
-    if handles:
-        axes[-1].legend(handles, labels, fontsize=6)
+    _legend(figure, axes)
     return figure
 
 
@@ -143,11 +147,23 @@ def new_figure(
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     figure.suptitle(f"{title}\n{case_words(outcome)}", fontsize=9)
-    figure.supxlabel(RESEARCH_ONLY, fontsize=8, color="#b00020", fontweight="bold")
+    figure.text(0.995, 0.995, RESEARCH_ONLY, ha="right", va="top", fontsize=7, color="#b00020")
     for place in axes.flat:
         place.tick_params(labelsize=7)
         place.grid(alpha=0.25)
     return figure, list(axes.flat)
+
+
+def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """Draw one legend for all panels, below them."""
+    entries: dict[Any, Any] = {}
+    for place in axes:
+        handles, labels = place.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    if entries:
+        figure.legend(
+            list(entries.values()), list(entries), loc="outside lower center", ncols=4, fontsize=7
+        )
 
 
 def case_words(outcome: Outcome) -> str:

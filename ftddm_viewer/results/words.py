@@ -46,6 +46,11 @@ def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) ->
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return a number and its noun."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def counts(lines: Table) -> str:
     """Return how many slices and patients the lines of a table are means of."""
     held = [(line["slices"], line["patients"]) for line in lines if line["slices"]]
@@ -54,7 +59,8 @@ def counts(lines: Table) -> str:
     slices = sorted({n for n, _ in held})
     patients = max(p for _, p in held)
     shown = f"{slices[0]}" if len(slices) == 1 else f"{slices[0]} to {slices[-1]}"
-    return f"{shown} slices of {patients} {'patient' if patients == 1 else 'patients'}"
+    noun = "slice" if slices == [1] else "slices"
+    return f"{shown} {noun} of {plural(patients, 'patient')}"
 
 
 def factors_of(lines: Table) -> list[float]:

@@ -194,7 +194,7 @@ def test_the_bijections_hear_of_every_condition(what: str) -> None:
     flow = tiny_flow()
     channels, t, s = conditions(1, 16, 24), torch.tensor([100]), torch.tensor([4.0])
     before = flow.encode(channels, t, s)
-    changed = channels + 0.2 * torch.eye(6)[[*CHANNELS, "t", "s"].index(what), :4, None, None]
+    changed = channels + 0.2 * torch.eye(7)[[*CHANNELS, "t", "s"].index(what), :5, None, None]
     after = flow.encode(changed, t + 20 * (what == "t"), s + 0.5 * (what == "s"))
     # The standardisation follows t and the mask by its own formula: leave it out.
     after = replace(after, mean=before.mean, deviation=before.deviation)

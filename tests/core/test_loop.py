@@ -185,3 +185,35 @@ def test_training_lowers_the_loss(tmp_path):
     first, last = (json.loads(x) for x in (tmp_path / "log.jsonl").read_text().splitlines())
     assert last["valid_loss"] < 0.7 * first["valid_loss"]
     assert last["valid_loss"] < 0.2
+
+
+def test_bfloat16_computes_the_network_alone(tmp_path):
+    """Its answer comes back in float32, rounded; weights and validation are untouched by it."""
+    network, seen = tiny(), []
+
+    def loss(asked, batch, generator):
+        answer = asked(batch.condition)
+        seen.append((answer.dtype, torch.equal(answer, network(batch.condition))))
+        return {"loss": (answer - batch.x0).square().mean()}
+
+    config = FitConfig(steps=1, batch=2, warmup=1, learning_rate=0.0, bf16=True)
+    average, _ = run(tmp_path, config, network, loss)
+    assert seen[0] == (torch.float32, False)
+    assert seen[1:] == [(torch.float32, True)] * 12
+    assert {p.dtype for p in average.parameters()} == {torch.float32}
+
+
+def test_batches_drawn_by_other_processes_change_nothing(tmp_path):
+    config = FitConfig(steps=3, batch=2, warmup=1, validate_every=3)
+    here, _ = run(tmp_path / "here", config)
+    there, _ = run(tmp_path / "there", config, workers=1)
+    assert same(here, there)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_step_on_cuda_is_that_on_the_cpu(tmp_path):
+    config = FitConfig(steps=2, batch=2, warmup=1, learning_rate=1e-3)
+    here, _ = run(tmp_path / "cpu", config)
+    there, _ = run(tmp_path / "cuda", config, device="cuda")
+    for name, value in here.state_dict().items():
+        torch.testing.assert_close(there.state_dict()[name].cpu(), value, rtol=1e-2, atol=1e-4)

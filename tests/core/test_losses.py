@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ftddm_core.training import fit_denoiser, fit_flow
+from ftddm_core.training import fit_denoiser, fit_flow, fit_regression
 from ftddm_core.training.dataset import Batch
 from ftddm_core.training.losses import SCALE_WEIGHTS, l1_ms_ssim, ms_ssim
 
@@ -128,7 +128,7 @@ class Fixed(nn.Module):
 @pytest.fixture
 def batch():
     x0 = pictures((48, 48), 4)
-    condition = torch.rand(4, 4, 48, 48, generator=torch.Generator().manual_seed(3))
+    condition = torch.rand(4, 5, 48, 48, generator=torch.Generator().manual_seed(3))
     condition[:, 1] = (x0[:, 0] > 0.4).float()
     return Batch(x0 * condition[:, 1:2], condition, torch.tensor([2.0, 3.0, 4.0, 8.0]))
 
@@ -177,3 +177,53 @@ def test_the_noise_covers_the_whole_grid_and_depends_on_the_generator(batch):
     assert bool((network.asked[0] == first).all())
     fit_denoiser.denoiser_loss(network, batch, torch.Generator().manual_seed(12))
     assert not bool((network.asked[0] == first).any())
+
+
+def test_other_levels_are_uniform_over_the_chain():
+    for levels in ("uniform", "min-snr"):
+        t = fit_denoiser.draw_levels(100_000, torch.Generator().manual_seed(0), levels)
+        counts = np.bincount(t.numpy(), minlength=1001)[1:]
+        np.testing.assert_allclose(counts, 100, atol=60)
+
+
+@pytest.mark.parametrize("prediction", ["v", "eps"])
+def test_min_snr_weighs_an_x0_by_its_snr_but_never_above_5(prediction):
+    """w |output - target|^2 = min(SNR, 5) |x0 - true x0|^2, whatever is predicted."""
+    t = torch.tensor([1, 50, 300, 600, 950])
+    ab = fit_denoiser.SCHEDULE.alpha_bar[t]
+    error = 0.1
+    # An output that is off by `error` is off by this in terms of x0.
+    of_x0 = error * (1 - ab).sqrt() / (1 if prediction == "v" else ab.sqrt())
+    weighed = fit_denoiser.weight_of(t, prediction, "min-snr").double() * error**2
+    torch.testing.assert_close(weighed, (ab / (1 - ab)).clamp_max(5) * of_x0**2, rtol=1e-4, atol=0)
+    assert fit_denoiser.weight_of(t, prediction, "low").tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("levels", ["low", "uniform", "min-snr"])
+def test_the_noise_itself_has_no_loss_where_it_is_predicted(batch, levels):
+    schedule = fit_denoiser.SCHEDULE
+
+    def noise(x_t, t):
+        return (x_t - schedule.signal(t) * batch.x0) / schedule.noise(t)
+
+    losses = fit_denoiser.denoiser_loss(Fixed(noise), batch, generator(), "eps", levels)
+    assert float(losses["loss"]) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_regression_is_asked_at_the_end_of_the_chain_and_judged_inside_the_mask(batch):
+    schedule = fit_denoiser.SCHEDULE
+
+    def right(x_t, t):
+        assert not x_t.any()
+        assert set(t.tolist()) == {1000}
+        return -batch.x0 / schedule.noise(t) + 1000 * (1 - batch.mask)
+
+    network = Fixed(right)
+    losses = fit_regression.regression_loss(network, batch, generator())
+    assert float(losses["loss"]) == pytest.approx(0, abs=1e-5)
+    assert network.asked[3] is batch.upscale
+    network = Fixed(lambda x_t, t: right(x_t, t) - 0.1)
+    losses = fit_regression.regression_loss(network, batch, generator())
+    assert float(losses["mse"]) == pytest.approx(0.01, rel=1e-3)
+    off = batch.x0 + 0.1 * batch.mask
+    torch.testing.assert_close(losses["loss"], l1_ms_ssim(off, batch.x0))

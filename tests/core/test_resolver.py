@@ -617,6 +617,6 @@ def test_a_device_is_found_without_asking() -> None:
 
 def test_random_networks_are_worth_testing_with() -> None:
     # Were their outputs 0, most tests above would compare zeros.
-    x, channels = randn(1, 1, 16, 16, seed=0), randn(1, 4, 16, 16, seed=1)
+    x, channels = randn(1, 1, 16, 16, seed=0), randn(1, 5, 16, 16, seed=1)
     v = tiny_unet()(x, channels, torch.tensor([50]), torch.tensor([2.0]))
     assert 0.05 < float(v.std()) < 20

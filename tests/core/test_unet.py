@@ -124,7 +124,7 @@ def costs(name: str) -> tuple[int, int]:
     """Return the number of parameters and of operations for a 64x64 slice, without computing."""
     with torch.device("meta"):
         unet = UNet(UNET_PRESETS[name]).eval()
-        slice_ = (torch.zeros(1, 1, 64, 64), torch.zeros(1, 4, 64, 64))
+        slice_ = (torch.zeros(1, 1, 64, 64), torch.zeros(1, 5, 64, 64))
         level = (torch.zeros(1, dtype=torch.long), torch.ones(1))
         with FlopCounterMode(display=False) as counter:
             unet(*slice_, *level)

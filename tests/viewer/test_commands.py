@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
+from properties import save_nifti
 from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in, load, residual, save_t1, sidecar
 
 from ftddm_core.errors import Cancelled
@@ -89,31 +91,6 @@ def simulated(label_map: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def test_evaluate(simulated: Path, weights: Path, tmp_path: Path, ftddm: Ftddm) -> None:
-    figures = tmp_path / "new" / "figures.json"
-    outcome = ftddm(
-        *("evaluate", simulated, "--weights", weights, "--steps", 1, "--factors", 2, 3),
-        *("--json", figures),
-    )
-    assert outcome.code == 0, outcome.err
-    assert "Cases: case. Weights tiny " in outcome.out
-    for method in ("zero-filling", "bicubic", "FTDDM"):
-        for factor in (2, 3):
-            assert re.search(rf"^\| {factor} \| {method} \|.*\d", outcome.out, re.MULTILINE)
-    rows = json.loads(figures.read_text())
-    assert {row["method"] for row in rows} == {"zero-filling", "bicubic", "FTDDM"}
-    assert {row["upscale"] for row in rows} == {2, 3}
-    assert {row["case"] for row in rows} == {"case"}
-    assert all(row["sharpness_noise_free"] is None or row["psnr"] for row in rows)
-
-
-def test_evaluate_on_anatomies(label_map: Path, weights: Path, ftddm: Ftddm) -> None:
-    words = ["--patients", 1, "--slices", 1, "--factors", 4, "--steps", 1, "--weights", weights]
-    outcome = ftddm("evaluate", "--anatomies", label_map, *words)
-    assert outcome.code == 0
-    assert "Cases: nested-0. " in outcome.out
-
-
 def test_sweep(simulated: Path, weights: Path, ftddm: Ftddm) -> None:
     words = ["--weights", weights, "--steps", 1, "--slices", 1, "--upscale", 3]
     outcome = ftddm("sweep", simulated, *words)
@@ -183,15 +160,16 @@ def test_train_export_and_run(
         "[validation]\npatients = 1\nslices = 2\nseed = 2\n"
         "[denoiser]\nsteps = 2\nbatch = 2\n"
         "[flow]\nsteps = 2\nbatch = 2\n"
+        "[regression]\nsteps = 2\nbatch = 2\n"
     )
     common = ["--config", config, "--out", tmp_path / "run"]
-    other = tmp_path / "other.nii.gz"
-    other.write_bytes(label_map.read_bytes())
+    other = copy_of(label_map, tmp_path / "other.nii.gz")
     anatomies = ["--anatomies", label_map, "--validation", other]
-    for what in ("denoiser", "flow"):
+    for what in ("denoiser", "flow", "regression"):
         outcome = ftddm("train", what, *common, *anatomies)
         assert outcome.code == 0, outcome.err
         assert (tmp_path / "run" / what / "log.jsonl").read_text().count("\n") == 1
+        anatomies = []  # the patients are there
     exported = tmp_path / "weights" / "mine"
     outcome = ftddm("train", "export", *common, "--weights-out", exported)
     assert outcome.code == 0
@@ -201,6 +179,74 @@ def test_train_export_and_run(
     assert ftddm("run", study, *words).code == 0
     assert sidecar(tmp_path / "out", "tNAA")["Weights"]["Name"] == "mine"
 
+    # The regression is a peer: exported apart, and no weights to run with.
+    peer = tmp_path / "weights" / "mine-regression"
+    outcome = ftddm("train", "export-regression", "--out", tmp_path / "run", "--weights-out", peer)
+    assert outcome.out.endswith("regression 2.\n")
+    assert set(files_in(peer)) == {"config.json", "regression.safetensors"}
+    outcome = ftddm("run", study, "--out", tmp_path / "no", "--weights", peer)
+    assert outcome.code == 2
+    assert "holds a regression" in outcome.err
+
+    # Another run starts from what was exported, and says so to the end of its days.
+    second = ["--out", tmp_path / "second", "--anatomies", label_map, "--validation", other]
+    words = ["train", "denoiser", "--config", config, *second, "--start-from", exported]
+    assert ftddm(*words, "--steps", 3).code == 0
+    run = json.loads((tmp_path / "second" / "denoiser" / "run.json").read_text())
+    assert run["fit"]["steps"] == 3
+    assert run["start_from"]["name"] == "mine"
+    assert run["start_from"]["record"]["steps"] == {"denoiser": 2, "flow": 2}
+    outcome = ftddm(*words[:-2])
+    assert outcome.code == 2
+    assert "started from 'mine'" in outcome.err
+
+
+def test_parametrisations_are_compared_in_a_table(
+    label_map: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    (tmp_path / "pool.toml").write_text(
+        'preset = "small"\n'
+        "[pool]\npatients = 1\nslices = 2\nseed = 1\n"
+        "[validation]\npatients = 1\nslices = 2\nseed = 2\n"
+    )
+    (tmp_path / "experiment.toml").write_text(
+        f'patients_of = "{(tmp_path / "pool.toml").as_posix()}"\n'
+        "at = [20, 1000]\nbatches = 1\n"
+        "[unet]\nchannels = [8, 8, 8]\nembedding = 16\nattention = []\n"
+        "[fit]\nbatch = 2\n"
+    )
+    other = copy_of(label_map, tmp_path / "other.nii.gz")
+    words = ["--config", tmp_path / "experiment.toml", "--out", tmp_path / "run", "--steps", 1]
+    words += ["--anatomies", label_map, "--validation", other]
+    outcome = ftddm("train", "compare-parametrisations", *words)
+    assert outcome.code == 0, outcome.err
+    assert "| predicts | levels | t = 20 | t = 1000 |" in outcome.out
+    rows = re.findall(r"^\| (v|eps) \| (low|uniform|min-snr) \|", outcome.out, re.MULTILINE)
+    assert len(set(rows)) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--patients", "a"], "Give both --patients DIR and --validation-patients"),
+        (["--patients", "a", "--validation-patients", "b", "--anatomies", "c"], "not both"),
+        (["--patients", "a", "--validation-patients", "b"], "a is no folder"),
+    ],
+)
+def test_patients_that_cannot_be_trained_on(
+    words: list[str], said: str, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    outcome = ftddm("train", "flow", "--out", tmp_path / "run", *words)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+def copy_of(label_map: Path, path: Path) -> Path:
+    """Write the head of another subject: the same one, a voxel further up."""
+    image = nib.load(label_map)
+    moved = np.roll(np.asarray(image.dataobj), 1, axis=2)
+    return save_nifti(path, moved.astype(np.int16), image.affine)
+
 
 def test_interrupted_training_says_that_it_goes_on(
     ftddm: Ftddm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -209,6 +255,7 @@ def test_interrupted_training_says_that_it_goes_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ftddm_core.training.run.train", train)
+    monkeypatch.setattr("ftddm_core.training.run.render_pools", lambda *_: None)
     outcome = ftddm("train", "flow", "--out", tmp_path / "run")
     assert outcome.code == 130
     assert "goes on from the last checkpoint" in outcome.err

@@ -1,0 +1,145 @@
+"""Studies from NumPy arrays: both layouts, their world coordinates, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ftddm_core.errors import FormatError, FtddmError, GeometryError
+from ftddm_core.imaging.geometry import regrid_mean
+from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io.npy_study import can_read, read_npy_study
+
+SHAPE = (8, 6, 3)
+
+
+def maps():
+    rng = np.random.default_rng(0)
+    return {name: rng.random(SHAPE) + 0.1 for name in ("Cr+PCr", "NAA")}
+
+
+@pytest.fixture
+def research(tmp_path):
+    """Return a patient as the research code has them: slices first, MRI three times as fine."""
+    folder = tmp_path / "Patient7"
+    (folder / "Met_filtered").mkdir(parents=True)
+    (folder / "MRI_sliced").mkdir()
+    for name, data in maps().items():
+        np.save(folder / "Met_filtered" / f"{name}.npy", np.moveaxis(data, -1, 0))
+    for name in ("T1", "flair"):
+        fine = np.moveaxis(maps()["NAA"], -1, 0).repeat(3, 0).repeat(3, 1).repeat(3, 2)
+        np.save(folder / "MRI_sliced" / f"{name}_sliced.npy", fine)
+    return folder
+
+
+@pytest.fixture
+def plain(tmp_path):
+    folder = tmp_path / "patient"
+    folder.mkdir()
+    for name, data in maps().items():
+        np.save(folder / f"{name}.npy", data)
+    np.save(folder / "mask.npy", maps()["NAA"] > 0.4)
+    np.save(folder / "T1.npy", maps()["NAA"])
+    (folder / "study.json").write_text(json.dumps({"VoxelSize": [3, 4, 5], "Unit": "mM"}))
+    return folder
+
+
+def test_the_research_layout_reads_with_the_published_voxel(research):
+    study = open_study(research)
+    assert list(study.maps) == ["Cr+PCr", "NAA"]
+    for name, data in maps().items():
+        np.testing.assert_array_equal(study.maps[name].data, data.astype(np.float32))
+    np.testing.assert_allclose(study.grid.voxel_size, 3.4)
+    assert study.mask is None
+    assert study.source["t1"].endswith("T1_sliced.npy")
+    # Every voxel of a map is 27 of the MRI, in the same place: their mean is the map itself.
+    for image in (study.t1, study.flair):
+        np.testing.assert_allclose(image.voxel_size, 3.4 / 3)
+        back = regrid_mean(image, SHAPE, study.grid.affine)
+        np.testing.assert_allclose(back.data, maps()["NAA"], rtol=1e-5)
+
+
+def test_the_plain_layout_reads_as_it_is_stated(plain):
+    study = open_study(plain)
+    assert list(study.maps) == ["Cr+PCr", "NAA"]
+    np.testing.assert_allclose(study.grid.voxel_size, (3, 4, 5))
+    assert {v.unit for v in study.maps.values()} == {"mM"}
+    np.testing.assert_array_equal(study.mask_of("NAA").data > 0, maps()["NAA"] > 0.4)
+    np.testing.assert_array_equal(study.t1.affine, study.grid.affine)
+    assert study.flair is None
+    affine = np.array([[0, -3, 0, 9], [2, 0, 0, 8], [0, 0, 4, 7], [0, 0, 0, 1.0]])
+    (plain / "study.json").write_text(json.dumps({"Affine": affine.tolist()}))
+    np.testing.assert_array_equal(open_study(plain).grid.affine, affine)
+
+
+def test_a_file_that_is_given_takes_its_role(plain, tmp_path):
+    other = tmp_path / "other.npy"
+    np.save(other, np.full((16, 12, 6), 2.0))
+    study = open_study(plain, t1=other)
+    assert study.source["t1"] == str(other)
+    np.testing.assert_allclose(study.t1.voxel_size, (1.5, 2, 2.5))
+    # Edges coincide: the first voxel's centre is a quarter of the coarse voxel from its edge.
+    np.testing.assert_allclose(study.t1.affine[:3, 3], (-0.75, -1, -1.25))
+
+
+def test_arrays_are_known_by_their_names(research, plain, tmp_path):
+    assert can_read([research])
+    assert can_read([str(plain)])
+    assert not can_read([])
+    assert not can_read([plain, research])
+    assert not can_read([plain / "NAA.npy"])
+    assert not can_read([tmp_path / "nowhere"])
+    (plain / "tNAA.nii.gz").touch()
+    assert not can_read([plain])
+    (plain / "tNAA.nii.gz").unlink()
+
+
+def spoil(name, content):
+    def change(folder):
+        if isinstance(content, bytes | str):
+            path = folder / name
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        else:
+            np.save(folder / name, content)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (spoil("NAA.npy", b"\x93NUMPY broken"), FormatError, "NAA.npy cannot be read"),
+        (spoil("NAA.npy", np.array([{}])), FormatError, "NAA.npy cannot be read"),
+        (spoil("NAA.npy", np.ones((2, 2))), FormatError, "expected three dimensions"),
+        (spoil("NAA.npy", np.ones(SHAPE, complex)), FormatError, "real numbers"),
+        (spoil("NAA.npy", np.zeros(SHAPE)), FormatError, "is empty"),
+        (spoil("NAA.npy", np.ones((8, 6, 4))), GeometryError, "share one grid"),
+        (spoil("mask.npy", np.ones((8, 6, 4))), GeometryError, "share one grid"),
+        (spoil("study.json", "{"), FormatError, "study.json cannot be read"),
+        (spoil("study.json", "[3]"), FormatError, "should hold"),
+        (spoil("study.json", "{}"), FormatError, "do not say how large a voxel is"),
+        (spoil("study.json", '{"VoxelSize": [3, 3]}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", '{"VoxelSize": [3, 0, 3]}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", '{"VoxelSize": "big"}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", '{"Affine": [3, 3, 3]}'), FormatError, "Affine has the shape"),
+        (lambda f: (f / "study.json").unlink(), FormatError, "do not say how large a voxel is"),
+    ],
+)
+def test_what_cannot_be_used_is_named(plain, change, error, said):
+    change(plain)
+    with pytest.raises(error, match=said) as caught:
+        open_study(plain)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_maps_says_what_is_expected(plain, research):
+    for name in maps():
+        (plain / f"{name}.npy").unlink()
+        (research / "Met_filtered" / f"{name}.npy").unlink()
+    for folder in (plain, research):
+        with pytest.raises(FormatError, match="holds no map"):
+            open_study(folder)
+    with pytest.raises(FtddmError, match="one folder a patient"):
+        read_npy_study([plain, research])

@@ -1,0 +1,223 @@
+"""`ftddm evaluate` from label maps, studies and measured maps to a page, and on again."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import TINY_UNET, Ftddm, files_in
+
+from ftddm_core.evaluation.runner import Runner
+from ftddm_core.model.checkpoint import save_regression
+from ftddm_core.model.unet import UNet
+from ftddm_viewer.cli import main
+
+PROTOCOL = """
+name = "tiny"
+anatomies = ["nested"]
+patients = 2
+slices = 1
+patient_seed = 5
+matrix = [24, 32]
+voxel = 6.8
+factors = [2, 4]
+metabolites = ["tNAA", "tCho"]
+flow_levels = [1, 50]
+[choice]
+anatomies = ["other"]
+patients = 1
+factors = [2, 4]
+taus = [0, 1]
+[timing]
+factor = 4
+[[method]]
+name = "zero-filling"
+kind = "zero-filling"
+[[method]]
+name = "guided TV"
+kind = "guided-tv"
+[[method]]
+name = "regression"
+kind = "regression"
+[[method]]
+name = "flow"
+kind = "ftddm"
+t_trunc = 0
+tau = 1
+[[method]]
+name = "cold"
+kind = "ftddm"
+tau = 0
+[[method]]
+name = "usual"
+kind = "ftddm"
+[[method]]
+name = "hot"
+kind = "ftddm"
+tau = 1
+metabolites = ["tCho", "tNAA"]
+[[method]]
+name = "hot, 3 samples"
+kind = "ftddm"
+tau = 1
+samples = 3
+factors = [4]
+[[method]]
+name = "blind"
+kind = "ftddm"
+drop = ["t1", "flair"]
+factors = [4]
+"""
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights") / "tiny-regression"
+    save_regression(folder, UNet(TINY_UNET), {})
+    return folder
+
+
+@pytest.fixture
+def protocol(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(PROTOCOL, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def anatomies(label_map: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "anatomies"
+    folder.mkdir()
+    for name in ("nested", "other"):
+        (folder / f"{name}.nii.gz").write_bytes(label_map.read_bytes())
+    return folder
+
+
+def test_from_label_maps_to_a_page_and_on_again(
+    anatomies: Path,
+    study: Path,
+    protocol: Path,
+    weights: Path,
+    regression: Path,
+    tmp_path: Path,
+    ftddm: Ftddm,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = tmp_path / "docs" / "results.md"
+    words = ["evaluate", "--anatomies", anatomies, "--protocol", protocol, "--results", page]
+    words += ["--out", tmp_path / "out", "--weights", weights, "--regression", regression]
+    words += ["--real", study]
+    outcome = ftddm(*words)
+    assert outcome.code == 0, outcome.err
+    assert "Protocol tiny: 2 patients to test on, 1 to choose the temperatures on" in outcome.out
+    assert "figures reach what was promised" in outcome.out
+    text = page.read_text(encoding="utf-8")
+    for said in ("Research use only", "simulated", "2 patients from 1 anatomy", "nested"):
+        assert said in text or said == "nested"
+    for head in ("What was promised", "Methods by factor", "Temperatures", "Calibration", "Time",
+                 "By metabolite", "Without MRI", "The flow", "A measured study",
+                 "How the default temperatures were chosen"):  # fmt: skip
+        assert f"## {head}" in text
+    assert str(tmp_path) not in text
+    links = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert {Path(link).name for link in links} >= {
+        "factors.png", "tradeoff.png", "truncation.png", "calibration.png", "choice.png",
+        "maps-tNAA.png", "maps-tCho.png", "real-restored.png", "real-enlarged.png",
+    }  # fmt: skip
+    for link in links:
+        picture = page.parent / link
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert picture.stat().st_size < 300_000
+    assert "nan" not in text.lower().split()
+
+    found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    lines = {(e["method"], e["upscale"]): e for e in found["tables"]["methods"]}
+    assert lines["zero-filling", 2]["slices"] == 4
+    assert lines["zero-filling", 2]["patients"] == 2
+    shown = f"{lines['usual', 4]['psnr']:.2f}".replace("-", "−")
+    assert re.search(rf"^\| usual \| {shown} \(", text, re.MULTILINE)
+    assert {e["method"] for e in found["tables"]["metabolites"]} >= {"regression", "guided TV"}
+    assert found["record"]["weights"]["name"] == "tiny"
+
+    computed: list[Any] = []
+    monkeypatch.setattr(Runner, "_compute", lambda *args: computed.append(args))
+    before = {n: c for n, c in files_in(tmp_path / "docs").items()}
+    assert ftddm(*words).code == 0
+    assert computed == []
+    assert files_in(tmp_path / "docs") == before
+
+
+def test_cancelled_it_says_that_it_goes_on(
+    anatomies: Path,
+    protocol: Path,
+    weights: Path,
+    tmp_path: Path,
+    ftddm: Ftddm,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compute, calls = Runner._compute, []
+
+    def once(self: Runner, chunk: Any, tell: Any) -> Any:
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(len(chunk))
+        return compute(self, chunk, tell)
+
+    monkeypatch.setattr(Runner, "_compute", once)
+    words = ["evaluate", "--anatomies", anatomies, "--protocol", protocol, "--weights", weights]
+    outcome = ftddm(*words, "--out", tmp_path / "out")
+    assert outcome.code == 130
+    assert outcome.err.endswith("cancelled; the same command goes on from what was finished.\n")
+    assert len(list((tmp_path / "out" / "cache").rglob("*.npz"))) == sum(calls)
+    assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_a_study_that_was_simulated_before(
+    label_map: Path, protocol: Path, weights: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    """It brings its noise-free truth along; without label maps no temperature is chosen."""
+    folder = tmp_path / "patient"
+    words = ["--matrix", "32", "--slices", "2", "--voxel", "6.8", "--glioma"]
+    assert main(["simulate", "--anatomy", str(label_map), *words, "--out", str(folder)]) == 0
+    words = ["evaluate", folder, "--protocol", protocol, "--weights", weights]
+    outcome = ftddm(*words, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert "there is no regression" in outcome.out
+    text = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+    assert "against noise-free" in text
+    assert "How the default temperatures were chosen" not in text
+    assert "](factors.png)" in text
+    assert (tmp_path / "out" / "factors.png").is_file()
+
+
+def test_what_cannot_be_evaluated_is_refused_at_once(
+    study: Path, protocol: Path, weights: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    words = ("--weights", weights, "--out", tmp_path / "out")
+    outcome = ftddm("evaluate", *words)
+    assert outcome.code == 2
+    assert "Nothing to evaluate" in outcome.err
+    outcome = ftddm("evaluate", study, "--protocol", protocol, *words)
+    assert outcome.code == 2
+    assert "a low-resolution study has no truth" in outcome.err
+    assert ftddm("evaluate", study, "--protocol", "none", *words).code == 2
+    outcome = ftddm("evaluate", study, *words, "--regression", tmp_path / "none")
+    assert outcome.code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_mri_of_a_tumour(
+    shared_data: Path, protocol: Path, weights: Path, label_map: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    words = ["evaluate", "--anatomies", label_map, "--protocol", protocol, "--weights", weights]
+    words += ["--glioma-mri", shared_data / "real-mri-glioma-FG6692", "--out", tmp_path / "out"]
+    outcome = ftddm(*words)
+    assert outcome.code == 0, outcome.err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())["tables"]["glioma"]
+    errors = [line["contrast_error"] for line in found if line["method"] == "zero-filling"]
+    assert np.isfinite(np.array(errors, float)).all()
+    assert "real MRI of a glioma" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
