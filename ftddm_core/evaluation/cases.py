@@ -252,6 +252,8 @@ def given_case(
             f"{name}: none of the protocol's maps ({', '.join(protocol.metabolites)}) is there, "
             f"found {', '.join(study.maps)}. Name them so, or give a protocol with these."
         )
+    if any(study.mask_of(metabolite) is None for metabolite in maps):
+        raise FormatError(f"{name}: there is no mask; give the voxels to compare in.")
     acquired = acquired_matrix(study)
     if min(acquired) < SMALLEST_TRUTH:
         raise GeometryError(
@@ -259,8 +261,6 @@ def given_case(
             f"{SMALLEST_TRUTH} an axis: a low-resolution study has no truth to compare with. Give "
             "a high-resolution one, or give this one as --real."
         )
-    if any(study.mask_of(metabolite) is None for metabolite in maps):
-        raise FormatError(f"{name}: there is no mask; give the voxels to compare in.")
     whole = Case(name, "", replace(study, maps=maps, crlb={}), simulated=simulated)
     area = sum(whole.mask(metabolite).sum((0, 1)) for metabolite in maps)
     slices = min(protocol.slices, study.grid.shape[2])

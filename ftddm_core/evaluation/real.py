@@ -6,6 +6,7 @@ its upper half, and whether what is added to it is where and as large as it may 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,19 +82,26 @@ def enlarge(
     """
     settings = SamplerSettings(upscale=ENLARGEMENT)
     conditions = {c.metabolite: c for c in form_conditions(study, ENLARGEMENT)}
-    digest = real_case("", study).digest if study.mask is not None else ""
-    stated = {"enlarged": digest, "weights": runner.resolver.weights.digest} | settings.to_dict()
-    keys = {name: key_of(stated | {"metabolite": name}) for name in conditions}
-    images = {name: runner.cache.load(key) if digest else None for name, key in keys.items()}
-    missing = [conditions[name] for name, image in images.items() if image is None]
-    outputs = {name: image[0] for name, image in images.items() if image is not None}
+    stated = settings.to_dict() | {
+        "enlarged": real_case("", study).digest,
+        "weights": runner.resolver.weights.digest,
+    }
+    told = {
+        name: hashlib.sha256(c.channels.tobytes()).hexdigest() for name, c in conditions.items()
+    }
+    keys = {name: key_of(stated | {"told": digest, "of": name}) for name, digest in told.items()}
+    missing = [conditions[name] for name, key in keys.items() if runner.cache.load(key) is None]
     if missing:
         result = None
         for update in runner.resolver.sample(missing, settings, cancelled=runner.cancelled):
             tell(update.done)
             result = update.result
         for name, volume in result.maps.items() if result else ():
-            outputs[name] = np.asarray(volume.data, np.float32)
-            if digest:
-                runner.cache.save(keys[name], outputs[name], 0.0)
-    return {name: Enlarged(conditions[name], outputs[name]) for name in conditions}
+            runner.cache.save(keys[name], volume.data, 0.0)
+    found = {}
+    for name, condition in conditions.items():
+        # What was kept is shown, so that the picture is the same the next time.
+        kept = runner.cache.load(keys[name])
+        if kept is not None:
+            found[name] = Enlarged(condition, kept[0])
+    return found

@@ -67,6 +67,8 @@ def evaluate(options: Namespace) -> None:
         real_case(options.real.resolve().name, open_study(options.real)) if options.real else None
     )
     glioma = _glioma(options.glioma_mri, protocol) if options.glioma_mri else None
+    if regression is None:
+        print("note: there is no regression to compare with; give --regression.")
     print(
         f"Protocol {protocol.name}: {len(cases)} patients to test on, {len(others)} to choose "
         f"the temperatures on; the whole protocol takes {slice_calls(protocol):,} runs of a slice "
@@ -90,7 +92,6 @@ def _regression(options: Namespace) -> Any:
     except CheckpointError:
         if options.regression:
             raise
-        print(f"note: there is no regression '{name}' to compare with; give --regression.")
         return None
 
 

@@ -322,10 +322,11 @@ def test_a_map_that_is_no_label_map(study: Path, tmp_path: Path, ftddm: Ftddm) -
         (["sharpen"], "invalid choice: 'sharpen'"),
         (["run", "x.nii.gz"], "required: --out"),
         (["run", "--out", "x"], "required: input"),
-        (["evaluate"], "Nothing to evaluate"),
-        (["evaluate", "--anatomies", "x.nii.gz", "--patients", "0"], "0 is too few"),
-        (["evaluate", "x", "--factors", "1"], "2 to 8"),
-        (["evaluate", "x"], "x does not exist"),
+        (["evaluate", "x"], "required: --out"),
+        (["evaluate", "--out", "o"], "Nothing to evaluate"),
+        (["evaluate", "--out", "o", "--anatomies", "x.nii.gz"], "x.nii.gz is missing"),
+        (["evaluate", "x", "--out", "o", "--protocol", "no"], "no cannot be read"),
+        (["evaluate", "x", "--out", "o"], "x does not exist"),
         (["sweep", "--slices", "0"], "0 is too few"),
         (["sweep", "x"], "x does not exist"),
         (["train", "flow", "--out", "x"], "needs label maps"),
@@ -354,8 +355,8 @@ def test_a_study_without_a_mask_has_no_truth(
     study: Path, weights: Path, tmp_path: Path, ftddm: Ftddm
 ) -> None:
     (study / "mask.nii.gz").unlink()
-    for command in ("evaluate", "sweep"):
-        judge(ftddm(command, study, "--weights", weights), "no mask")
+    for words in (("evaluate", "--out", tmp_path / "out"), ("sweep",)):
+        judge(ftddm(*words, study, "--weights", weights), "no mask")
 
 
 @pytest.mark.parametrize("what", ["truncated .nii.gz", "mask elsewhere", "an affine without end"])
