@@ -150,6 +150,11 @@ def build_parser() -> Parser:
         help="write figures and pictures of many patients beside the literature's numbers instead",
     )
     simulate.add_argument("--patients", type=_count, help="patients in the report (12)")
+    simulate.add_argument(
+        "--box",
+        action="store_true",
+        help="excite a box only, as PRESS and semi-LASER do (else the whole head)",
+    )
     lesion = simulate.add_mutually_exclusive_group()
     lesion.add_argument("--glioma", action="store_true", default=None, help="with a tumour")
     lesion.add_argument(

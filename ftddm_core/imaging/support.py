@@ -88,5 +88,5 @@ def fit_inside(
         residual = residual - step * shown
         gradient = adjoint(residual)
         before, size = size, energy(gradient)
-        direction = gradient + size / np.maximum(before, TINY) * direction
+        direction = gradient + (size / np.maximum(before, TINY)).astype(np.float32) * direction
     return np.moveaxis(np.maximum(x, 0), 0, -1)

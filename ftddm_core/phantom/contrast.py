@@ -38,8 +38,10 @@ RELAXATION: dict[str, tuple[float, float, float]] = {
 }
 
 
-WHITE_OVER_GREY = 0.95
-"""Sequences whose T1w shows cortex brighter than this, relative to white matter, are not used."""
+T1W_GREY = 0.95
+FLAIR_GREY = 1.05
+"""Cortex relative to white matter: sequences that show it brighter in T1w, or darker in FLAIR, are
+not used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,10 @@ class Contrast:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Contrast:
-        """Draw sequence parameters and tissue properties; in T1w white matter is the brighter."""
+        """Draw sequence parameters and tissue properties.
+
+        In T1w white matter is brighter than cortex, in FLAIR darker.
+        """
         density_spread, t1_spread, t2_spread = 0.03, 0.06, 0.08
         while True:
             properties = np.array(list(RELAXATION.values()))
@@ -100,7 +105,8 @@ class Contrast:
                 noise=rng.uniform(0.01, 0.05),
                 resolution=(rng.uniform(0.8, 2), rng.uniform(0.8, 2.5), rng.uniform(1, 6)),
             )
-            if drawn.signals()[0][TISSUES.index("cortex")] < WHITE_OVER_GREY:
+            t1w, flair = (signal[TISSUES.index("cortex")] for signal in drawn.signals())
+            if t1w < T1W_GREY and flair > FLAIR_GREY:
                 return drawn
 
     def signals(self) -> tuple[FloatArray, FloatArray]:

@@ -29,10 +29,10 @@ from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.io.nifti import read_volume
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.acquisition import quality_mask, wild_fits
-from ftddm_core.phantom.anatomy import BRAIN, TISSUES, world_points
+from ftddm_core.phantom.anatomy import TISSUES, world_points
 from ftddm_core.phantom.fields import RandomField
-from ftddm_core.phantom.lesion import LesionMap
-from ftddm_core.phantom.metabolites import METABOLITES, Metabolism, regional_variation
+from ftddm_core.phantom.lesion import ACTIVITY, REACH, LesionMap
+from ftddm_core.phantom.metabolites import METABOLITES, Metabolism, concentrations
 from ftddm_core.phantom.patient import UNIT, axial_affine
 from ftddm_core.phantom.scan import Sampling, measure
 from ftddm_core.phantom.segmentation import CLASSES, tissue_classes
@@ -109,7 +109,10 @@ def study_from_mri(
 
     lesion = lesion_from_labels(labels, shape, affine, rng)
     metabolism = Metabolism.draw(rng)
-    truth = _concentrations(metabolism, fractions, lesion, world_points(shape, affine), rng)
+    points = world_points(shape, affine)
+    region = RandomField.draw(rng, 22.0, 1 + len(METABOLITES))(points)
+    hot_spots = RandomField.draw(rng, 8.0, len(METABOLITES))(points)
+    truth = concentrations(metabolism, fractions, region, hot_spots, lesion)
     passing = quality_mask(fractions, affine, rng)
     sampling = Sampling.draw(rng) if sampling is None else sampling
     failing = ~passing & (fractions[TISSUES.index("air")] < 0.5)
@@ -148,8 +151,8 @@ def lesion_from_labels(
         soft = ndimage.gaussian_filter(mask.astype(np.float32), SOFTNESS / size)
         return np.asarray(regrid_mean(labels.with_data(soft), shape, affine).data, np.float32)
 
-    activity, rim = rng.uniform(0.6, 1.0), rng.uniform(0, 0.4)
-    reach, unevenness = rng.uniform(5, 13), RandomField.draw(rng, rng.uniform(7, 12))
+    activity, rim = rng.uniform(*ACTIVITY), rng.uniform(0, 0.4)
+    reach, unevenness = rng.uniform(*REACH), RandomField.draw(rng, rng.uniform(7, 12))
     texture = RandomField.draw(rng, rng.uniform(4, 9))
     if not core.any():
         core = data == 2  # a tumour that shows as oedema alone
@@ -172,26 +175,6 @@ def lesion_from_labels(
         solid=part(core & ~necrosis & (data != 2)),
         oedema=part(data == 2),
     )
-
-
-def _concentrations(
-    metabolism: Metabolism,
-    fractions: FloatArray,
-    lesion: LesionMap,
-    points: FloatArray,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """Return noise-free concentrations (metabolites, X, Y, Z) in mM, as a `Patient` has them."""
-    region = RandomField.draw(rng, 22.0, 1 + len(METABOLITES))
-    hot_spots = RandomField.draw(rng, 8.0, len(METABOLITES))
-    factor = regional_variation(region(points))
-    healthy = np.einsum("txyz,tm->xyzm", fractions, metabolism.healthy) * factor
-    brain = np.asarray(sum(fractions[TISSUES.index(name)] for name in BRAIN))
-    tumour = metabolism.tumour * np.clip(1 + 0.2 * hot_spots(points), 0.4, 1.6) * brain[..., None]
-    cells = lesion.cells[..., None]
-    mixed = (1 - np.minimum(cells, 1)) * healthy + cells * tumour
-    alive = 1 - 0.95 * lesion.necrosis[..., None]
-    return np.asarray(np.moveaxis(mixed * alive, -1, 0), np.float32)
 
 
 def _find(folder: Path, role: str) -> Volume:

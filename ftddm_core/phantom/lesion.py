@@ -11,6 +11,11 @@ from ftddm_core.phantom.fields import RandomField
 
 FloatArray = NDArray[np.float32]
 
+ACTIVITY = (0.3, 0.85)
+REACH = (6.0, 20.0)
+"""Least and largest `Glioma.activity` and `Glioma.reach`, set so that the ratios of hot spot and
+surroundings come near those of high-grade glioma at 7 T; `ftddm simulate --report` compares."""
+
 
 @dataclass(frozen=True, eq=False)
 class LesionMap:
@@ -84,9 +89,9 @@ class Glioma:
             axes=(np.diag(np.exp(rng.normal(0, 0.15, 3))) @ rotation).astype(np.float32),
             radius=radius,
             necrotic_radius=radius * rng.uniform(0.3, 0.65) if rng.random() < 0.5 else 0.0,
-            reach=rng.uniform(4, 13),
+            reach=rng.uniform(*REACH),
             oedema_width=rng.uniform(0, 14),
-            activity=rng.uniform(0.45, 1.0),
+            activity=rng.uniform(*ACTIVITY),
             rim=rng.uniform(0, 0.4),
             shape=RandomField.draw(rng, rng.uniform(7, 12), 3),
             texture=RandomField.draw(rng, rng.uniform(4, 9), 1),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ftddm_core.phantom.anatomy import TISSUES
+from ftddm_core.phantom.anatomy import BRAIN, TISSUES
+from ftddm_core.phantom.lesion import LesionMap
 
 FloatArray = NDArray[np.float32]
 
@@ -32,7 +33,7 @@ CONCENTRATIONS: dict[str, tuple[float, ...]] = {
 }  # fmt: skip
 
 # Concentration in cellular tumour relative to white matter, and its spread (deviation of the log).
-TUMOUR_RATIO = (0.30, 0.72, 2.00, 0.75, 2.30, 1.50, 2.60)
+TUMOUR_RATIO = (0.30, 0.72, 2.00, 0.75, 3.00, 1.55, 3.20)
 TUMOUR_SPREAD = (0.30, 0.20, 0.25, 0.25, 0.40, 0.35, 0.45)
 
 # Deviation of the log between subjects, and within a tissue of one subject.
@@ -103,3 +104,36 @@ def regional_variation(fields: FloatArray) -> FloatArray:
     mixed = np.sqrt(SHARED_VARIATION) * shared + np.sqrt(1 - SHARED_VARIATION) * own
     factors: FloatArray = np.exp(mixed * np.array(REGIONAL_SPREAD, np.float32))
     return factors
+
+
+def concentrations(
+    metabolism: Metabolism,
+    fractions: FloatArray,
+    region: FloatArray,
+    hot_spots: FloatArray,
+    lesion: LesionMap | None,
+) -> FloatArray:
+    """Return noise-free concentrations (metabolites, X, Y, Z) in mM.
+
+    Parameters
+    ----------
+    metabolism
+        The patient's.
+    fractions
+        Tissue shares (tissues, X, Y, Z).
+    region
+        1 + n_metabolites smooth unit fields (X, Y, Z, 1 + n): variation within tissues.
+    hot_spots
+        n_metabolites unit fields (X, Y, Z, n): each one's heterogeneity inside a tumour.
+    lesion
+        The tumour's parts; None without one.
+    """
+    mixed = np.einsum("txyz,tm->xyzm", fractions, metabolism.healthy) * regional_variation(region)
+    if lesion is not None:
+        brain = np.asarray(sum(fractions[TISSUES.index(name)] for name in BRAIN))
+        spots = np.clip(1 + 0.2 * hot_spots, 0.4, 1.6)
+        tumour = metabolism.tumour * spots * brain[..., None]
+        cells = lesion.cells[..., None]
+        mixed = (1 - np.minimum(cells, 1)) * mixed + cells * tumour
+        mixed = mixed * (1 - 0.95 * lesion.necrosis[..., None])
+    return np.asarray(np.moveaxis(mixed, -1, 0), np.float32)

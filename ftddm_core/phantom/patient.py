@@ -12,9 +12,10 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.acquisition import lipid_rim, quality_mask, wild_fits
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy, Warp, world_points
 from ftddm_core.phantom.contrast import Contrast
+from ftddm_core.phantom.excitation import Excitation
 from ftddm_core.phantom.fields import RandomField
 from ftddm_core.phantom.lesion import Glioma, LesionMap
-from ftddm_core.phantom.metabolites import METABOLITES, Metabolism, regional_variation
+from ftddm_core.phantom.metabolites import METABOLITES, Metabolism, concentrations
 from ftddm_core.phantom.scan import Sampling, measure
 
 FloatArray = NDArray[np.float32]
@@ -73,23 +74,24 @@ class Patient:
             misregistration=_small_motion(rng),
         )
 
+    def draw_box(self, rng: np.random.Generator) -> Excitation:
+        """Draw a box to excite: it holds the tumour's centre."""
+        tumour = None if self.glioma is None else self.glioma.centre
+        return Excitation.draw(rng, None if tumour is None else (tumour[0], tumour[1]))
+
     def fractions(self, shape: tuple[int, int, int], affine: NDArray[Any]) -> FloatArray:
         """Return the tissue shares (tissues, X, Y, Z) on a grid in this patient's world."""
         return self.anatomy.fractions(shape, affine, self.warp)
 
     def concentrations(self, fractions: FloatArray, points: FloatArray) -> FloatArray:
         """Return noise-free concentrations (metabolites, X, Y, Z) in mM."""
-        factor = regional_variation(self.region(points))
-        healthy = np.einsum("txyz,tm->xyzm", fractions, self.metabolism.healthy) * factor
-        if self.glioma is None:
-            return np.moveaxis(healthy, -1, 0)
-        lesion = self.glioma(points)
-        brain = sum(fractions[TISSUES.index(t)] for t in BRAIN)
-        spots = np.clip(1 + 0.2 * self.hot_spots(points), 0.4, 1.6)
-        tumour = self.metabolism.tumour * spots * np.asarray(brain)[..., None]
-        cells = np.minimum(lesion.cells, 1)[..., None]
-        mixed = (1 - cells) * healthy + lesion.cells[..., None] * tumour
-        return np.moveaxis(mixed * (1 - 0.95 * lesion.necrosis[..., None]), -1, 0)
+        return concentrations(
+            self.metabolism,
+            fractions,
+            self.region(points),
+            self.hot_spots(points),
+            self.glioma(points) if self.glioma else None,
+        )
 
     def mri(
         self, fractions: FloatArray, points: FloatArray, rng: np.random.Generator
@@ -148,7 +150,8 @@ class Slab:
     fractions
         Tissue shares (tissues, X, Y, Z).
     truth
-        Concentrations in mM, averaged over each voxel, (metabolites, X, Y, Z).
+        Concentrations in mM, averaged over each voxel, times the share that is excited
+        (metabolites, X, Y, Z).
     lipid
         Signal of the scalp's fat (X, Y, Z); `lipid_amount` (metabolites,) says how much of it, in
         mM, each fitted map takes in.
@@ -180,6 +183,7 @@ def lay_slab(
     voxel: tuple[float, float, float] = (3.4, 3.4, 3.4),
     height: float = 0.0,
     mri_voxel: float = 1.7,
+    box: Excitation | None = None,
 ) -> Slab:
     """Lay a slab through a patient; parameters as for `simulate_study`."""
     shape = (*matrix, n_slices)
@@ -196,14 +200,22 @@ def lay_slab(
         patient.fractions(mri_shape, there), world_points(mri_shape, there), rng
     )
     white = patient.metabolism.healthy[TISSUES.index("white")]
+    points = world_points(shape, affine)
+    truth = patient.concentrations(fractions, points)
+    lipid, amount = lipid_rim(fractions, affine, rng), _lipid_amount(white, rng)
+    mask = quality_mask(fractions, affine, rng)
+    if box is not None:
+        share = box(points)
+        truth, lipid = truth * share, lipid * share.mean(0)
+        mask &= box.passes(points)
     return Slab(
         affine=affine,
         fractions=fractions,
-        truth=patient.concentrations(fractions, world_points(shape, affine)),
-        lipid=lipid_rim(fractions, affine, rng),
-        lipid_amount=_lipid_amount(white, rng),
+        truth=truth,
+        lipid=lipid,
+        lipid_amount=amount,
         deviation=patient.metabolism.noise,
-        mask=quality_mask(fractions, affine, rng),
+        mask=mask,
         t1=Volume(t1w, mri_affine),
         flair=Volume(flair, mri_affine),
     )
@@ -224,6 +236,7 @@ def simulate_study(
     voxel: tuple[float, float, float] = (3.4, 3.4, 3.4),
     height: float = 0.0,
     mri_voxel: float = 1.7,
+    box: Excitation | None = None,
     sampling: Sampling | None = None,
 ) -> tuple[Study, Study]:
     """Scan a patient at high resolution.
@@ -239,6 +252,8 @@ def simulate_study(
         brain's.
     mri_voxel
         Isotropic voxel of T1w and FLAIR in mm, on a grid of their own that covers the slab.
+    box
+        What is excited; None for the whole head. `Patient.draw_box` draws it.
     sampling
         How k-space is sampled; None draws it.
 
@@ -258,6 +273,7 @@ def simulate_study(
         voxel=voxel,
         height=height,
         mri_voxel=mri_voxel,
+        box=box,
     )
     sampling = Sampling.draw(rng) if sampling is None else sampling
     failing = ~slab.mask & (slab.fractions[TISSUES.index("air")] < 0.5)

@@ -32,6 +32,9 @@ MATRICES = (48, 80)
 FIELDS_OF_VIEW = (190.0, 240.0)
 """From front to back in mm; from left to right it is 3/4 to all of that."""
 
+BOXES = 0.25
+"""Share of the patients whose scan excites a box only."""
+
 
 @dataclass(frozen=True)
 class PoolConfig:
@@ -84,6 +87,7 @@ def render(anatomy: Anatomy, rng: np.random.Generator, slices: int) -> dict[str,
         voxel=(in_plane, in_plane, thickness),
         height=height,
         mri_voxel=min(in_plane, 2.6),
+        box=patient.draw_box(rng) if rng.random() < BOXES else None,
     )
     inside_skull = [TISSUES.index(tissue) for tissue in (*BRAIN, "csf")]
     brain = slab.fractions[inside_skull].sum(0) > 0.5

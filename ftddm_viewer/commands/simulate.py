@@ -35,8 +35,10 @@ def simulate(options: Namespace) -> None:
             "One patient is simulated from one label map: "
             "several --patients or label maps are for a --report."
         )
-    if options.report and upscale is not None:
-        raise SettingsError("A --report writes no degraded maps: leave out --upscale.")
+    if options.report and (upscale is not None or options.box):
+        raise SettingsError(
+            "A --report is on whole heads at full resolution: leave out --upscale and --box."
+        )
     slab = {
         "matrix": (options.matrix, options.matrix),
         "n_slices": options.slices,
@@ -57,12 +59,14 @@ def simulate(options: Namespace) -> None:
     # A thin slab is laid through the tumour, but no farther from the middle than it must be.
     reach = max(0.0, 50.0 - options.slices * options.voxel / 2)
     height = float(np.clip(patient.glioma.centre[2], -reach, reach)) if patient.glioma else 0.0
-    measured, noise_free = simulate_study(patient, rng, height=height, **slab)
+    box = patient.draw_box(rng) if options.box else None
+    measured, noise_free = simulate_study(patient, rng, height=height, box=box, **slab)
     record = {
         "Notice": f"SIMULATED patient. {RESEARCH_ONLY}.",
         "Anatomy": anatomy.name,
         "Seed": options.seed,
         "Glioma": patient.glioma is not None,
+        "ExcitedBox": box is not None,
         "Unit": measured.grid.unit,
     }
     files = study_files(measured, label, record)
