@@ -1,9 +1,9 @@
 r"""What can be had without a network: interpolations of the acquired map.
 
-A baseline is ``baseline(condition, acquired) -> map``: the condition tells grid and mask, and
-`acquired` is the cleaned acquired map (nx, ny, Z). All read it at the same positions u = J n / N,
-so the first voxel keeps its centre, and all are masked and clipped at 0 as the method's own output
-is, so that a comparison sees the interpolation alone.
+A baseline is ``baseline(condition) -> map``: the condition tells grid, mask and the cleaned
+acquired map. All read it at the same positions u = J n / N, so the first voxel keeps its centre,
+and all are masked and clipped at 0 as the method's own output is: a comparison sees the
+interpolation alone.
 
 Both extend the map periodically, as k-space does.
 """
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.sampling.condition import Condition, clean, form_conditions, trusted_cells
+from ftddm_core.sampling.condition import Condition, form_conditions
 
 FloatArray = NDArray[np.floating[Any]]
-Baseline = Callable[[Condition, FloatArray], NDArray[np.float32]]
+Baseline = Callable[[Condition], NDArray[np.float32]]
 
 KEYS_A = -0.5
 """Slope of the cubic kernel at distance 1; this value alone reproduces quadratics (Keys 1981)."""
@@ -51,15 +51,13 @@ def bicubic_matrix(n: int, n_out: int) -> FloatArray:
     return matrix
 
 
-def zero_filling(condition: Condition, acquired: FloatArray) -> NDArray[np.float32]:
+def zero_filling(condition: Condition) -> NDArray[np.float32]:
     """Return the sinc interpolation: the acquired k-space, and 0 beyond it.
 
     Parameters
     ----------
     condition
         Holds the zero-filled map already.
-    acquired
-        Cleaned map (nx, ny, Z); not needed here.
 
     Returns
     -------
@@ -69,15 +67,13 @@ def zero_filling(condition: Condition, acquired: FloatArray) -> NDArray[np.float
     return _finish(condition.lowres, condition)
 
 
-def bicubic(condition: Condition, acquired: FloatArray) -> NDArray[np.float32]:
+def bicubic(condition: Condition) -> NDArray[np.float32]:
     """Return the cubic convolution of Keys 1981, separable in the plane.
 
     Parameters
     ----------
     condition
-        Grid and mask.
-    acquired
-        Cleaned map (nx, ny, Z) in the map's unit.
+        Grid, mask and acquired map.
 
     Returns
     -------
@@ -88,7 +84,7 @@ def bicubic(condition: Condition, acquired: FloatArray) -> NDArray[np.float32]:
         bicubic_matrix(n, n_out)
         for n, n_out in zip(condition.acquired, condition.shape[:2], strict=True)
     )
-    image = np.einsum("Xx,xyz,Yy->XYz", rows, acquired, columns, optimize=True)
+    image = np.einsum("Xx,xyz,Yy->XYz", rows, condition.cleaned, columns, optimize=True)
     return _finish(image, condition)
 
 
@@ -122,11 +118,8 @@ def run_baseline(
     """
     maps = {}
     for condition in form_conditions(study, upscale, matrix):
-        volume = study.maps[condition.metabolite]
-        acquired = clean(volume.data, trusted_cells(condition.mask, condition.acquired))
-        enlarged = baseline(condition, acquired)
         maps[condition.metabolite] = Volume(
-            enlarged, condition.affine, condition.unit, condition.header
+            baseline(condition), condition.affine, condition.unit, condition.header
         )
     return maps
 

@@ -22,7 +22,7 @@ from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.anatomy import Anatomy, world_points
 from ftddm_core.phantom.patient import Patient, simulate_study
-from ftddm_core.sampling.condition import Condition, clean, form_conditions, trusted_cells
+from ftddm_core.sampling.condition import Condition, form_conditions
 
 BoolArray = NDArray[np.bool_]
 
@@ -34,33 +34,6 @@ TRUSTED_AREA = 3500.0
 
 DRAWS = 50
 """Most patients that are drawn for one that shows enough."""
-
-
-@dataclass(frozen=True, eq=False)
-class Told:
-    """What a method is told about one map.
-
-    Parameters
-    ----------
-    condition
-        Its metabolite's name carries the case and the factor along, so that many can be sampled
-        together and no two meet the same noise.
-    acquired
-        The cleaned acquired map (nx, ny, Z).
-    """
-
-    condition: Condition
-    acquired: NDArray[np.float32]
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of all of it, in hexadecimal."""
-        condition = self.condition
-        stated = (condition.metabolite, condition.shape, condition.upscale, condition.scale)
-        total = hashlib.sha256(json.dumps(stated).encode())
-        for array in (condition.channels, self.acquired):
-            total.update(np.ascontiguousarray(array, np.float32).tobytes())
-        return total.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +112,11 @@ class Case:
 
     def told(
         self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
-    ) -> dict[str, Told]:
+    ) -> dict[str, Condition]:
         """Return what methods are told, by metabolite: the maps degraded by a factor.
+
+        A condition's own metabolite carries the case and the factor along, so that many can be
+        sampled together and no two meet the same noise.
 
         Parameters
         ----------
@@ -159,9 +135,7 @@ class Case:
         found = {}
         for condition in form_conditions(low, factor, self.matrix):
             name = condition.metabolite
-            cells = trusted_cells(condition.mask, condition.acquired)
-            named = replace(condition, metabolite=f"{self.name} {name} x{factor:g}")
-            found[name] = Told(named, clean(low.maps[name].data, cells))
+            found[name] = replace(condition, metabolite=f"{self.name} {name} x{factor:g}")
         return found
 
 

@@ -33,6 +33,7 @@ class Roles:
     at_zero: str | None
     at_one: str | None
     at_default: str | None
+    refitted: str | None
     full_chain: str | None
     mean: str | None
     many: str | None
@@ -55,6 +56,7 @@ class Roles:
             for how in ((0, 1), (100, 0), (100, 1), (100, DEFAULT), (1000, 1))
         ]
         flow, at_zero, at_one, at_default, full_chain = names
+        refitted = (m.name for m in plans if m.settings and m.settings.refit)
         return cls(
             zero_filling=kind("zero-filling"),
             guided_tv=kind("guided-tv"),
@@ -63,6 +65,7 @@ class Roles:
             at_zero=at_zero,
             at_one=at_one,
             at_default=at_default,
+            refitted=next(refitted, None),
             full_chain=full_chain,
             mean=name_of_mean(several) if several else None,
             many=several.name if several else None,
@@ -75,6 +78,7 @@ class Roles:
             (self.at_default, self.full_chain),
             (self.at_default, self.zero_filling),
             (self.at_default, self.guided_tv),
+            (self.refitted, self.guided_tv),
             (self.at_default, self.regression),
             (self.at_zero, self.zero_filling),
             (self.at_zero, self.regression),

@@ -279,10 +279,9 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
     groups: dict[tuple[int, ...], list[tuple[Any, Any, float]]] = {}
     for factor in protocol.factors:
         for case in cases:
-            for name, told in runner.told(case, factor).items():
+            for name, condition in runner.told(case, factor).items():
                 if name not in protocol.metabolites:
                     continue
-                condition = told.condition
                 truth = case.truth(name) / condition.scale
                 pad = [(0, p - n) for p, n in zip(condition.channels.shape[1:3], truth.shape[:2],
                                                   strict=True)]  # fmt: skip

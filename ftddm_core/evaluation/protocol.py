@@ -75,7 +75,9 @@ class MethodPlan:
     ) -> bool:
         """Return whether this is the ancestral sampler of these settings, given all MRI."""
         chosen = self.settings
-        if chosen is None or self.drop or chosen.sampler != "ancestral" or chosen.consistency:
+        if chosen is None or self.drop or chosen.sampler != "ancestral":
+            return False
+        if chosen.refit or chosen.consistency:
             return False
         return (chosen.t_trunc, chosen.steps) == (t_trunc, steps) and (
             tau is None or temperatures(self) == temperatures_of(tau)
@@ -269,7 +271,16 @@ def _method(
         raise SettingsError(f"{name}: drop is {list(drop)}, choose among {', '.join(MRI)}.")
     settings = None
     if kind in SAMPLING_KINDS:
-        choices = ("tau", "tau_flow", "tau_diffusion", "t_trunc", "steps", "sampler", "seed")
+        choices = (
+            "tau",
+            "tau_flow",
+            "tau_diffusion",
+            "t_trunc",
+            "steps",
+            "sampler",
+            "refit",
+            "seed",
+        )
         _only(entry, (*own, *choices, "samples"), name)
         settings = _settings(name, {**SAMPLING_KINDS[kind], **entry}, choices)
     else:

@@ -6,7 +6,6 @@ its upper half, and whether what is added to it is where and as large as it may 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -86,10 +85,7 @@ def enlarge(
         "enlarged": real_case("", study).digest,
         "weights": runner.resolver.weights.digest,
     }
-    told = {
-        name: hashlib.sha256(c.channels.tobytes()).hexdigest() for name, c in conditions.items()
-    }
-    keys = {name: key_of(stated | {"told": digest, "of": name}) for name, digest in told.items()}
+    keys = {name: key_of(stated | {"told": c.digest}) for name, c in conditions.items()}
     missing = [conditions[name] for name, key in keys.items() if runner.cache.load(key) is None]
     if missing:
         result = None

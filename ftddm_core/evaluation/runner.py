@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.evaluation.baselines import BASELINES
 from ftddm_core.evaluation.cache import Cache, key_of
-from ftddm_core.evaluation.cases import Case, Told
+from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
 from ftddm_core.sampling.condition import Condition
 
@@ -76,9 +76,9 @@ class Runner:
         self.cache = cache
         self.regression = regression
         self.cancelled = cancelled
-        self._told: dict[tuple[Case, float, tuple[str, ...]], dict[str, Told]] = {}
+        self._told: dict[tuple[Case, float, tuple[str, ...]], dict[str, Condition]] = {}
 
-    def told(self, case: Case, factor: float, drop: Sequence[str] = ()) -> dict[str, Told]:
+    def told(self, case: Case, factor: float, drop: Sequence[str] = ()) -> dict[str, Condition]:
         """Return what methods are told about a case at a factor, without some of the MRI."""
         key = (case, factor, tuple(sorted(drop)))
         if key not in self._told:
@@ -215,8 +215,10 @@ class Runner:
         run: list[MethodPlan] = []
         for method in methods:
             chosen = method.settings
-            how = (chosen.t_trunc, denoiser_calls(method), chosen.sampler) if chosen else ()
-            group = groups.setdefault((method.kind, *how), [])
+            how: tuple[Any, ...] = (method.kind,)
+            if chosen:
+                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler, chosen.refit)
+            group = groups.setdefault(how, [])
             if not group and self.runs(method):
                 alone = replace(method, drop=(), samples=1)
                 run.append(replace(alone, factors=(factor,), metabolites=tuple(metabolites)))
@@ -258,20 +260,20 @@ class Runner:
     ) -> tuple[list[NDArray[np.float32]], float]:
         """Return the maps of entries of one method, draw, factor and matrix; seconds a slice."""
         method, factor = chunk[0].method, chunk[0].factor
-        told: list[Told] = []
+        told: list[Condition] = []
         for case in dict.fromkeys(entry.case for entry in chunk):
             names = [entry.metabolite for entry in chunk if entry.case is case]
             known = self.told(case, factor, method.drop)
             told += [known[name] for name in names]
         start = time.perf_counter()
         if method.settings is not None:
-            images = self._sample(method, chunk[0].draw, [t.condition for t in told], tell)
+            images = self._sample(method, chunk[0].draw, told, tell)
         elif method.kind == "regression":
-            images = self._regress([t.condition for t in told])
+            images = self._regress(told)
         else:
             images = [_plain(method.kind, t, self.cancelled) for t in told]
         seconds = time.perf_counter() - start
-        return images, seconds / sum(t.condition.shape[2] for t in told)
+        return images, seconds / sum(condition.shape[2] for condition in told)
 
     def _sample(
         self,
@@ -298,14 +300,14 @@ class Runner:
         return [np.asarray(maps[c.metabolite].data, np.float32) for c in conditions]
 
 
-def _plain(kind: str, told: Told, cancelled: Callable[[], bool]) -> NDArray[np.float32]:
+def _plain(kind: str, told: Condition, cancelled: Callable[[], bool]) -> NDArray[np.float32]:
     if cancelled():
         raise Cancelled("The evaluation was stopped; what was finished is kept.")
     if kind == "guided-tv":
         from ftddm_core.evaluation.guided_tv import guided_tv
 
-        return np.asarray(guided_tv(told.condition, told.acquired), np.float32)
-    return BASELINES[kind](told.condition, told.acquired)
+        return np.asarray(guided_tv(told), np.float32)
+    return BASELINES[kind](told)
 
 
 def _settings_of(method: MethodPlan, draw: int) -> Any:

@@ -7,8 +7,11 @@ functions.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -136,8 +139,8 @@ class Condition:
         Output matrix (Nx, Ny, Z) before padding.
     affine
         Of the output grid, in mm.
-    acquired
-        Acquired matrix (nx, ny).
+    cleaned
+        The acquired map (nx, ny, Z) in its unit, 0 where it is not trusted.
     upscale
         Effective factor s = sqrt((Nx/nx)(Ny/ny)).
     scale
@@ -154,12 +157,22 @@ class Condition:
     channels: NDArray[np.float32]
     shape: tuple[int, int, int]
     affine: FloatArray
-    acquired: Matrix
+    cleaned: NDArray[np.float32]
     upscale: float
     scale: float
     unit: str
     outliers: int
     header: Any = field(default=None, repr=False)
+
+    @property
+    def acquired(self) -> Matrix:
+        """Acquired matrix (nx, ny)."""
+        return self.cleaned.shape[0], self.cleaned.shape[1]
+
+    @property
+    def kept(self) -> BoolArray:
+        """Acquired voxels (nx, ny, Z) that count: a fit that failed, 0, says nothing."""
+        return np.asarray(self.cleaned != 0)
 
     @property
     def lowres(self) -> NDArray[np.float32]:
@@ -172,6 +185,15 @@ class Condition:
         """Trusted voxels (Nx, Ny, Z) of the output grid."""
         nx, ny, _ = self.shape
         return np.asarray(self.channels[1, :nx, :ny] > 0)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what comes of it, in hexadecimal."""
+        stated = (self.metabolite, self.shape, self.upscale, self.scale)
+        total = hashlib.sha256(json.dumps(stated).encode())
+        for array in (self.channels, self.cleaned):
+            total.update(np.ascontiguousarray(array, np.float32).tobytes())
+        return total.hexdigest()
 
     def cover(self, role: str) -> float:
         """Return the share of the trusted voxels where an MRI ("t1", "flair") is not 0."""
@@ -227,7 +249,7 @@ def form_condition(
         channels=np.pad(channels, pad),
         shape=(mask.shape[0], mask.shape[1], mask.shape[2]),
         affine=affine,
-        acquired=matrix,
+        cleaned=cleaned,
         upscale=effective_upscale(matrix, (mask.shape[0], mask.shape[1])),
         scale=scale,
         unit=unit,

@@ -65,7 +65,7 @@ def method_rows(
         told = runner.told(case, factor)[metabolite]
         panels: Panels = {}
         for role, word in (("t1", "T1w"), ("flair", "FLAIR")):
-            channel = told.condition.channels[CHANNELS.index(role)]
+            channel = told.channels[CHANNELS.index(role)]
             image = channel[: case.matrix[0], : case.matrix[1], k]
             if image.any():
                 panels[word] = (image, "")

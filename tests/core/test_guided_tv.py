@@ -112,8 +112,7 @@ def test_under_a_heavy_weight_the_solution_is_the_best_constant() -> None:
 def condition_of(truth: Array, acquired: tuple[int, int], mask: Array, t1: Array | None) -> Any:
     low = truncate(truth * mask, acquired)[..., None]
     guide = None if t1 is None else t1[..., None]
-    made = form_condition("tNAA", low, mask[..., None] > 0, guide, None, np.eye(4), "mM")
-    return made, low
+    return form_condition("tNAA", low, mask[..., None] > 0, guide, None, np.eye(4), "mM")
 
 
 def error(found: Array, truth: Array) -> float:
@@ -134,9 +133,9 @@ def test_a_guide_with_the_same_edge_helps_and_one_without_does_not() -> None:
     guides = {"none": None, "edge": (truth == 2) * 0.8 + noise, "flat": 0.5 + noise}
     found = {}
     for name, guide in guides.items():
-        condition, low = condition_of(truth, (8, 8), mask, guide)
-        found[name] = error(guided_tv(condition, low), truth)
-    filled = error(zero_filling(condition, low), truth)
+        condition = condition_of(truth, (8, 8), mask, guide)
+        found[name] = error(guided_tv(condition), truth)
+    filled = error(zero_filling(condition), truth)
     assert found["edge"] < 0.7 * found["none"] < 0.7 * filled
     assert found["flat"] == pytest.approx(found["none"], rel=0.1)
 
@@ -144,19 +143,17 @@ def test_a_guide_with_the_same_edge_helps_and_one_without_does_not() -> None:
 def test_a_constant_is_restored_up_to_the_edge_of_the_mask() -> None:
     """Zero-filling blurs the edge; the model knows where it is."""
     mask = ellipse((32, 32)).astype(float)
-    condition, low = condition_of(3 * mask, (9, 8), mask, None)
-    found = guided_tv(condition, low)
+    condition = condition_of(3 * mask, (9, 8), mask, None)
+    found = guided_tv(condition)
     np.testing.assert_allclose(found[..., 0], 3 * mask, atol=0.03)
-    assert np.abs(zero_filling(condition, low)[..., 0] - 3 * mask).max() > 1
+    assert np.abs(zero_filling(condition)[..., 0] - 3 * mask).max() > 1
 
 
 def test_the_unit_of_the_map_does_not_matter() -> None:
     truth, mask = step_brain()
-    once, low = condition_of(truth, (8, 8), mask, None)
-    thousand, high = condition_of(1000 * truth, (8, 8), mask, None)
-    np.testing.assert_allclose(
-        guided_tv(thousand, high), 1000 * guided_tv(once, low), rtol=1e-3, atol=1e-1
-    )
+    once = condition_of(truth, (8, 8), mask, None)
+    thousand = condition_of(1000 * truth, (8, 8), mask, None)
+    np.testing.assert_allclose(guided_tv(thousand), 1000 * guided_tv(once), rtol=1e-3, atol=1e-1)
 
 
 def test_slices_are_independent_and_empty_ones_stay_empty() -> None:
@@ -176,7 +173,7 @@ def test_slices_are_independent_and_empty_ones_stay_empty() -> None:
     # The scale is the whole volume's, and lambda's unit with it; without lambda they are alike.
     one, other = (
         run_baseline(
-            lambda c, a: guided_tv(c, a, lam=0.0), degrade(Study(maps, mask=study.mask), 4), 4.0,
+            lambda c: guided_tv(c, lam=0.0), degrade(Study(maps, mask=study.mask), 4), 4.0,
             (32, 32),
         )["Glu"].data[..., 2]
         for maps in (study.maps, wild)
@@ -187,9 +184,9 @@ def test_slices_are_independent_and_empty_ones_stay_empty() -> None:
 def test_more_weight_is_smoother() -> None:
     truth, mask = step_brain()
     noisy = truth + 0.5 * np.random.default_rng(1).standard_normal((32, 32))
-    condition, low = condition_of(noisy, (16, 16), mask, None)
+    condition = condition_of(noisy, (16, 16), mask, None)
     variation = [
-        np.abs(np.diff(guided_tv(condition, low, lam=lam)[8:24, 8:24, 0], axis=0)).mean()
+        np.abs(np.diff(guided_tv(condition, lam=lam)[8:24, 8:24, 0], axis=0)).mean()
         for lam in (LAMBDA, 10 * LAMBDA, 100 * LAMBDA)
     ]
     assert variation[0] > variation[1] > variation[2]
