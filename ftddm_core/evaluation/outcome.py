@@ -306,14 +306,30 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
     return batches
 
 
+def _steps_before(which: str, run: Mapping[str, Any]) -> int:
+    """Return how many steps the weights that a run was started from had been trained for."""
+    start = run.get("start_from")
+    if not start:
+        return 0
+    earlier = start["record"]
+    before = earlier.get("runs", {}).get(which, {})
+    return int(earlier.get("steps", {}).get(which, 0)) + _steps_before(which, before)
+
+
 def _record(
     protocol: Protocol, cases: Sequence[Case], others: Sequence[Case], runner: Runner
 ) -> dict[str, Any]:
     weights = runner.resolver.weights
-    steps: Mapping[str, Any] = weights.record.get("steps", {})
+    runs: Mapping[str, Any] = weights.record.get("runs", {})
     return {
         "protocol": protocol.name,
-        "weights": {"name": weights.name, "sha256": weights.digest, "steps": dict(steps)},
+        "weights": {
+            "name": weights.name,
+            "sha256": weights.digest,
+            "steps": dict(weights.record.get("steps", {})),
+            "before": {which: _steps_before(which, run) for which, run in runs.items()},
+            "curves": {which: run.get("curve", []) for which, run in runs.items()},
+        },
         "regression": {"sha256": runner.regression[1]} if runner.regression else None,
         "device": f"{platform.machine()} {runner.resolver.device}",
         "cases": record_of(cases),

@@ -25,6 +25,10 @@ LossFunction = Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]
 """(network, batch, generator) -> named losses; "loss" is minimised, the others are logged."""
 
 
+LOG = "log.jsonl"
+"""In the folder of a run: a line of JSON for every validation."""
+
+
 @dataclass(frozen=True)
 class FitConfig:
     """How a network is fitted.
@@ -133,7 +137,7 @@ def fit(
 ) -> nn.Module:
     """Fit a network and return its averaged weights; resumes from `folder` if it holds a state.
 
-    The folder gets `state.pt` (everything needed to go on) and `log.jsonl` (losses of training and
+    The folder gets `state.pt` (everything needed to go on) and `LOG` (losses of training and
     validation). Batches and noise of step i depend on (seed, i, rank) alone, so an interrupted run
     sees the same data as an uninterrupted one.
 
@@ -211,7 +215,7 @@ def fit(
             record = {f"train_{name}": value for name, value in running.items()}
             record |= validate(average.network, loss, validation, config, target)
             record |= {"step": step + 1, "seconds": time.monotonic() - started}
-            with (folder / "log.jsonl").open("a") as log:
+            with (folder / LOG).open("a") as log:
                 log.write(json.dumps({k: round(v, 5) for k, v in record.items()}) + "\n")
             state = {
                 "network": network.state_dict(),

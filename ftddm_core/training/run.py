@@ -16,6 +16,7 @@ from ftddm_core.model.checkpoint import TRAINED_VOXEL, save_regression, save_wei
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_core.training.fitting import RECORD, STATE, Network, build, fit_network
+from ftddm_core.training.loop import LOG
 from ftddm_core.training.plan import FitPlan, Which, fields_of, misfit, read_toml
 from ftddm_core.training.pools import pool_folder, read_pools
 from ftddm_core.training.render import PoolConfig, render_pool
@@ -122,7 +123,8 @@ def export(folder: Path, out: Path) -> dict[str, int]:
     """Write a run's last averaged denoiser and flow as a weights folder; return the steps of each.
 
     The record in its config.json names the label maps, the patients and the settings of the fit,
-    and the weights that a network was started from with theirs.
+    holds the losses on the validation patients along it, and names the weights that a network was
+    started from with theirs.
 
     Raises
     ------
@@ -157,6 +159,15 @@ def _data(record: Mapping[str, Any]) -> str:
     return "measured" if "measured" in record["training"] else "simulated"
 
 
+def _curve(log: Path) -> list[dict[str, float]]:
+    """Return the step and the losses on the validation patients of every line of a log."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    return [
+        {name: value for name, value in line.items() if name == "step" or name.startswith("valid")}
+        for line in lines
+    ]
+
+
 def _trained(folder: Path, which: Which) -> tuple[Network, int, dict[str, Any]]:
     """Return a network with its last averaged weights, its steps and its record."""
     state_path, record_path = folder / which / STATE, folder / which / RECORD
@@ -165,6 +176,7 @@ def _trained(folder: Path, which: Which) -> tuple[Network, int, dict[str, Any]]:
             raise CheckpointError(f"{needed} is missing: run `ftddm train {which}` first.")
     state = torch.load(state_path, map_location="cpu", weights_only=True)
     record: dict[str, Any] = json.loads(record_path.read_text())
+    record["curve"] = _curve(folder / which / LOG)
     network = build(which, record["preset"], record.get("prediction", "v"))
     network.load_state_dict(state["average"])
     return network, int(state["step"]), record

@@ -44,6 +44,14 @@ PREFACE = (
     "the slices that both have.",
 )
 
+LOSSES = {
+    "valid_loss": "loss",
+    "valid_low": "loss at levels up to 200",
+    "valid_bits": "bits per voxel",
+    "valid_image": "image loss",
+}
+"""What a training calls its losses, and the page."""
+
 SIMULATED = (
     "The patients are **simulated** from anatomies that no network was trained on, with literature "
     "concentrations, gliomas, noise and imperfect MRI."
@@ -352,6 +360,27 @@ def _pictures(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return "## Pictures\n\n" + "\n\n".join([text, *images])
 
 
+def _training(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    weights = outcome.record["weights"]
+    parts = []
+    for which, curve in weights["curves"].items():
+        if not curve:
+            continue
+        names = [name for name in curve[0] if name != "step"]
+        before = weights["before"][which]
+        rows = [[str(line["step"]), *(number(line[name], 4) for name in names)] for line in curve]
+        heads = ["step", *(LOSSES.get(name, name) for name in names)]
+        text = f"The {which}" + (f", after {before:,} steps of earlier runs:" if before else ":")
+        parts.append(f"{text}\n\n{grid(heads, rows, 0)}")
+    if not parts:
+        return ""
+    text = (
+        "Losses of the averaged weights on the validation patients along the last run, as the "
+        "weights have them on record. The learning rate falls to 0 over the end of a run."
+    )
+    return "## Quality against training\n\n" + "\n\n".join([text, *parts])
+
+
 def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     parts = []
     real, glioma = (outcome.tables.get(name, []) for name in ("real", "glioma"))
@@ -403,6 +432,6 @@ def _image(pictures: Mapping[str, str], name: str, words: str) -> str:
 
 SECTIONS: Sequence[Callable[[Outcome, Mapping[str, str]], str]] = (
     _promises, _pictures, _methods, _part, _paired, _tradeoff, _choice, _truncation, _calibration,
-    _metabolites, _ablation, _flow, _timing, _real,
+    _metabolites, _ablation, _flow, _timing, _training, _real,
 )  # fmt: skip
 """In the order of the page; one without figures is left out."""

@@ -126,6 +126,13 @@ def test_the_record_carries_what_the_weights_went_through(exported, tmp_path) ->
         assert runs[which]["training"] == DATA["training"]
     assert runs["denoiser"]["prediction"] == "v"
     assert runs["denoiser"]["levels"] == "low"
+    for which, run_ in runs.items():
+        log = (tmp_path / "run" / which / "log.jsonl").read_text().splitlines()
+        assert len(run_["curve"]) == len(log) > 0
+        for line, kept in zip(log, run_["curve"], strict=True):
+            assert "seconds" not in kept
+            assert kept.items() <= json.loads(line).items()
+            assert {"step", "valid_loss"} <= set(kept)
 
 
 @pytest.mark.parametrize("which", ["denoiser", "flow"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ftddm_core.evaluation.runner import Runner
 from ftddm_core.model.checkpoint import save_regression
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
+from ftddm_viewer.results.page import _training
 
 PROTOCOL = """
 name = "tiny"
@@ -226,3 +228,16 @@ def test_real_mri_of_a_tumour(
     errors = [line["contrast_error"] for line in found if line["method"] == "zero-filling"]
     assert np.isfinite(np.array(errors, float)).all()
     assert "real MRI of a glioma" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+
+
+def test_the_page_shows_the_curve_that_the_weights_have_on_record() -> None:
+    line = {"step": 500, "valid_loss": 0.25, "valid_low": 0.5}
+    weights = {"curves": {"denoiser": [line], "flow": []}, "before": {"denoiser": 12000}}
+    outcome: Any = SimpleNamespace(record={"weights": weights})
+    shown = _training(outcome, {})
+    assert "The denoiser, after 12,000 steps of earlier runs:" in shown
+    assert "| step | loss | loss at levels up to 200 |" in shown
+    assert "| 500 | 0.2500 | 0.5000 |" in shown
+    assert "flow" not in shown
+    outcome.record["weights"] = {"curves": {}, "before": {}}
+    assert _training(outcome, {}) == ""
