@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.evaluation.protocol import Protocol
 from ftddm_core.imaging.degrade import acquired_matrix, degrade
-from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.fourier import Matrix, truncate
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.anatomy import Anatomy, world_points
@@ -54,6 +54,9 @@ class Case:
         Voxels (Nx, Ny, Z) of the tumour; None where unknown.
     simulated
         Whether the maps are simulated.
+    output
+        In-plane matrix of the methods' maps, where it is to be larger than the truth's: they are
+        truncated to the truth's own before they are compared.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Case:
     noise_free: Study | None = None
     tumour: BoolArray | None = None
     simulated: bool = True
+    output: Matrix | None = None
 
     @property
     def matrix(self) -> Matrix:
@@ -94,6 +98,13 @@ class Case:
         if given is None:
             raise GeometryError(f"{self.name}: {metabolite} has no mask; give trusted voxels.")
         return np.asarray(regrid_nearest(given, grid.shape, grid.affine).data > 0)
+
+    def seen(self, image: NDArray[np.float32], metabolite: str) -> NDArray[np.float32]:
+        """Return a method's map as the truth's own scan would show it, (Nx, Ny, Z)."""
+        if self.output is None:
+            return image
+        shown = np.maximum(truncate(image, self.matrix), 0) * self.mask(metabolite)
+        return np.asarray(shown, np.float32)
 
     def truth(self, metabolite: str, *, noise_free: bool = False) -> NDArray[np.float64]:
         """Return a map (Nx, Ny, Z) inside its mask, measured or without noise.
@@ -133,7 +144,7 @@ class Case:
         nothing: dict[str, Any] = dict.fromkeys(drop)
         low = degrade(replace(self.study, maps=wanted, **nothing), factor)
         found = {}
-        for condition in form_conditions(low, factor, self.matrix):
+        for condition in form_conditions(low, factor, self.output or self.matrix):
             name = condition.metabolite
             found[name] = replace(condition, metabolite=f"{self.name} {name} x{factor:g}")
         return found

@@ -257,7 +257,8 @@ def check_real(name: str, table: Table, roles: Roles) -> Table:
     what = "real MRI" if name == "glioma" else "real measurement"
     for (method, factor), line in lines.items():
         plain = lines.get((roles.zero_filling or "", factor))
-        if method != roles.at_default or plain is None:
+        others = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero)
+        if plain is None or method in others:
             continue
         if name == "real":
             gain = line["psnr"] - plain["psnr"]

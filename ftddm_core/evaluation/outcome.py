@@ -13,7 +13,8 @@ from ftddm_core.evaluation.cache import key_of
 from ftddm_core.evaluation.cases import Case, record_of
 from ftddm_core.evaluation.checks import Roles, check, check_flow, check_real
 from ftddm_core.evaluation.measure import Measured, measure
-from ftddm_core.evaluation.protocol import MethodPlan, Protocol, choice_methods, denoiser_calls
+from ftddm_core.evaluation.protocol import MRI, MethodPlan, Protocol, choice_methods, denoiser_calls
+from ftddm_core.evaluation.real import REAL_FACTOR
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.evaluation.summary import (
     Figures,
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 FLOW_BATCH = 16
 """Slices whose likelihood is computed together."""
-
-REAL_FACTOR = 2.0
-"""By which a real low-resolution study is degraded, to be restored to what was measured."""
 
 Tell = Callable[[str, float], None]
 """Told what is being done, and the share of it that is done."""
@@ -205,9 +203,13 @@ def _fill(
     tables["calibration"] = calibration_table(measured)
 
 
-def extra_plans(protocol: Protocol, case: Case, factors: Sequence[float]) -> list[MethodPlan]:
-    """Return the methods that a single case is restored by: the peers, and FTDDM-100."""
+def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
+    """Return the methods that a single case is restored by: the peers, and FTDDM-100.
+
+    A measured one is restored without its MRI too, which may not show what the maps do.
+    """
     names = tuple(case.study.maps)
+    factors = protocol.factors if case.simulated else (REAL_FACTOR,)
     roles = Roles.of(protocol)
     wanted = (
         roles.zero_filling,
@@ -215,22 +217,22 @@ def extra_plans(protocol: Protocol, case: Case, factors: Sequence[float]) -> lis
         roles.regression,
         roles.at_zero,
         roles.at_default,
+        roles.refitted,
     )
-    return [
-        replace(m, factors=tuple(factors), metabolites=names)
-        for m in protocol.methods
-        if m.name in wanted
-    ]
+    found = [m for m in protocol.methods if m.name in wanted]
+    if not case.simulated:
+        refitted = [m for m in found if m.name == roles.refitted]
+        found += [replace(m, name=f"{m.name}, no MRI", drop=MRI) for m in refitted]
+    return [replace(m, factors=tuple(factors), metabolites=names) for m in found]
 
 
 def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: Tell) -> Table:
     """Run one case, "real" or "glioma", beside the protocol's; return its table, by factor."""
-    factors = (REAL_FACTOR,) if name == "real" else protocol.factors
-    plans = extra_plans(protocol, case, factors)
+    plans = extra_plans(protocol, case)
     runner.run(runner.entries(plans, [case]), lambda done: tell(f"{name} case", done))
     measured = measure(runner, plans, [case])
     part = replace(
-        protocol, factors=tuple(factors), methods=tuple(plans), metabolites=tuple(case.study.maps)
+        protocol, factors=plans[0].factors, methods=tuple(plans), metabolites=tuple(case.study.maps)
     )
     figures, contrast = Figures(measured.rows), Figures(measured.contrast)
     return method_table(figures, part, part.metabolites, contrast)

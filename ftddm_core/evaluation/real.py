@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from ftddm_core.evaluation.cache import key_of
 from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.runner import Runner
+from ftddm_core.imaging.degrade import coarse_matrix, degrade
 from ftddm_core.imaging.fourier import consistency_residual
+from ftddm_core.imaging.geometry import output_matrix
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.settings import SamplerSettings
@@ -26,9 +28,23 @@ ENLARGEMENT = 4.0
 """Factor by which a real study is enlarged."""
 
 
-def real_case(name: str, study: Study) -> Case:
-    """Return a low-resolution study as a case whose truth is its own measurement."""
-    return Case(name, "", study, simulated=False)
+REAL_FACTOR = 2.0
+"""By which a real study is degraded, to be restored to what was measured."""
+
+
+def real_case(name: str, study: Study, trained_voxel: float) -> Case:
+    """Return a low-resolution study as a case whose truth is its own measurement.
+
+    What is left of it is enlarged to about the voxel (mm) that the networks know, as a user would,
+    and truncated to the matrix that was measured.
+    """
+    from ftddm_core.sampling.resolver import settle_upscale  # it brings torch
+
+    left = coarse_matrix((study.grid.shape[0], study.grid.shape[1]), REAL_FACTOR)
+    usual = settle_upscale(SamplerSettings(), degrade(study, REAL_FACTOR), trained_voxel).upscale
+    output = output_matrix(left, usual or REAL_FACTOR)
+    finer = all(n > have for n, have in zip(output, study.grid.shape[:2], strict=True))
+    return Case(name, "", study, simulated=False, output=output if finer else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +98,7 @@ def enlarge(
     settings = SamplerSettings(upscale=ENLARGEMENT)
     conditions = {c.metabolite: c for c in form_conditions(study, ENLARGEMENT)}
     stated = settings.to_dict() | {
-        "enlarged": real_case("", study).digest,
+        "enlarged": Case("", "", study).digest,
         "weights": runner.resolver.weights.digest,
     }
     keys = {name: key_of(stated | {"told": c.digest}) for name, c in conditions.items()}

@@ -273,6 +273,7 @@ class Runner:
         else:
             images = [_plain(method.kind, t, self.cancelled) for t in told]
         seconds = time.perf_counter() - start
+        images = [e.case.seen(image, e.metabolite) for e, image in zip(chunk, images, strict=True)]
         return images, seconds / sum(condition.shape[2] for condition in told)
 
     def _sample(

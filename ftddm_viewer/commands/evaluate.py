@@ -63,8 +63,11 @@ def evaluate(options: Namespace) -> None:
              *simulated_cases(protocol, test, protocol.patients)]  # fmt: skip
     patients = protocol.choice.patients if protocol.choice else 0
     others = list(simulated_cases(protocol, choosing, patients))
+    voxel = resolver.weights.trained_voxel
     real = (
-        real_case(options.real.resolve().name, open_study(options.real)) if options.real else None
+        real_case(options.real.resolve().name, open_study(options.real), voxel)
+        if options.real
+        else None
     )
     glioma = _glioma(options.glioma_mri, protocol) if options.glioma_mri else None
     if regression is None:

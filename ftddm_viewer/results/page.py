@@ -386,11 +386,13 @@ def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     real, glioma = (outcome.tables.get(name, []) for name in ("real", "glioma"))
     if real:
         parts.append(
-            "## A measured study\n\nReal 3 T maps, degraded to half of their matrix and restored, "
-            "against their own measurement. This shows that a measured map is read rightly and "
-            "that its lower frequencies tell something of the higher ones; it cannot show that "
-            "detail beyond the measurement is right, and a matrix this small lies outside of what "
-            f"the networks were trained on. Means over {counts(real)}."
+            "## A measured study\n\nMeasured maps, degraded to half of their matrix, enlarged to "
+            "about the voxel that the networks know, and truncated to the matrix that was "
+            "measured, against that measurement. This shows whether a measured map is read rightly "
+            "and whether its lower frequencies, the mask and the MRI tell something of the higher "
+            "ones; it cannot show that detail beyond the measurement is right. `refit` imposes "
+            "what was left of the measurement, `no MRI` hides T1 and FLAIR. Means over "
+            f"{counts(real)}."
         )
         parts.append(_extra(real))
         parts.append(_image(pictures, "real-restored.png", "Measured maps restored"))

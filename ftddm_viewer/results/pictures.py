@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.checks import Roles
 from ftddm_core.evaluation.metrics import psnr
-from ftddm_core.evaluation.outcome import REAL_FACTOR, extra_plans
+from ftddm_core.evaluation.outcome import extra_plans
 from ftddm_core.evaluation.protocol import MethodPlan, Protocol
 from ftddm_core.evaluation.real import ENLARGEMENT, Enlarged
 from ftddm_core.evaluation.runner import Runner
@@ -66,7 +66,7 @@ def method_rows(
         panels: Panels = {}
         for role, word in (("t1", "T1w"), ("flair", "FLAIR")):
             channel = told.channels[CHANNELS.index(role)]
-            image = channel[: case.matrix[0], : case.matrix[1], k]
+            image = channel[: told.shape[0], : told.shape[1], k]
             if image.any():
                 panels[word] = (image, "")
         acquired = coarse_matrix(case.matrix, factor)
@@ -109,8 +109,7 @@ def enlarged_rows(enlarged: Mapping[str, Enlarged], name: str) -> Figure:
 
 def _plans(protocol: Protocol, case: Case, real: str) -> list[MethodPlan]:
     if real:
-        factors = protocol.factors if case.simulated else (REAL_FACTOR,)
-        return extra_plans(protocol, case, factors)
+        return extra_plans(protocol, case)
     roles = Roles.of(protocol)
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero,
              roles.at_default, roles.at_one, roles.full_chain)  # fmt: skip

@@ -17,7 +17,9 @@ from ftddm_core.evaluation.cache import Cache
 from ftddm_core.evaluation.cases import Case, find_anatomies, given_case, record_of
 from ftddm_core.evaluation.measure import measure, name_of_mean
 from ftddm_core.evaluation.protocol import Protocol, parse
+from ftddm_core.evaluation.real import real_case
 from ftddm_core.evaluation.runner import Runner
+from ftddm_core.imaging.fourier import truncate
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.resolver import SuperResolver
 
@@ -269,3 +271,41 @@ def test_label_maps_are_found_by_name(tmp_path: Path) -> None:
         find_anatomies([tmp_path], plan)
     with pytest.raises(FormatError, match="is missing"):
         find_anatomies([b], plan)
+
+
+# ---- a measured study, restored on a finer grid than its own
+
+
+def coarse_study(voxel: float) -> Study:
+    rng = np.random.default_rng(4)
+    affine = np.diag([voxel, voxel, 10.0, 1.0])
+    maps = {"tCr": Volume((3 + rng.random((12, 10, 2))).astype(np.float32), affine, "mM")}
+    return Study(maps, mask=Volume(np.ones((12, 10, 2), np.float32), affine))
+
+
+def test_a_measured_study_is_enlarged_to_the_trained_voxel_and_seen_on_its_own_grid(
+    runner: Runner,
+) -> None:
+    case_ = real_case("mine", coarse_study(10.2), 3.4)
+    assert case_.output == (36, 30)
+    assert not case_.simulated
+    condition = runner.told(case_, 2.0)["tCr"]
+    assert condition.shape == (36, 30, 2)
+    assert condition.acquired == (6, 5)
+    plans = [
+        replace(m, factors=(2.0,), metabolites=("tCr",))
+        for m in protocol().methods
+        if m.name == "zero-filling"
+    ]
+    runner.run(runner.entries(plans, [case_]))
+    found = runner.image(runner.entries(plans, [case_])[0])
+    assert found.shape == (12, 10, 2)
+    expected = np.maximum(truncate(np.maximum(condition.lowres, 0), (12, 10)), 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_measured_study_of_small_voxels_keeps_its_own_grid() -> None:
+    case_ = real_case("mine", coarse_study(3.4), 3.4)
+    assert case_.output is None
+    image = np.ones((12, 10, 2), np.float32)
+    assert case_.seen(image, "tCr") is image
