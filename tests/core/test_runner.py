@@ -300,7 +300,8 @@ def test_a_measured_study_is_enlarged_to_the_trained_voxel_and_seen_on_its_own_g
     runner.run(runner.entries(plans, [case_]))
     found = runner.image(runner.entries(plans, [case_])[0])
     assert found.shape == (12, 10, 2)
-    expected = np.maximum(truncate(np.maximum(condition.lowres, 0), (12, 10)), 0)
+    masked = np.maximum(condition.lowres, 0) * condition.mask
+    expected = np.maximum(truncate(masked, (12, 10)), 0)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
