@@ -302,7 +302,7 @@ def test_a_measured_study_is_enlarged_to_the_trained_voxel_and_seen_on_its_own_g
     assert found.shape == (12, 10, 2)
     masked = np.maximum(condition.lowres, 0) * condition.mask
     expected = np.maximum(truncate(masked, (12, 10)), 0)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)  # kept as float16
 
 
 def test_a_measured_study_of_small_voxels_keeps_its_own_grid() -> None:

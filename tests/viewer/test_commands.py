@@ -65,7 +65,25 @@ def test_simulate_a_volunteer(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> 
     assert outcome.code == 0
     assert outcome.out.startswith("Simulated a healthy volunteer")
     assert not (tmp_path / "a" / "lowres").exists()
-    assert json.loads((tmp_path / "a" / "sub-sim00.json").read_text())["Glioma"] is False
+    record = json.loads((tmp_path / "a" / "sub-sim00.json").read_text())
+    assert record["Glioma"] is False
+    assert record["ExcitedBox"] is False
+
+
+def test_simulate_a_box(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    """The same patient, of whom a part gives signal."""
+    words = ["simulate", "--anatomy", label_map, "--matrix", 24, "--slices", 1, "--voxel", 8.0]
+    for name, more in (("all", ()), ("box", ("--box",))):
+        assert ftddm(*words, *more, "--out", tmp_path / name).code == 0
+    record = json.loads((tmp_path / "box" / "sub-sim00.json").read_text())
+    assert record["ExcitedBox"] is True
+    everything, box = (
+        open_study(tmp_path / name / "noise_free").maps["tNAA"].data for name in ("all", "box")
+    )
+    held = everything > 0.5 * everything.max()
+    share = box[held] / everything[held]
+    assert (share < 0.1).any()
+    assert (share > 0.6).any()
 
 
 def test_run_on_what_was_simulated(

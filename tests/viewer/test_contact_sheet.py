@@ -67,6 +67,7 @@ def test_a_report_has_a_table_pictures_and_figures(
     [
         (["--patients", 3], "are for a --report"),
         (["--report", "--upscale", 4], "leave out --upscale"),
+        (["--report", "--box"], "leave out --upscale and --box"),
         (["--report", "--patients", 0], "0 is too few"),
         (["--report", "--matrix", 4], "matrix of 8 or more"),
     ],
