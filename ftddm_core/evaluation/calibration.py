@@ -72,12 +72,27 @@ def spread_error(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> flo
     GeometryError, SettingsError
         As for `coverage`.
     """
-    x, y = _inside(samples, truth, mask)
-    n = len(x)
-    spread, error = _mean(x.var(0, ddof=1)) * (n + 1) / n, _mean(np.square(x.mean(0) - y))
+    spread, error = spread_and_error(samples, truth, mask)
     if np.isnan(error):
         return np.nan
     return float(np.sqrt(spread / error)) if error > 0 else np.inf
+
+
+def spread_and_error(
+    samples: FloatArray, truth: FloatArray, mask: BoolArray
+) -> tuple[float, float]:
+    """Return the two mean squares whose ratio `spread_error` is the root of, in the maps' unit^2.
+
+    Over several slices their sums are to be divided: the mean of ratios is too large.
+
+    Raises
+    ------
+    GeometryError, SettingsError
+        As for `coverage`.
+    """
+    x, y = _inside(samples, truth, mask)
+    n = len(x)
+    return _mean(x.var(0, ddof=1)) * (n + 1) / n, _mean(np.square(x.mean(0) - y))
 
 
 def rank_histogram(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> NDArray[np.float64]:

@@ -246,6 +246,12 @@ def given_case(
             f"{SMALLEST_TRUTH} an axis: a low-resolution study has no truth to compare with. Give "
             "a high-resolution one, or give this one as --real."
         )
+    matrix = study.grid.shape[:2]
+    if any(n < have - 2 for n, have in zip(acquired, matrix, strict=True)):
+        raise GeometryError(
+            f"{name}: the {matrix[0]}x{matrix[1]} maps were zero-filled from {acquired[0]}x"
+            f"{acquired[1]} samples, so they are no truth at that matrix. Give them as acquired."
+        )
     whole = Case(name, "", replace(study, maps=maps, crlb={}), simulated=simulated)
     area = sum(whole.mask(metabolite).sum((0, 1)) for metabolite in maps)
     slices = min(protocol.slices, study.grid.shape[2])

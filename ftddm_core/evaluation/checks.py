@@ -35,6 +35,7 @@ class Roles:
     at_default: str | None
     refitted: str | None
     full_chain: str | None
+    full_at_default: str | None
     mean: str | None
     many: str | None
 
@@ -47,15 +48,17 @@ class Roles:
             return next((m.name for m in plans if m.kind == name), None)
 
         def sampler(t_trunc: int, tau: float | str, several: bool = False) -> MethodPlan | None:
+            """Return the one that runs on most, where a temperature is listed twice."""
             found = (m for m in plans if m.is_sampler(t_trunc, tau=tau))
-            return next((m for m in found if (m.samples > 1) == several), None)
+            held = [m for m in found if (m.samples > 1) == several]
+            return max(held, key=lambda m: len(m.factors) * len(m.metabolites), default=None)
 
         several = sampler(100, 1, several=True)
         names = [
             found.name if (found := sampler(*how)) else None
-            for how in ((0, 1), (100, 0), (100, 1), (100, DEFAULT), (1000, 1))
+            for how in ((0, 1), (100, 0), (100, 1), (100, DEFAULT), (1000, 1), (1000, DEFAULT))
         ]
-        flow, at_zero, at_one, at_default, full_chain = names
+        flow, at_zero, at_one, at_default, full_chain, full_at_default = names
         refitted = (m.name for m in plans if m.settings and m.settings.refit)
         return cls(
             zero_filling=kind("zero-filling"),
@@ -67,6 +70,7 @@ class Roles:
             at_default=at_default,
             refitted=next(refitted, None),
             full_chain=full_chain,
+            full_at_default=full_at_default,
             mean=name_of_mean(several) if several else None,
             many=several.name if several else None,
         )
@@ -76,6 +80,7 @@ class Roles:
         wanted = (
             (self.at_one, self.full_chain),
             (self.at_default, self.full_chain),
+            (self.at_default, self.full_at_default),
             (self.at_default, self.zero_filling),
             (self.at_default, self.guided_tv),
             (self.refitted, self.guided_tv),

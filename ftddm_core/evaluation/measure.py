@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import Cancelled
-from ftddm_core.evaluation.calibration import coverage, fair_crps, rank_histogram, spread_error
+from ftddm_core.evaluation.calibration import coverage, fair_crps, rank_histogram, spread_and_error
 from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.compare import MIN_VOXELS, slice_figures
 from ftddm_core.evaluation.contrast import tumour_contrast_error
@@ -38,8 +38,8 @@ class Measured:
     contrast
         Of every case: `contrast_error`, of the tumour's choline to NAA ratio.
     calibration
-        Of every slice of methods with several draws: `coverage`, `crps` relative to the truth's
-        range, `spread_error`.
+        Of every slice of methods with several draws: `coverage`, `crps`, and the mean squares
+        `spread` and `error`, relative to the truth's range.
     ranks
         (factor, method) -> in how many voxels the truth had each rank among the draws.
     """
@@ -132,10 +132,13 @@ def _calibrate(
     truth: NDArray[np.float64],
     mask: NDArray[np.bool_],
 ) -> None:
+    span = float(np.ptp(truth)) or np.nan
+    spread, error = spread_and_error(samples, truth, mask)
     values = {
         "coverage": coverage(samples, truth, mask),
-        "crps": fair_crps(samples, truth, mask) / (float(np.ptp(truth)) or np.nan),
-        "spread_error": spread_error(samples, truth, mask),
+        "crps": fair_crps(samples, truth, mask) / span,
+        "spread": spread / span**2,
+        "error": error / span**2,
     }
     found.calibration.append(Row(case, method.name, factor, metabolite, k, values, 0.0))
     ranks = rank_histogram(samples, truth, mask) * mask.sum()

@@ -183,12 +183,13 @@ def _fill(
     contrast = Figures(measured.contrast)
     roles = Roles.of(protocol)
     plain = [m for m in protocol.methods if not m.drop]
-    tables["methods"] = method_table(figures, protocol, protocol.metabolites, contrast)
+    told_all = replace(protocol, methods=tuple(plain))
+    tables["methods"] = method_table(figures, told_all, protocol.metabolites, contrast)
     parts = {m.metabolites for m in plain if m.metabolites != protocol.metabolites}
     tables["part"] = [
         line
         for part in sorted(parts, key=len, reverse=True)
-        for line in method_table(figures, protocol, part, contrast)
+        for line in method_table(figures, told_all, part, contrast)
     ]
     shown = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
     tables["metabolites"] = metabolite_table(figures, protocol, [name for name in shown if name])
@@ -229,6 +230,8 @@ def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
 def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: Tell) -> Table:
     """Run one case, "real" or "glioma", beside the protocol's; return its table, by factor."""
     plans = extra_plans(protocol, case)
+    if not plans:
+        return []
     runner.run(runner.entries(plans, [case]), lambda done: tell(f"{name} case", done))
     measured = measure(runner, plans, [case])
     part = replace(
@@ -336,6 +339,6 @@ def _record(
         "device": f"{platform.machine()} {runner.resolver.device}",
         "cases": record_of(cases),
         "others": record_of(others),
-        "simulated": all(case.simulated for case in cases),
+        "simulated": bool(cases) and all(case.simulated for case in cases),
         "slice_calls": slice_calls(protocol),
     }

@@ -194,6 +194,8 @@ def parse(content: Mapping[str, Any]) -> Protocol:
     levels = content.get("flow_levels", [])
     if any(not isinstance(t, int) or not 1 <= t < N_TRAIN_STEPS for t in levels):
         raise SettingsError(f"flow_levels is {levels}: give whole numbers from 1 to 999.")
+    if levels and len(set(levels)) < 2:
+        raise SettingsError(f"flow_levels is {levels}: give two or more, to tell them apart.")
     return Protocol(
         name=_need(content, "name", str),
         anatomies=_names(_need(content, "anatomies", list), "anatomies"),

@@ -19,7 +19,9 @@ from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.evaluation.baselines import BASELINES
 from ftddm_core.evaluation.cache import Cache, key_of
 from ftddm_core.evaluation.cases import Case
+from ftddm_core.evaluation.guided_tv import ETA, ITERATIONS, LAMBDA, guided_tv
 from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
+from ftddm_core.imaging.support import REFIT_ITERATIONS
 from ftddm_core.sampling.condition import Condition
 
 if TYPE_CHECKING:  # they bring torch, which the tables can do without
@@ -117,8 +119,12 @@ class Runner:
                 del stated[other]
             stated["steps"] = denoiser_calls(method)
             stated["weights"] = self.resolver.weights.digest
+            if method.settings.refit:
+                stated["iterations"] = REFIT_ITERATIONS
         else:
             stated = {"kind": method.kind}
+            if method.kind == "guided-tv":
+                stated |= {"lam": LAMBDA, "eta": ETA, "iterations": ITERATIONS}
             if method.kind == "regression" and self.regression is not None:
                 stated["weights"] = self.regression[1]
         told = self.told(entry.case, entry.factor, method.drop)[entry.metabolite]
@@ -305,8 +311,6 @@ def _plain(kind: str, told: Condition, cancelled: Callable[[], bool]) -> NDArray
     if cancelled():
         raise Cancelled("The evaluation was stopped; what was finished is kept.")
     if kind == "guided-tv":
-        from ftddm_core.evaluation.guided_tv import guided_tv
-
         return np.asarray(guided_tv(told), np.float32)
     return BASELINES[kind](told)
 

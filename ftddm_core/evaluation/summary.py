@@ -110,7 +110,7 @@ def method_table(
             if factor not in method.factors or not set(metabolites) <= set(method.metabolites):
                 continue
             keys = figures.keys((name,), factor, metabolites)
-            if not keys or method.drop:
+            if not keys:
                 continue
             found = {figure: figures.figure(name, figure, factor, keys) for figure in FIGURES}
             line = {"upscale": factor, "method": name} | line_of(found)
@@ -245,8 +245,10 @@ def calibration_table(measured: Measured) -> Table:
         patients = [row.case for row in rows]
         found = {
             figure: mean(patients, [row.values[figure] for row in rows])
-            for figure in ("coverage", "crps", "spread_error")
+            for figure in ("coverage", "crps")
         }
+        parts = np.array([[row.values["spread"], row.values["error"]] for row in rows])
+        found["spread_error"] = estimate(patients, parts, lambda sums: np.sqrt(ratio(sums)))
         ranks = measured.ranks[factor, name]
         shares = (ranks / max(ranks.sum(), 1)).tolist()
         table.append({"upscale": factor, "method": name} | line_of(found) | {"ranks": shares})

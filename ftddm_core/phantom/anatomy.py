@@ -36,15 +36,15 @@ BRAIN = ("white", "cortex", "deep_grey", "cerebellar_white", "cerebellar_grey", 
 
 LABELS: dict[str, tuple[int, ...]] = {
     "air": (0,),
-    # 25 and 57 are lesions of the white matter, 85 is the optic chiasm.
-    "white": (2, 41, 25, 57, 77, 85),
+    # 25, 57, 77 and 80 are lesions, 85 is the optic chiasm, 251-255 are the corpus callosum.
+    "white": (2, 41, 25, 57, 77, 80, 85, 251, 252, 253, 254, 255),
     "cortex": (3, 42),
     "deep_grey": (10, 11, 12, 13, 17, 18, 26, 28, 49, 50, 51, 52, 53, 54, 58, 60),
     "cerebellar_white": (7, 46),
     "cerebellar_grey": (8, 47),
     "brainstem": (16,),
-    # 30 and 62 are vessels; 136, 137, 163 and 164 line the lateral ventricles (choroid plexus).
-    "csf": (4, 5, 14, 15, 24, 30, 43, 44, 62, 72, 136, 137, 163, 164),
+    # 30 and 62 are vessels; 31, 63, 136, 137, 163 and 164 are the choroid plexus.
+    "csf": (4, 5, 14, 15, 24, 30, 31, 43, 44, 62, 63, 72, 136, 137, 163, 164),
     "soft_tissue": (502, 506, 507, 508, 512, 514, 530),
     "fat": (509, 511, 516),
     "bone": (515,),
@@ -124,7 +124,8 @@ class Anatomy:
         Raises
         ------
         FormatError
-            If the file cannot be read or holds a label that `LABELS` does not name.
+            If the file cannot be read, holds a label that `LABELS` does not name, or no white
+            matter of the cerebrum.
         """
         volume = read_volume(Path(path))
         labels = np.rint(volume.data).astype(np.int64)
@@ -138,7 +139,13 @@ class Anatomy:
                 f"{path}: labels {unknown} are not known as tissues. "
                 "Use a FreeSurfer label map, or add them to LABELS in ftddm_core.phantom.anatomy."
             )
-        return cls(Path(path).name.split(".")[0], table[labels], volume.affine)
+        tissues = table[labels]
+        if not (tissues == TISSUES.index("white")).any():
+            raise FormatError(
+                f"{path} shows no white matter of the cerebrum (labels 2 and 41). Is it a label "
+                "map of a whole head?"
+            )
+        return cls(Path(path).name.split(".")[0], tissues, volume.affine)
 
     @classmethod
     def template(cls) -> Anatomy:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         plan = FitPlan.load(options.config)
-        changes = {"steps": options.steps} if options.steps else {}
+        changes = {} if options.steps is None else {"steps": options.steps}
         changes |= {"bf16": True} if options.bf16 else {}
         plan = plan.changed(options.which, **changes)
         training, validation, records = read_pools(options.pool)

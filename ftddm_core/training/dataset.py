@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ftddm_core.errors import FormatError
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.phantom.scan import Sampling, measure, scan_again
@@ -39,6 +40,9 @@ GRIDS = (
 )  # fmt: skip
 """Grids of the batches, drawn with equal chance. A matrix fills its grid or is 2, 4 or 6 voxels
 smaller and padded, as `form_condition` pads: so every even matrix occurs."""
+
+TRIES = 1000
+"""Volumes that are drawn for a batch before it is given up."""
 
 MISSING = {"t1": 0.12, "flair": 0.2}
 """Share of volumes that go without an MRI that the patient has."""
@@ -94,7 +98,13 @@ class Pool:
         x0: list[FloatArray] = []
         condition: list[FloatArray] = []
         upscale: list[float] = []
+        tries = 0
         while len(x0) < size:
+            if (tries := tries + 1) > TRIES:
+                raise FormatError(
+                    f"In {TRIES} draws the patients showed too few trusted voxels for {size} "
+                    "slices. Are their masks whole?"
+                )
             volume_x0, channels, factor = self._volume(rng, grid)
             filled = np.flatnonzero(channels[1].sum((0, 1)) > 20)
             if not filled.size:

@@ -15,7 +15,7 @@ from torch import nn
 from ftddm_core.errors import CheckpointError, SettingsError
 from ftddm_core.model.flow import FLOW_PRESETS, ConditionalGlow
 from ftddm_core.model.prediction import Prediction
-from ftddm_core.model.unet import UNET_PRESETS, UNet, UNetConfig
+from ftddm_core.model.unet import UNET_PRESETS, UNet
 from ftddm_core.training import parallel
 from ftddm_core.training.dataset import Pool
 from ftddm_core.training.fit_denoiser import denoiser_loss
@@ -23,6 +23,7 @@ from ftddm_core.training.fit_flow import flow_loss
 from ftddm_core.training.fit_regression import regression_loss
 from ftddm_core.training.loop import LossFunction, fit
 from ftddm_core.training.plan import FitPlan, Which
+from ftddm_core.training.pools import SIDES
 
 Network = UNet | ConditionalGlow
 RECORD, STATE = "run.json", "state.pt"
@@ -129,7 +130,6 @@ def start(which: Which, network: Network, weights: str) -> dict[str, Any]:
         loaded = checkpoint.load_weights(weights)
         source = loaded.flow if which == "flow" else loaded.denoiser
         name, digest, record = loaded.name, loaded.digest, dict(loaded.record)
-    source = with_channels(source, network)
     if source.config != network.config:
         differ = [
             f"{key} {value} there, {asdict(network.config).get(key)} here"
@@ -144,45 +144,21 @@ def start(which: Which, network: Network, weights: str) -> dict[str, Any]:
     return {"name": name, "digest": digest, "record": record}
 
 
-def with_channels(source: Network, like: Network) -> Network:
-    """Return a network that knows as many condition channels as another and does what it did.
-
-    Weights from before a channel was added get zeros for it, so that they start by ignoring it.
-    """
-    known, wanted = (_channels(network) for network in (source, like))
-    if known >= wanted or type(source) is not type(like):
-        return source
-    if isinstance(source, ConditionalGlow):
-        encoder = replace(source.config.encoder, condition_channels=wanted)
-        wider: Network = ConditionalGlow(replace(source.config, encoder=encoder))
-        stem, patch = "encoder.stem.weight", encoder.patch
-    else:
-        wider = UNet(replace(source.config, condition_channels=wanted))
-        stem, patch = "stem.weight", source.config.patch
-    state = source.state_dict()
-    old = state[stem]  # (outputs, channels * patch^2, 3, 3), channel by channel, the newest last
-    new = old.new_zeros(old.shape[0], (wanted - known) * patch**2, *old.shape[2:])
-    wider.load_state_dict({**state, stem: torch.cat([old, new], dim=1)})
-    return wider
-
-
-def _channels(network: Network) -> int:
-    config = network.config
-    return (
-        config.condition_channels
-        if isinstance(config, UNetConfig)
-        else (config.encoder.condition_channels)
-    )
-
-
 def _check_same_run(folder: Path, record: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run that predicts something else or was started from other weights."""
+    """Refuse to go on with a run of another kind, of other patients, or from other weights."""
     before = json.loads((folder / RECORD).read_text())
-    if before.get("prediction", "v") != record.get("prediction", "v"):
-        raise SettingsError(
-            f"The run in {folder} predicts {before.get('prediction', 'v')}, not "
-            f"{record.get('prediction', 'v')}: choose another --out."
-        )
+    for what in ("preset", "prediction", "levels"):
+        if before.get(what) != record.get(what):
+            raise SettingsError(
+                f"The run in {folder} has {what} '{before.get(what)}', not '{record.get(what)}': "
+                "choose another --out."
+            )
+    for side in SIDES:
+        if side in before and before[side] != record.get(side):
+            raise SettingsError(
+                f"The run in {folder} was fitted on other {side} patients: its record would name "
+                "the new ones alone. Choose another --out."
+            )
     held, asked = before.get("start_from") or {}, record.get("start_from") or {}
     if held.get("digest") != asked.get("digest"):
         words = [f"'{s['name']}' {s['digest'][:12]}" if s else "scratch" for s in (held, asked)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ftddm_core.errors import CheckpointError
+from ftddm_core.errors import CheckpointError, SettingsError
 from ftddm_core.training import parallel
 from ftddm_core.training.batches import batches, draw
 from ftddm_core.training.dataset import Batch, Pool
@@ -68,6 +68,17 @@ class FitConfig:
     validate_every: int = 500
     seed: int = 0
     bf16: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "warmup", "validate_every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise SettingsError(f"{name} is {value!r}: give a whole number of 1 or more.")
+        if not self.learning_rate >= 0:
+            raise SettingsError(f"learning_rate is {self.learning_rate}: give one of 0 or more.")
+        for name in ("decay", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}: give a share from 0 to 1.")
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step counted from 0."""

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError, FtddmError, SettingsError
+from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.geometry import regrid_mean, regrid_nearest
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
@@ -24,6 +25,10 @@ from ftddm_core.training.pools import keep_record, pool_folder
 
 SMALLEST = 16
 """Least matrix that still has something to learn from at s = 2."""
+
+LARGEST = (64, 80)
+"""Most voxels that the trusted ones may extend over, in either order: the largest of the grids
+that batches are drawn on, of which smaller ones show a part."""
 
 FEWEST = 64
 """Least number of trusted voxels in some slice of a map: `Pool` draws no slice of 20 or fewer."""
@@ -85,7 +90,9 @@ def convert_pools(
         pool.mkdir(parents=True, exist_ok=True)
         keep_record(pool, record)
         for i, patient in enumerate(done):
-            np.savez(pool / f"patient-{i:04d}.npz", **patient.arrays)  # type: ignore[arg-type]
+            part = pool / f"patient-{i:04d}.part.npz"
+            np.savez(part, **patient.arrays)  # type: ignore[arg-type]
+            part.rename(pool / f"patient-{i:04d}.npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,18 +123,25 @@ def convert(study: Study) -> dict[str, NDArray[Any]]:
 
     Maps are divided by the 99th percentile of their trusted values, so that float16 holds them in
     whatever unit they are; noise is 0, since what they hold is theirs already. T1 and FLAIR come
-    onto the maps' grid by world coordinates and are scaled as `condition` scales them. An odd
-    matrix gets a row of zeros at its far end.
+    onto the maps' grid by world coordinates and are scaled as `condition` scales them, by all
+    trusted voxels. Of a matrix above `LARGEST` what lies around these is cut off; an odd one gets a
+    row of zeros.
 
     Raises
     ------
     FormatError
-        If a map has no signal inside its mask, no slice with 64 trusted voxels, or a matrix smaller
-        than 16 x 16.
+        If a map has no signal inside its mask, no slice with 64 trusted voxels, a matrix smaller
+        than 16 x 16, was zero-filled, or if the trusted voxels extend over more than `LARGEST`.
     GeometryError
         If a mask or an MRI does not overlap the maps.
     """
     grid = study.grid
+    acquired = acquired_matrix(study)
+    if any(n < have - 2 for n, have in zip(acquired, grid.shape[:2], strict=True)):
+        raise FormatError(
+            f"The {grid.shape[0]} x {grid.shape[1]} maps were zero-filled from {acquired[0]} x "
+            f"{acquired[1]} samples: they are no truth at that matrix. Give them as acquired."
+        )
     if min(grid.shape[:2]) < SMALLEST:
         raise FormatError(
             f"The maps have {grid.shape[0]} x {grid.shape[1]} voxels: training needs high "
@@ -149,10 +163,19 @@ def convert(study: Study) -> dict[str, NDArray[Any]]:
         maps.append(np.clip(held / scale, -largest, largest))
         masks.append(trusted)
     brain = np.logical_or.reduce(masks)
-    pad = [(0, n % 2) for n in grid.shape[:2]] + [(0, 0)]
+    box = tuple(slice(0, n) for n in grid.shape[:2])
+    if not _fits(box):
+        box = tuple(_extent(brain.any(axis)) for axis in ((1, 2), (0, 2)))
+    extent = [part.stop - part.start for part in box]
+    if not _fits(box):
+        raise FormatError(
+            f"The trusted voxels extend over {extent[0]} x {extent[1]} voxels; training takes at "
+            f"most {LARGEST[0]} x {LARGEST[1]}. Resample the maps to larger voxels."
+        )
+    pad = [(0, n % 2) for n in extent] + [(0, 0)]
 
     def even(image: NDArray[Any], kind: type) -> NDArray[Any]:
-        return np.pad(image, pad).astype(kind)
+        return np.pad(image[box], pad).astype(kind)
 
     arrays: dict[str, NDArray[Any]] = {
         "truth": np.stack([even(image, np.float16) for image in maps]),
@@ -164,6 +187,18 @@ def convert(study: Study) -> dict[str, NDArray[Any]]:
             placed = regrid_mean(image, grid.shape, grid.affine).data
             arrays[role] = even(scale_mri(placed, brain), np.float16)
     return arrays
+
+
+def _fits(box: tuple[slice, ...]) -> bool:
+    extent = sorted(part.stop - part.start for part in box)
+    return all(n <= most for n, most in zip(extent, LARGEST, strict=True))
+
+
+def _extent(held: NDArray[np.bool_]) -> slice:
+    """Return from where to where values are true, at least `SMALLEST` of them where there are."""
+    first, last = np.flatnonzero(held)[[0, -1]]
+    first = max(0, min(first, len(held) - SMALLEST))
+    return slice(int(first), int(max(last + 1, first + SMALLEST)))
 
 
 def _patients(folder: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def read_pools(run: Path) -> tuple[Pool, Pool, dict[str, Any]]:
         if not paths or len(paths) != expected:
             raise FormatError(
                 f"{folder} holds {len(paths)} patients of {expected}: "
-                "finish it with `ftddm train pool`."
+                "give the label maps or the patients again, to `ftddm train pool`."
             )
         pools.append(Pool(paths))
     sources = [_subjects(records[side]) for side in SIDES]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from ftddm_core.assets import asset_folder
-from ftddm_core.errors import CheckpointError, FormatError
+from ftddm_core.errors import CheckpointError, FormatError, SettingsError
 from ftddm_core.evaluation.cache import Cache
 from ftddm_core.evaluation.cases import (
     Case,
@@ -32,7 +33,7 @@ from ftddm_core.evaluation.runner import Runner
 from ftddm_core.evaluation.tables import to_markdown
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
-from ftddm_core.model.checkpoint import load_regression
+from ftddm_core.model.checkpoint import load_regression, trained_on
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.cli import settings_from
@@ -54,13 +55,22 @@ def evaluate(options: Namespace) -> None:
         raise FormatError("Nothing to evaluate: give study folders, or --anatomies DIR|FILE...")
     check_writable(options.out, ["results.json", "results.md"], overwrite=True)
     page_path = options.results or options.out / "results.md"
+    if not page_path.suffix:
+        raise SettingsError(f"--results is a file, such as {page_path}.md; {page_path} is not.")
     check_writable(page_path.parent, [page_path.name], overwrite=True)
     resolver = SuperResolver.load(options.weights, options.device)
     regression = _regression(options)
     runner = Runner(resolver, Cache(options.out / "cache"), regression)
     test, choosing = find_anatomies(options.anatomies, protocol)
+    _check_unseen([*test, *choosing], resolver.weights.record)
     cases = [*_given(options.study, protocol),
              *simulated_cases(protocol, test, protocol.patients)]  # fmt: skip
+    names = [case.name for case in cases]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(
+            f"Two studies are called '{min(twice)}': figures go by the folder's name, so give "
+            "every study a folder of its own name."
+        )
     patients = protocol.choice.patients if protocol.choice else 0
     others = list(simulated_cases(protocol, choosing, patients))
     voxel = resolver.weights.trained_voxel
@@ -96,6 +106,17 @@ def _regression(options: Namespace) -> Any:
         if options.regression:
             raise
         return None
+
+
+def _check_unseen(anatomies: Sequence[Path], record: Mapping[str, Any]) -> None:
+    """Refuse label maps that the weights were trained on."""
+    seen = trained_on(record)
+    for path in anatomies:
+        if hashlib.sha256(path.read_bytes()).hexdigest() in seen:
+            raise SettingsError(
+                f"{path} is one of the label maps that these weights were trained on: figures on "
+                "it would flatter them. Give others."
+            )
 
 
 def _given(paths: Sequence[Path], protocol: Protocol) -> Iterator[Case]:

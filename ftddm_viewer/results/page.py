@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -330,7 +331,7 @@ def _timing(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         return ""
     by_seconds: dict[float, str] = {}
     for name, seconds in timing["seconds"].items():
-        by_seconds.setdefault(seconds, name.split(",")[0])  # temperatures cost nothing
+        by_seconds.setdefault(seconds, re.sub(r", (τ [\d.]+|default τ)", "", name))
     slowest = max(by_seconds)
     rows = [
         [

@@ -114,7 +114,8 @@ def _plans(protocol: Protocol, case: Case, real: str) -> list[MethodPlan]:
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero,
              roles.at_default, roles.at_one, roles.full_chain)  # fmt: skip
     found = {m.name: m for m in protocol.methods}
-    return [found[name] for name in dict.fromkeys(names) if name]
+    shown = [found[name] for name in dict.fromkeys(names) if name]
+    return shown or [m for m in protocol.methods if m.samples == 1]
 
 
 def _draw(rows: Mapping[str, Panels], grid: Volume, limit: float, title: str) -> Figure:

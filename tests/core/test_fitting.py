@@ -161,8 +161,13 @@ def test_a_run_goes_on_only_as_it_was_started(exported, tmp_path) -> None:
     run("denoiser", tmp_path / "b")
     with pytest.raises(SettingsError, match="started from scratch"):
         run("denoiser", tmp_path / "b", exported)
-    with pytest.raises(SettingsError, match="predicts v, not eps"):
+    with pytest.raises(SettingsError, match="prediction 'v', not 'eps'"):
         run("denoiser", tmp_path / "b", None, plan(prediction="eps"))
+    with pytest.raises(SettingsError, match="levels 'low', not 'uniform'"):
+        run("denoiser", tmp_path / "b", None, plan(levels="uniform"))
+    other = {**DATA, "training": {**DATA["training"], "seed": 99}}
+    with pytest.raises(SettingsError, match="fitted on other training patients"):
+        fit_network("denoiser", plan(), Numbers(), Numbers(), tmp_path / "b", other)
 
 
 # ---------------------------------------------------------------- the regression on disk

