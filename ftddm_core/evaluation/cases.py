@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.errors import FormatError, GeometryError, SettingsError
 from ftddm_core.evaluation.protocol import Protocol
 from ftddm_core.imaging.degrade import acquired_matrix, degrade
 from ftddm_core.imaging.fourier import Matrix, truncate
@@ -272,6 +272,22 @@ def given_case(
         noise_free=None if noise_free is None else noise_free.slab(start, stop),
         tumour=marked,
     )
+
+
+def check_names(cases: Sequence[Case]) -> None:
+    """Refuse cases of one name: noise, kept maps and the bootstrap go by it.
+
+    Raises
+    ------
+    SettingsError
+        If two have the same.
+    """
+    names = [case.name for case in cases]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(
+            f"Two studies are called '{min(twice)}': figures go by the folder's name, so give "
+            "every study a folder of its own name."
+        )
 
 
 def find_anatomies(given: Sequence[Path], protocol: Protocol) -> tuple[list[Path], list[Path]]:

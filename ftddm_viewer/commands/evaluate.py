@@ -20,6 +20,7 @@ from ftddm_core.errors import CheckpointError, FormatError, SettingsError
 from ftddm_core.evaluation.cache import Cache
 from ftddm_core.evaluation.cases import (
     Case,
+    check_names,
     find_anatomies,
     given_case,
     simulated_cases,
@@ -65,12 +66,7 @@ def evaluate(options: Namespace) -> None:
     _check_unseen([*test, *choosing], resolver.weights.record)
     cases = [*_given(options.study, protocol),
              *simulated_cases(protocol, test, protocol.patients)]  # fmt: skip
-    names = [case.name for case in cases]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise SettingsError(
-            f"Two studies are called '{min(twice)}': figures go by the folder's name, so give "
-            "every study a folder of its own name."
-        )
+    check_names(cases)
     patients = protocol.choice.patients if protocol.choice else 0
     others = list(simulated_cases(protocol, choosing, patients))
     voxel = resolver.weights.trained_voxel

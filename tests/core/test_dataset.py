@@ -10,7 +10,7 @@ from heads import nested_head
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftddm_core.errors import SettingsError
+from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.imaging.fourier import k_space_support, truncate, zero_fill
 from ftddm_core.phantom.scan import FULL
 from ftddm_core.sampling.condition import CHANNELS, MULTIPLE, clean, trusted_cells
@@ -204,6 +204,15 @@ def test_simulated_patients_have_lipids_noise_and_a_point_spread(paths, monkeypa
             not np.allclose(a, b, atol=1e-5) for a, b in zip(plain, draw(**{name: 1}), strict=True)
         ]
         assert any(changed)
+
+
+def test_a_mask_that_no_view_shows_ends_in_an_error(pool, paths, tmp_path):
+    arrays = dict(np.load(paths[0]))
+    arrays["mask"] = np.zeros_like(arrays["mask"])
+    arrays["mask"][0, 0] = True
+    np.savez(tmp_path / "empty.npz", **arrays)
+    with pytest.raises(FormatError, match="too few trusted voxels"):
+        Pool([tmp_path / "empty.npz"]).draw(np.random.default_rng(0), 2)
 
 
 def test_some_fits_fail_and_a_few_are_wild():

@@ -10,12 +10,14 @@ import pytest
 from properties import save_nifti
 
 from ftddm_core.errors import FormatError, GeometryError, SettingsError
+from ftddm_core.imaging.fourier import zero_fill
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.unet import UNET_PRESETS, UNetConfig
 from ftddm_core.sampling.condition import scale_mri
 from ftddm_core.training.loop import FitConfig
-from ftddm_core.training.own import convert, convert_pools
+from ftddm_core.training.own import LARGEST, convert, convert_pools
 from ftddm_core.training.plan import FitPlan
 from ftddm_core.training.pools import read_pools
 from ftddm_core.training.run import train
@@ -183,3 +185,31 @@ def test_patients_that_cannot_be_used_are_named(tmp_path):
     save_nifti(tmp_path / "c" / "far" / "T1w.nii.gz", np.ones((4, 4, 4), np.float32), fine)
     with pytest.raises(GeometryError, match=r"far: .*do not overlap"):
         convert_pools(tmp_path / "a", tmp_path / "c", tmp_path / "run")
+
+
+def wide(held, shape=(150, 150, 1)):
+    """Return a study on a large matrix, trusted in a box."""
+    data = (1 + np.random.default_rng(0).random(shape)).astype(np.float32)
+    mask = np.zeros(shape, np.float32)
+    mask[held] = 1
+    return Study({"tNAA": Volume(data, np.eye(4))}, mask=Volume(mask, np.eye(4)))
+
+
+def test_a_large_matrix_is_cut_to_what_is_trusted():
+    study = wide(np.s_[100:149, 3:20])
+    arrays = convert(study)
+    truth = study.maps["tNAA"].data[100:149, 3:20]
+    scale = np.percentile(truth, 99)
+    assert arrays["truth"].shape == (1, 50, 18, 1)
+    np.testing.assert_allclose(arrays["truth"][0, :49, :17], truth / scale, rtol=2e-3)
+    assert arrays["mask"].sum() == 49 * 17
+    with pytest.raises(FormatError, match=rf"over 90 x 40 voxels.*{LARGEST[0]} x {LARGEST[1]}"):
+        convert(wide(np.s_[10:100, 20:60]))
+
+
+def test_maps_that_were_zero_filled_are_no_truth():
+    coarse = 1 + np.random.default_rng(1).random((24, 24, 1))
+    maps = {"tNAA": Volume(zero_fill(coarse, (64, 64)).astype(np.float32), np.eye(4))}
+    whole = Volume(np.ones((64, 64, 1), np.float32), np.eye(4))
+    with pytest.raises(FormatError, match="zero-filled from 24 x 24"):
+        convert(Study(maps, mask=whole))

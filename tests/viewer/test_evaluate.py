@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny import TINY_UNET, Ftddm, files_in
+from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in
 
+from ftddm_core.errors import SettingsError
+from ftddm_core.evaluation.cases import Case, check_names
 from ftddm_core.evaluation.runner import Runner
-from ftddm_core.model.checkpoint import save_regression
+from ftddm_core.imaging.io import open_study
+from ftddm_core.model.checkpoint import save_regression, save_weights
+from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
 from ftddm_viewer.results.page import _training
@@ -228,6 +234,33 @@ def test_real_mri_of_a_tumour(
     errors = [line["contrast_error"] for line in found if line["method"] == "zero-filling"]
     assert np.isfinite(np.array(errors, float)).all()
     assert "real MRI of a glioma" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
+
+
+def test_label_maps_that_the_weights_were_trained_on_are_refused(
+    anatomies: Path, protocol: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    digest = hashlib.sha256((anatomies / "nested.nii.gz").read_bytes()).hexdigest()
+    earlier = {"runs": {"denoiser": {"training": {"anatomies": {"a.nii.gz": digest}}}}}
+    record = {"runs": {"flow": {"training": {}, "start_from": {"record": earlier}}}}
+    save_weights(tmp_path / "seen", UNet(TINY_UNET), ConditionalGlow(TINY_FLOW), record)
+    words = ["--protocol", protocol, "--weights", tmp_path / "seen", "--out", tmp_path / "out"]
+    outcome = ftddm("evaluate", "--anatomies", anatomies, *words)
+    assert outcome.code == 2
+    assert "nested.nii.gz is one of the label maps" in outcome.err
+
+
+def test_two_studies_of_one_name_and_a_page_without_a_name_are_refused(
+    study: Path, protocol: Path, weights: Path, tmp_path: Path, ftddm: Ftddm
+) -> None:
+    twin = tmp_path / "other" / study.name
+    shutil.copytree(study, twin)
+    words = ["--protocol", protocol, "--weights", weights, "--out", tmp_path / "out"]
+    outcome = ftddm("evaluate", *words, "--results", tmp_path / "docs" / "page", study)
+    assert outcome.code == 2
+    assert "--results is a file" in outcome.err
+    cases = [Case(study.name, "", open_study(path)) for path in (study, twin)]
+    with pytest.raises(SettingsError, match=f"Two studies are called '{study.name}'"):
+        check_names(cases)
 
 
 def test_the_page_shows_the_curve_that_the_weights_have_on_record() -> None:
