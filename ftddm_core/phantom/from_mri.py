@@ -3,7 +3,8 @@ r"""Simulated metabolites on a real examination: MRI and tumour are real, concen
 Tissue comes from T1w and FLAIR of a skull-stripped head, see `tissue_classes`: fluid, grey and
 white matter by intensity, after a correction of the slow shading, with the usual share of white
 matter. That is approximate: deep nuclei and cerebellum count as cortex and cerebral white matter,
-and what lies under the tumour as white matter. There is no scalp, so the maps have no lipid rim.
+and what lies under the tumour as white matter. There is no scalp, so the maps have no
+lipid rim, and fits do not fail near it.
 
 The tumour comes from a segmentation with the labels of the BraTS challenge: 1 necrosis and
 non-enhancing core, 2 oedema, 4 (or 3) enhancing tumour. Label 1 counts as necrosis where there is

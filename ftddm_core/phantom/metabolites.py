@@ -1,9 +1,10 @@
 """Metabolite concentrations of healthy tissue and of glioma, per patient.
 
-Means are the literature values collected in the project's method notes: Pouwels & Frahm 1998
-(doi 10.1002/mrm.1910390110), Gly from doi 10.1002/mrm.24368, grey/white ratios at 7 T from
-PMC10246065, ratios in high-grade glioma at 7 T from Cancers 2024 16:943. Deep grey, cerebellum and
-brainstem are set between white matter and cortex, cerebellum with more creatine and choline.
+Means are set near those of Pouwels & Frahm 1998 (doi 10.1002/mrm.1910390110) and, for Gly, doi
+10.1002/mrm.24368, so that the grey/white ratios are those at 7 T (PMC10246065) and the ratios in
+high-grade glioma near those at 7 T (Cancers 2024 16:943); `ftddm simulate --report` compares. Deep
+grey, cerebellum and brainstem are set between white matter and cortex, cerebellum with more
+creatine and choline.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ SHARED_VARIATION = 0.5
 """Correlation between any two metabolites' variation: cell density moves them together."""
 
 NOISE = (0.035, 0.035, 0.045, 0.045, 0.07, 0.055, 0.08)
-"""Deviation of the noise of a 3.4 mm map, relative to white matter and cortex's mean (the CRLB)."""
+"""Deviation of the noise, relative to white matter and cortex's mean (the CRLB), whatever the
+voxel: smaller ones are taken to be scanned for longer."""
 
 
 @dataclass(frozen=True, eq=False)

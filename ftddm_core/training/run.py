@@ -76,6 +76,13 @@ def render_pools(
     for path in (*anatomies, *validation):
         if not path.is_file():
             raise FormatError(f"{path} is missing: give label maps (NIfTI).")
+    for paths in (anatomies, validation):
+        names = [path.name for path in paths]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise SettingsError(
+                f"Two label maps are called {min(twice)}: the record of the patients goes by the "
+                "name, so give each one of its own."
+            )
     both = {path.resolve() for path in anatomies} & {path.resolve() for path in validation}
     if both:
         raise SettingsError(

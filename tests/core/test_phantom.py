@@ -208,7 +208,7 @@ def test_random_warps_stay_heads():
 
 
 def test_healthy_ratios_follow_the_7_t_literature():
-    """method.md: grey/white tCr 1.20, NAA 1.12, Ins 0.99, tCho 0.96; here within 3 %."""
+    """PMC10246065: grey/white tCr 1.20, NAA 1.12, Ins 0.99, tCho 0.96; here within 3 %."""
     healthy = np.mean([Metabolism.draw(rng_of(seed)).healthy for seed in range(300)], axis=0)
     ratio = healthy[TISSUES.index("cortex")] / healthy[TISSUES.index("white")]
     for name, expected in (("tCr", 1.20), ("tNAA", 1.12), ("Ins", 0.99), ("tCho", 0.96)):
