@@ -34,7 +34,6 @@ def test_begins_clean_and_only_fades() -> None:
     assert SCHEDULE.alpha_bar[0] == 1
     assert (SCHEDULE.alpha_bar.diff() < 0).all()
     assert SCHEDULE.alpha_bar[T] > 0
-    # The levels of a linear schedule from 1e-4 to 0.02.
     assert float(SCHEDULE.noise(1)) == pytest.approx(0.006, abs=5e-4)
     assert float(SCHEDULE.noise(100)) == pytest.approx(0.167, abs=5e-4)
     assert float(SCHEDULE.noise(200)) == pytest.approx(0.318, abs=5e-4)
