@@ -185,14 +185,6 @@ class SamplerSettings:
         "The same seed and settings give the same map, slice by slice.",
         bounds=(0, 2**32 - 1),
     )
-    refit: bool = _control(
-        False,
-        "Refit to the scan",
-        "LS",
-        "Make the smallest change inside the mask that explains the acquired voxels. Good for "
-        "maps acquired or cut out without a k-space filter and with little noise; it takes their "
-        "errors over.",
-    )
     consistency: bool = _control(
         False,
         "Data consistency",

@@ -33,7 +33,6 @@ class Roles:
     at_zero: str | None
     at_one: str | None
     at_default: str | None
-    refitted: str | None
     full_chain: str | None
     full_at_default: str | None
     mean: str | None
@@ -59,7 +58,6 @@ class Roles:
             for how in ((0, 1), (100, 0), (100, 1), (100, DEFAULT), (1000, 1), (1000, DEFAULT))
         ]
         flow, at_zero, at_one, at_default, full_chain, full_at_default = names
-        refitted = (m.name for m in plans if m.settings and m.settings.refit)
         return cls(
             zero_filling=kind("zero-filling"),
             guided_tv=kind("guided-tv"),
@@ -68,7 +66,6 @@ class Roles:
             at_zero=at_zero,
             at_one=at_one,
             at_default=at_default,
-            refitted=next(refitted, None),
             full_chain=full_chain,
             full_at_default=full_at_default,
             mean=name_of_mean(several) if several else None,
@@ -83,7 +80,6 @@ class Roles:
             (self.at_default, self.full_at_default),
             (self.at_default, self.zero_filling),
             (self.at_default, self.guided_tv),
-            (self.refitted, self.guided_tv),
             (self.at_default, self.regression),
             (self.at_zero, self.zero_filling),
             (self.at_zero, self.regression),

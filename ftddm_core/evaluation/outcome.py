@@ -218,12 +218,11 @@ def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
         roles.regression,
         roles.at_zero,
         roles.at_default,
-        roles.refitted,
     )
     found = [m for m in protocol.methods if m.name in wanted]
     if not case.simulated:
-        refitted = [m for m in found if m.name == roles.refitted]
-        found += [replace(m, name=f"{m.name}, no MRI", drop=MRI) for m in refitted]
+        bare = [m for m in found if m.name == roles.at_default]
+        found += [replace(m, name=f"{m.name}, no MRI", drop=MRI) for m in bare]
     return [replace(m, factors=tuple(factors), metabolites=names) for m in found]
 
 

@@ -75,9 +75,7 @@ class MethodPlan:
     ) -> bool:
         """Return whether this is the ancestral sampler of these settings, given all MRI."""
         chosen = self.settings
-        if chosen is None or self.drop or chosen.sampler != "ancestral":
-            return False
-        if chosen.refit or chosen.consistency:
+        if chosen is None or self.drop or chosen.sampler != "ancestral" or chosen.consistency:
             return False
         return (chosen.t_trunc, chosen.steps) == (t_trunc, steps) and (
             tau is None or temperatures(self) == temperatures_of(tau)
@@ -214,10 +212,13 @@ def parse(content: Mapping[str, Any]) -> Protocol:
 
 
 def choice_methods(choice: Choice) -> tuple[MethodPlan, ...]:
-    """Return the methods of a choice: zero-filling, and FTDDM-100 at every temperature."""
-    plain = MethodPlan("zero-filling", "zero-filling", None, choice.factors, choice.metabolites)
+    """Return the methods of a choice: two peers, and FTDDM-100 at every temperature."""
+    peers = {"zero-filling": "zero-filling", "guided TV": "guided-tv"}
     return (
-        plain,
+        *(
+            MethodPlan(name, kind, None, choice.factors, choice.metabolites)
+            for name, kind in peers.items()
+        ),
         *(
             MethodPlan(
                 f"τ {tau:g}",
@@ -273,16 +274,7 @@ def _method(
         raise SettingsError(f"{name}: drop is {list(drop)}, choose among {', '.join(MRI)}.")
     settings = None
     if kind in SAMPLING_KINDS:
-        choices = (
-            "tau",
-            "tau_flow",
-            "tau_diffusion",
-            "t_trunc",
-            "steps",
-            "sampler",
-            "refit",
-            "seed",
-        )
+        choices = ("tau", "tau_flow", "tau_diffusion", "t_trunc", "steps", "sampler", "seed")
         _only(entry, (*own, *choices, "samples"), name)
         settings = _settings(name, {**SAMPLING_KINDS[kind], **entry}, choices)
     else:

@@ -21,7 +21,6 @@ from ftddm_core.evaluation.cache import Cache, key_of
 from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.guided_tv import ETA, ITERATIONS, LAMBDA, guided_tv
 from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
-from ftddm_core.imaging.support import REFIT_ITERATIONS
 from ftddm_core.sampling.condition import Condition
 
 if TYPE_CHECKING:  # they bring torch, which the tables can do without
@@ -119,8 +118,6 @@ class Runner:
                 del stated[other]
             stated["steps"] = denoiser_calls(method)
             stated["weights"] = self.resolver.weights.digest
-            if method.settings.refit:
-                stated["iterations"] = REFIT_ITERATIONS
         else:
             stated = {"kind": method.kind}
             if method.kind == "guided-tv":
@@ -223,7 +220,7 @@ class Runner:
             chosen = method.settings
             how: tuple[Any, ...] = (method.kind,)
             if chosen:
-                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler, chosen.refit)
+                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler)
             group = groups.setdefault(how, [])
             if not group and self.runs(method):
                 alone = replace(method, drop=(), samples=1)

@@ -256,21 +256,28 @@ def calibration_table(measured: Measured) -> Table:
 
 
 def choice_table(figures: Figures, choice: Choice) -> Table:
-    """Return PSNR and SSIM over zero-filling by temperature, and whether all margins are kept."""
-    table = []
-    for tau in choice.taus:
+    """Return PSNR and SSIM over zero-filling by temperature, and whether all margins are kept.
+
+    A temperature must be ahead of guided TV too, at the factors where the lowest one is.
+    """
+    table: Table = []
+    for tau in sorted(choice.taus):
         lines = []
         for factor in choice.factors:
             gain, similarity = (
                 figures.difference(f"τ {tau:g}", "zero-filling", figure, factor)
                 for figure in ("psnr", "ssim")
             )
+            over_tv = figures.difference(f"τ {tau:g}", "guided TV", "psnr", factor)
             sharp = figures.figure(f"τ {tau:g}", "sharpness", factor)
             bar = GAIN_AT_DEFAULT.get(factor, -np.inf)
+            lowest = next((e for e in table if e["upscale"] == factor), {"tv_gain": over_tv.value})
+            ahead = over_tv.value > 0 or not lowest["tv_gain"] > 0
+            found = {"psnr_gain": gain, "ssim_gain": similarity, "tv_gain": over_tv}
             lines.append(
                 {"tau": tau, "upscale": factor}
-                | line_of({"psnr_gain": gain, "ssim_gain": similarity, "sharpness": sharp})
-                | {"bar": bar, "passes": gain.value >= bar and similarity.value > 0}
+                | line_of(found | {"sharpness": sharp})
+                | {"bar": bar, "passes": gain.value >= bar and similarity.value > 0 and ahead}
             )
         table += lines
     return table

@@ -1,13 +1,13 @@
-r"""Maps that explain a coarse one and are 0 outside a mask.
+r"""What the mask alone tells about a coarse map: the least-squares map that is 0 outside it.
 
 With T the truncation to the acquired matrix, w the acquired voxels that were kept and m the mask,
 
 .. math:: \min_x \| w (T m x - y) \|^2
 
-is solved by a few steps of conjugate gradients (CGLS, Hestenes & Stiefel 1952, section 10). From 0
-(`fit_inside`) that is what the mask alone tells; from a map that knows more (`refit`) it is the
-smallest change after which the map explains the scan, an orthogonal projection. Stopping early
-leaves out what the acquired voxels hardly determine.
+is solved by a few steps of conjugate gradients from 0 (CGLS, Hestenes & Stiefel 1952, section 10).
+Stopping early leaves out what the acquired voxels hardly determine. A truncated masked map is
+known far better so than by zero-filling; a scan that has seen signal outside the mask is not, and
+the networks learn to tell.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import GeometryError
-from ftddm_core.imaging.fourier import truncate, zero_fill_matrix
+from ftddm_core.imaging.fourier import zero_fill_matrix
 
 FloatArray = NDArray[np.floating[Any]]
 
 ITERATIONS = 6
 """Steps of conjugate gradients; more gain nothing on noisy maps and lose at 8x."""
-
-REFIT_ITERATIONS = 20
-"""Steps of `refit`: enough that more change nothing at factors of 2 to 8."""
 
 SOLVED = 1e-8
 """Share of its first gradient's energy at which a slice counts as solved."""
@@ -56,42 +53,6 @@ def fit_inside(
     GeometryError
         If the coarse matrix is larger than the mask's, or the slices are not as many.
     """
-    return np.asarray(np.maximum(_least_squares(acquired, kept, mask, iterations), 0))
-
-
-def refit(
-    image: FloatArray,
-    acquired: FloatArray,
-    kept: NDArray[Any],
-    mask: NDArray[Any],
-    iterations: int = REFIT_ITERATIONS,
-) -> NDArray[np.float32]:
-    """Return an image changed as little as possible so that it explains a coarse map.
-
-    Without noise and filter the truth is among the maps that do, so no image is farther from it
-    afterwards; what noise and filter change in the coarse map, the image takes over.
-
-    Parameters
-    ----------
-    image
-        (Nx, Ny, Z), 0 outside the mask; negative values are clipped at the end.
-    acquired, kept, mask, iterations
-        As for `fit_inside`.
-
-    Raises
-    ------
-    GeometryError
-        If the coarse matrix is larger than the mask's, or the slices are not as many.
-    """
-    left = acquired - truncate(image, (acquired.shape[0], acquired.shape[1]))
-    agreeing = image + _least_squares(left, kept, mask, iterations)
-    return np.asarray(np.maximum(agreeing, 0), np.float32)
-
-
-def _least_squares(
-    acquired: FloatArray, kept: NDArray[Any], mask: NDArray[Any], iterations: int
-) -> NDArray[np.float32]:
-    """Return the solution nearest to 0, (Nx, Ny, Z)."""
     if acquired.shape != kept.shape or acquired.shape[2] != mask.shape[2]:
         raise GeometryError(
             f"A map {acquired.shape}, its kept voxels {kept.shape} and a mask {mask.shape} "
@@ -130,4 +91,4 @@ def _least_squares(
         gradient = adjoint(residual)
         before, size = size, energy(gradient)
         direction = gradient + (size / np.maximum(before, TINY)).astype(np.float32) * direction
-    return np.moveaxis(x, 0, -1)
+    return np.moveaxis(np.maximum(x, 0), 0, -1)

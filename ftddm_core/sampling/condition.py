@@ -170,11 +170,6 @@ class Condition:
         return self.cleaned.shape[0], self.cleaned.shape[1]
 
     @property
-    def kept(self) -> BoolArray:
-        """Acquired voxels (nx, ny, Z) that count: a fit that failed, 0, says nothing."""
-        return np.asarray(self.cleaned != 0)
-
-    @property
     def lowres(self) -> NDArray[np.float32]:
         """The cleaned zero-filled map (Nx, Ny, Z) in the map's unit."""
         nx, ny, _ = self.shape

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
-from ftddm_core.imaging.support import refit
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.prediction import x0_of
@@ -202,7 +201,7 @@ class SuperResolver:
         ]
         drawn = {name: _Tally(condition.shape) for name, condition in named.items()}
         final = drawn
-        if settings.refit or settings.consistency:
+        if settings.consistency:
             final = {name: _Tally(condition.shape) for name, condition in named.items()}
         per_batch = len(timesteps(settings.t_trunc, settings.steps))
         n_batches = -(-len(keys) // BATCH)
@@ -217,9 +216,11 @@ class SuperResolver:
                 yield Update("flow" if is_flow else "estimate", done, batch, images, t)
             for key, image in zip(batch, images, strict=True):
                 drawn[key.metabolite].add(key.slice_index, image)
-                if final is not drawn:
-                    agreed = _agreeing(image, named[key.metabolite], key.slice_index, settings)
-                    final[key.metabolite].add(key.slice_index, agreed)
+                if settings.consistency:
+                    condition = named[key.metabolite]
+                    measured = condition.lowres[..., key.slice_index].astype(np.float64)
+                    consistent = data_consistency(image, measured, condition.acquired)
+                    final[key.metabolite].add(key.slice_index, consistent)
         yield Update("result", 1.0, result=self._finish(named, drawn, final, settings, start))
 
     def _batch(
@@ -323,20 +324,6 @@ class SuperResolver:
             device=str(self.device),
             seconds=time.perf_counter() - start,
         )
-
-
-def _agreeing(
-    image: FloatArray, condition: Condition, index: int, settings: SamplerSettings
-) -> NDArray[np.float64]:
-    """Return an image (Nx, Ny) of a slice made to agree with the scan, as the settings ask."""
-    if settings.refit:
-        own = slice(index, index + 1)
-        cleaned, kept = condition.cleaned[..., own], condition.kept[..., own]
-        image = refit(image[..., None], cleaned, kept, condition.mask[..., own])[..., 0]
-    if settings.consistency:
-        measured = condition.lowres[..., index].astype(np.float64)
-        return np.asarray(data_consistency(image, measured, condition.acquired))
-    return image.astype(np.float64)
 
 
 def _residual(

@@ -11,9 +11,10 @@ from ftddm_core.evaluation.tables import Table
 
 Line = Mapping[str, Any]
 
-DECIMALS = {"psnr": 2, "psnr_in_mask": 2, "psnr_gain": 2, "change": 2, "ssim": 3, "nrmse": 3,
-            "ssim_in_mask": 3, "ssim_gain": 3, "sharpness": 2, "sharpness_noise_free": 2,
-            "contrast_error": 2, "coverage": 3, "crps": 4, "spread_error": 2}  # fmt: skip
+DECIMALS = {"psnr": 2, "psnr_in_mask": 2, "psnr_gain": 2, "tv_gain": 2, "change": 2, "ssim": 3,
+            "nrmse": 3, "ssim_in_mask": 3, "ssim_gain": 3, "sharpness": 2,
+            "sharpness_noise_free": 2, "contrast_error": 2, "coverage": 3, "crps": 4,
+            "spread_error": 2}  # fmt: skip
 
 HEADS = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "nrmse": "NRMSE ↓",
          "psnr_in_mask": "PSNR in mask (dB) ↑", "ssim_in_mask": "SSIM in mask ↑",

@@ -96,7 +96,7 @@ class Layout:
         with gr.Row(elem_classes="pair"):
             self.controls += controls.build("seed", "sampler")
         with gr.Row(elem_classes="ticks"):
-            self.controls += controls.build("refit", "consistency")
+            self.controls += controls.build("consistency")
             live = gr.Checkbox(True, label="Live", container=False, min_width=60, elem_id="live")
             self.live = self._show("live", live)
         with gr.Row(elem_classes="commands"):

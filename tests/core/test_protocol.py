@@ -96,8 +96,8 @@ def test_a_choice_tries_every_temperature_in_both_places() -> None:
     choice = {"anatomies": ["b"], "patients": 1, "factors": [2], "taus": [0, 0.5]}
     protocol = parse(changed(choice=choice))
     assert protocol.choice is not None
-    plain, *chains = choice_methods(protocol.choice)
-    assert plain.kind == "zero-filling"
+    plain, tv, *chains = choice_methods(protocol.choice)
+    assert (plain.kind, tv.kind) == ("zero-filling", "guided-tv")
     assert [temperatures(m) for m in chains] == [(0, 0), (0.5, 0.5)]
     assert all(m.is_sampler(100) and m.factors == (2,) for m in chains)
 

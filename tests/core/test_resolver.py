@@ -19,7 +19,6 @@ from torch import Tensor
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
 from ftddm_core.evaluation.baselines import run_baseline, zero_filling
 from ftddm_core.imaging.fourier import consistency_residual, data_consistency
-from ftddm_core.imaging.support import refit
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.sampling import resolver as module
@@ -413,22 +412,6 @@ def test_consistency_is_the_last_operation_and_leaves_no_residual(
         assert after <= 1e-6
         final = consistency_residual(result.maps[name].data.astype(float), measured, (8, 10))
         assert final == pytest.approx(after, abs=1e-6)
-
-
-def test_a_refit_comes_after_the_chain_and_before_consistency(resolver: SuperResolver) -> None:
-    plain = resolver.run(phantom(), QUICK)
-    result = resolver.run(phantom(), QUICK.replace(refit=True))
-    both = resolver.run(phantom(), QUICK.replace(refit=True, consistency=True))
-    for name in NAMES:
-        condition, image = result.conditions[name], plain.maps[name].data
-        expected = refit(image, condition.cleaned, condition.kept, condition.mask)
-        atol = 1e-5 * condition.scale
-        np.testing.assert_allclose(result.maps[name].data, expected, rtol=0, atol=atol)
-        before, after = result.residual[name]
-        assert before == plain.residual[name][0]
-        assert after < before
-        last = data_consistency(expected.astype(float), condition.lowres.astype(float), (8, 10))
-        np.testing.assert_allclose(both.maps[name].data, last, rtol=0, atol=atol)
 
 
 def test_consistency_and_residual_count_only_the_slices_asked_for(resolver: SuperResolver) -> None:

@@ -34,7 +34,6 @@ def test_defaults_are_those_of_the_method() -> None:
         "steps": None,
         "samples": 1,
         "seed": 0,
-        "refit": False,
         "consistency": False,
         "sampler": "ancestral",
     }
@@ -65,7 +64,7 @@ def test_types_come_from_the_annotations() -> None:
     assert found["upscale"] == (float, True)
     assert found["steps"] == (int, True)
     assert found["tau_flow"] == (float, False)
-    assert found["refit"] == found["consistency"] == (bool, False)
+    assert found["consistency"] == (bool, False)
     assert found["sampler"] == (str, False)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.fourier import truncate, zero_fill
-from ftddm_core.imaging.support import fit_inside, refit
+from ftddm_core.imaging.support import fit_inside
 
 
 def case(shape, matrix, seed=0, slices=3):
@@ -71,44 +71,3 @@ def test_it_stays_finite_however_long_it_runs():
 def test_what_does_not_fit_is_refused(coarse, mask):
     with pytest.raises(GeometryError, match=r"together|coarser"):
         fit_inside(np.ones(coarse), np.ones(coarse, bool), np.ones(mask, bool))
-
-
-@pytest.mark.parametrize("matrix", [(32, 24), (16, 12), (9, 7)])
-def test_a_refit_explains_the_map_and_is_nowhere_farther_from_the_truth(matrix):
-    """Every map that explains the scan is one of a plane, and the truth lies in it."""
-    truth, mask, coarse = case((64, 48), matrix)
-    kept = np.random.default_rng(5).random(coarse.shape) < 0.9
-    guess = mask * (truth + 0.2 * np.random.default_rng(6).standard_normal(truth.shape))
-    found = refit(guess, np.where(kept, coarse, 99), kept, mask)
-    assert found.dtype == np.float32
-    assert found.min() >= 0
-    assert not found[~mask].any()
-    before, after = (np.linalg.norm(kept * (truncate(x, matrix) - coarse)) for x in (guess, found))
-    assert after < 0.05 * before
-    for k in range(3):
-        change = found[..., k] - truth[..., k]
-        assert np.linalg.norm(change) < np.linalg.norm(guess[..., k] - truth[..., k])
-    # What changed has nothing to do with what the scan leaves open.
-    open_to_scan = mask * np.random.default_rng(7).standard_normal(mask.shape)
-    left = open_to_scan - refit_plainly(open_to_scan, kept, mask, matrix)
-    overlap = np.vdot(found - guess, left)
-    assert abs(overlap) < 0.05 * np.linalg.norm(found - guess) * np.linalg.norm(left)
-
-
-def refit_plainly(image, kept, mask, matrix):
-    """Return the part of an image that the scan determines, from the pseudo-inverse."""
-    found = np.zeros(image.shape)
-    for k in range(image.shape[2]):
-        inside = np.argwhere(mask[..., k])
-        unit = np.zeros((*mask.shape[:2], len(inside)))
-        unit[inside[:, 0], inside[:, 1], range(len(inside))] = 1
-        seen = truncate(unit, matrix)[kept[..., k]]
-        known = np.linalg.pinv(seen) @ seen @ image[..., k][mask[..., k]]
-        found[..., k][mask[..., k]] = known
-    return found
-
-
-def test_a_map_that_explains_the_scan_stays_as_it_is():
-    truth, mask, coarse = case((64, 48), (16, 12))
-    found = refit(truth, coarse, np.ones(coarse.shape, bool), mask)
-    np.testing.assert_allclose(found, truth, atol=1e-5)

@@ -52,7 +52,6 @@ OTHER: dict[str, tuple[list[str], Any]] = {
     "steps": (["--steps", "3"], 3),
     "samples": (["--samples", "2"], 2),
     "seed": (["--seed", "7"], 7),
-    "refit": (["--refit"], True),
     "consistency": (["--consistency"], True),
     "sampler": (["--sampler", "ddim"], "ddim"),
 }

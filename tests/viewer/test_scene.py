@@ -155,10 +155,8 @@ def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) 
     assert usual.endswith(f"{RESEARCH_ONLY}.")
     assert "samples" not in usual
     assert "consistency" not in usual
-    assert "refit" not in usual
     assert "unfinished" not in usual
     rare = caption(state_of(opened, steps=None, samples=8, consistency=True, sampler="ddim"))
-    assert "refit to the scan" in caption(state_of(opened, refit=True))
     for words in ("steps full chain", "samples 8", "data consistency", "ddim"):
         assert words in rare
 

@@ -195,7 +195,7 @@ def test_every_control_is_heard(control: Any, opened: Session) -> None:
     before = opened.state.picture
     value: Any = {
         "upscale": 2.0, "tau_flow": 0.1, "tau_diffusion": 0.1, "t_trunc": 37, "steps": 3,
-        "samples": 2, "seed": 2**32 - 1, "refit": True, "consistency": True, "sampler": "ddim",
+        "samples": 2, "seed": 2**32 - 1, "consistency": True, "sampler": "ddim",
     }[control.name]  # fmt: skip
     opened.update(**{control.name: value})
     state = done(opened)

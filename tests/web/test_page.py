@@ -145,8 +145,7 @@ def test_every_control_moves_the_picture(server: Any, visit: Visit, model: Model
     moves = {
         "upscale": (3.2, "×3.2"), "tau_flow": (0.1, "τ_f 0.1,"), "tau_diffusion": (0.2, "τ_d 0.2,"),
         "t_trunc": (37, "T_trunc 37,"), "steps": (3, "steps 3,"), "samples": (2, "samples 2,"),
-        "seed": (4294967295, "seed 4294967295"), "refit": (True, "refit to the scan"),
-        "consistency": (True, "data consistency"),
+        "seed": (4294967295, "seed 4294967295"), "consistency": (True, "data consistency"),
         "sampler": ("ddim", "ddim"),
     }  # fmt: skip
     so_far: dict[str, Any] = {}

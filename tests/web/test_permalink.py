@@ -18,7 +18,7 @@ from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, wishes_of
 
 MOVED: dict[str, Any] = {
     "upscale": 2.7, "tau_flow": 0.123456789, "tau_diffusion": 0.0, "t_trunc": 1000, "steps": None,
-    "samples": 64, "seed": 2**32 - 1, "refit": True, "consistency": True, "sampler": "ddim",
+    "samples": 64, "seed": 2**32 - 1, "consistency": True, "sampler": "ddim",
 }  # fmt: skip
 
 
