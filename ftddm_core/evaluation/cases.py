@@ -6,7 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError, GeometryError, SettingsError
 from ftddm_core.evaluation.protocol import Protocol
-from ftddm_core.imaging.degrade import acquired_matrix, degrade
+from ftddm_core.imaging.degrade import acquired_matrix, coarse_matrix, degrade
 from ftddm_core.imaging.fourier import Matrix, truncate
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.anatomy import Anatomy, world_points
-from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.phantom.patient import Patient, Slab, lay_slab, scan_coarsely, scan_slab
 from ftddm_core.sampling.condition import Condition, form_conditions
 
 BoolArray = NDArray[np.bool_]
@@ -57,6 +57,11 @@ class Case:
     output
         In-plane matrix of the methods' maps, where it is to be larger than the truth's: they are
         truncated to the truth's own before they are compared.
+    scans
+        Factor -> the same patient scanned at a coarse matrix, with noise and point spread of its
+        own; empty where there are none.
+    from_scans
+        Whether methods are given these, or the truth's own k-space, cut down.
     """
 
     name: str
@@ -66,6 +71,8 @@ class Case:
     tumour: BoolArray | None = None
     simulated: bool = True
     output: Matrix | None = None
+    scans: Mapping[float, Study] = field(default_factory=dict)
+    from_scans: bool = False
 
     @property
     def matrix(self) -> Matrix:
@@ -124,7 +131,7 @@ class Case:
     def told(
         self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
     ) -> dict[str, Condition]:
-        """Return what methods are told, by metabolite: the maps degraded by a factor.
+        """Return what methods are told, by metabolite: the maps at a coarse matrix.
 
         A condition's own metabolite carries the case and the factor along, so that many can be
         sampled together and no two meet the same noise.
@@ -142,7 +149,10 @@ class Case:
         if not wanted:
             return {}
         nothing: dict[str, Any] = dict.fromkeys(drop)
-        low = degrade(replace(self.study, maps=wanted, **nothing), factor)
+        source = self.scans[factor] if self.from_scans else self.study
+        maps = {name: source.maps[name] for name in wanted}
+        low = replace(source, maps=maps, **nothing)
+        low = low if self.from_scans else degrade(low, factor)
         found = {}
         for condition in form_conditions(low, factor, self.output or self.matrix):
             name = condition.metabolite
@@ -181,7 +191,7 @@ def _simulate(protocol: Protocol, anatomy: Anatomy, number: int) -> Case:
         patient = Patient.draw(anatomy, rng, glioma=True)
         if patient.glioma is None:
             continue
-        study, noise_free = simulate_study(
+        slab = lay_slab(
             patient,
             rng,
             matrix=protocol.matrix,
@@ -189,17 +199,35 @@ def _simulate(protocol: Protocol, anatomy: Anatomy, number: int) -> Case:
             voxel=(voxel, voxel, voxel),
             height=float(patient.glioma.centre[2]),
         )
+        study, noise_free = scan_slab(slab, rng)
         grid = study.grid
         lesion = patient.glioma(world_points(grid.shape, grid.affine))
         tumour = np.maximum(lesion.solid, lesion.cells) > 0.5
         case = Case(f"{anatomy.name}-{number}", anatomy.name, study, noise_free, tumour)
         shown = case.mask(next(iter(study.maps)))[..., protocol.slices // 2]
         if shown.sum() * voxel**2 >= TRUSTED_AREA and tumour.any():
-            return case
+            return replace(case, scans=_scans(slab, protocol, key))
     raise FormatError(
         f"{anatomy.name}: none of {DRAWS} patients shows {TRUSTED_AREA:g} mm2 of brain on a matrix "
         f"of {protocol.matrix} voxels of {voxel:g} mm. Is it a label map of a whole head?"
     )
+
+
+def _scans(slab: Slab, protocol: Protocol, key: Sequence[int]) -> dict[float, Study]:
+    """Return a coarse scan of a slab for every factor of a protocol."""
+    return {
+        factor: scan_coarsely(
+            slab,
+            coarse_matrix(protocol.matrix, factor),
+            np.random.default_rng([*key, round(1000 * factor)]),
+        )
+        for factor in protocol.factors
+    }
+
+
+def scanned(case: Case) -> Case:
+    """Return a simulated case of which methods are given the coarse scans."""
+    return replace(case, name=f"{case.name} scanned", from_scans=True)
 
 
 def given_case(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftddm_core.evaluation.cache import key_of
-from ftddm_core.evaluation.cases import Case, record_of
+from ftddm_core.evaluation.cases import Case, record_of, scanned
 from ftddm_core.evaluation.checks import Roles, check, check_flow, check_real
 from ftddm_core.evaluation.measure import Measured, measure
 from ftddm_core.evaluation.protocol import MRI, MethodPlan, Protocol, choice_methods, denoiser_calls
@@ -173,6 +173,8 @@ def evaluate(
         if case is not None:
             tables[name] = extra_case(protocol, case, name, runner, tell)
             tables["checks"] += check_real(name, tables[name], Roles.of(protocol))
+    if cases and all(case.scans for case in cases):
+        tables["scans"] = scan_table(protocol, cases, runner, tell)
     tables["checks"].sort(key=lambda line: line["item"])
     return outcome
 
@@ -204,22 +206,33 @@ def _fill(
     tables["calibration"] = calibration_table(measured)
 
 
+def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: Tell) -> Table:
+    """Run the main methods on coarse scans of the patients, a part of the metabolites."""
+    part = min((m.metabolites for m in protocol.methods), key=len)
+    plans = [replace(m, metabolites=part) for m in main_plans(protocol)]
+    anew = [scanned(case) for case in cases]
+    runner.run(runner.entries(plans, anew), lambda done: tell("coarse scans", done))
+    measured = measure(runner, plans, anew)
+    shown = replace(protocol, methods=tuple(plans))
+    return method_table(Figures(measured.rows), shown, part, Figures(measured.contrast))
+
+
+def main_plans(protocol: Protocol) -> list[MethodPlan]:
+    """Return the peers and FTDDM-100 at temperature 0 and at the default ones."""
+    roles = Roles.of(protocol)
+    names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
+    return [m for m in protocol.methods if m.name in names]
+
+
 def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
-    """Return the methods that a single case is restored by: the peers, and FTDDM-100.
+    """Return the methods that a single case is restored by.
 
     A measured one is restored without its MRI too, which may not show what the maps do.
     """
     names = tuple(case.study.maps)
     factors = protocol.factors if case.simulated else (REAL_FACTOR,)
+    found = main_plans(protocol)
     roles = Roles.of(protocol)
-    wanted = (
-        roles.zero_filling,
-        roles.guided_tv,
-        roles.regression,
-        roles.at_zero,
-        roles.at_default,
-    )
-    found = [m for m in protocol.methods if m.name in wanted]
     if not case.simulated:
         bare = [m for m in found if m.name == roles.at_default]
         found += [replace(m, name=f"{m.name}, no MRI", drop=MRI) for m in bare]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.geometry import refined_affine
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.phantom.acquisition import lipid_rim, quality_mask, wild_fits
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy, Warp, world_points
@@ -16,7 +18,7 @@ from ftddm_core.phantom.excitation import Excitation
 from ftddm_core.phantom.fields import RandomField
 from ftddm_core.phantom.lesion import Glioma, LesionMap
 from ftddm_core.phantom.metabolites import METABOLITES, Metabolism, concentrations
-from ftddm_core.phantom.scan import Sampling, measure
+from ftddm_core.phantom.scan import Sampling, measure, scan_again
 
 FloatArray = NDArray[np.float32]
 
@@ -275,6 +277,13 @@ def simulate_study(
         mri_voxel=mri_voxel,
         box=box,
     )
+    return scan_slab(slab, rng, sampling)
+
+
+def scan_slab(
+    slab: Slab, rng: np.random.Generator, sampling: Sampling | None = None
+) -> tuple[Study, Study]:
+    """Scan a slab at high resolution; returns what `simulate_study` does."""
     sampling = Sampling.draw(rng) if sampling is None else sampling
     failing = ~slab.mask & (slab.fractions[TISSUES.index("air")] < 0.5)
     noisy, exact = {}, {}
@@ -286,3 +295,21 @@ def simulate_study(
         exact[name] = Volume(np.maximum(sampling.blur(truth), 0), slab.affine, UNIT)
     mask = Volume(slab.mask.astype(np.float32), slab.affine)
     return Study(noisy, mask=mask, t1=slab.t1, flair=slab.flair), Study(exact, mask=mask)
+
+
+def scan_coarsely(slab: Slab, matrix: Matrix, rng: np.random.Generator) -> Study:
+    """Scan a slab at a coarse in-plane matrix (nx, ny), as a patient would be.
+
+    Every map has a point spread and noise of its own, and sees what lies outside the mask. Mask and
+    MRI are those of the high resolution.
+    """
+    affine = refined_affine(slab.affine, slab.mask.shape[:2], matrix)
+    maps = {}
+    for name, truth, amount, deviation in zip(
+        METABOLITES, slab.truth, slab.lipid_amount, slab.deviation, strict=True
+    ):
+        signal = truth + amount * slab.lipid
+        seen = scan_again(signal, matrix, float(deviation), rng, Sampling.draw(rng))
+        maps[name] = Volume(np.asarray(seen, np.float32), affine, UNIT)
+    mask = Volume(slab.mask.astype(np.float32), slab.affine)
+    return Study(maps, mask=mask, t1=slab.t1, flair=slab.flair)

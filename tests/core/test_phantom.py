@@ -28,7 +28,14 @@ from ftddm_core.phantom.metabolites import (
     correlated,
     regional_variation,
 )
-from ftddm_core.phantom.patient import Patient, _site, axial_affine, simulate_study
+from ftddm_core.phantom.patient import (
+    Patient,
+    _site,
+    axial_affine,
+    lay_slab,
+    scan_coarsely,
+    simulate_study,
+)
 from ftddm_core.phantom.scan import FULL, Sampling, measure, scan_again
 
 INDEX = {name: number for number, name in enumerate(METABOLITES)}
@@ -825,3 +832,27 @@ def test_some_masks_reach_beyond_the_box_and_some_do_not():
     far = np.full((1, 1, 1, 3), 200, np.float32)
     for box in boxes:
         assert box.passes(far).item() == (box.seen == 0)
+
+
+# ---- a coarse scan
+
+
+def test_a_coarse_scan_sees_the_whole_head_with_noise_of_its_own(patients):
+    patient, *_ = patients[0]
+    slab = lay_slab(patient, rng_of(1), matrix=(40, 48), n_slices=2, voxel=(5.0,) * 3,
+                    mri_voxel=9.0)  # fmt: skip
+    quiet = replace(slab, deviation=0 * slab.deviation, lipid_amount=0 * slab.lipid_amount)
+    one, two = (scan_coarsely(slab, (20, 24), rng_of(seed)) for seed in (2, 3))
+    exact = scan_coarsely(quiet, (20, 24), rng_of(2))
+    grid = one.grid
+    assert grid.shape == (20, 24, 2)
+    np.testing.assert_allclose(grid.affine[:3, 3], slab.affine[:3, 3])  # the first voxel's centre
+    np.testing.assert_allclose(grid.voxel_size, (10, 10, 5))
+    assert one.t1 is slab.t1
+    np.testing.assert_array_equal(one.mask.data, slab.mask)
+    for number, name in enumerate(METABOLITES):
+        assert (one.maps[name].data != two.maps[name].data).any()
+        whole = truncate(slab.truth[number], (20, 24))
+        masked = truncate(slab.truth[number] * slab.mask, (20, 24))
+        seen = exact.maps[name].data
+        assert np.abs(seen - whole).mean() < 0.8 * np.abs(seen - masked).mean()

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from ftddm_core.errors import Cancelled, CheckpointError, FormatError, GeometryError
 from ftddm_core.evaluation.cache import Cache
-from ftddm_core.evaluation.cases import Case, find_anatomies, given_case, record_of
+from ftddm_core.evaluation.cases import Case, find_anatomies, given_case, record_of, scanned
 from ftddm_core.evaluation.measure import measure, name_of_mean
 from ftddm_core.evaluation.protocol import Protocol, parse
 from ftddm_core.evaluation.real import real_case
 from ftddm_core.evaluation.runner import Runner
+from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.resolver import SuperResolver
@@ -310,3 +311,21 @@ def test_a_measured_study_of_small_voxels_keeps_its_own_grid() -> None:
     assert case_.output is None
     image = np.ones((12, 10, 2), np.float32)
     assert case_.seen(image, "tCr") is image
+
+
+# ---- coarse scans instead of truncated maps
+
+
+def test_methods_of_a_scanned_case_are_told_the_scan(runner: Runner) -> None:
+    truncated = case()
+    low = degrade(truncated.study, 4.0)
+    louder = {name: volume.with_data(2 * volume.data) for name, volume in low.maps.items()}
+    scans = {4.0: replace(low, maps=louder)}
+    anew = scanned(replace(truncated, scans=scans))
+    assert anew.name != truncated.name
+    one = runner.told(truncated, 4.0)["tNAA"]
+    two, blind = (runner.told(anew, 4.0, drop)["tNAA"] for drop in ((), ("t1",)))
+    np.testing.assert_allclose(two.lowres, 2 * one.lowres, rtol=1e-5)
+    assert two.channels[2].any()
+    assert not blind.channels[2].any()
+    np.testing.assert_array_equal(anew.truth("tNAA"), truncated.truth("tNAA"))
