@@ -176,6 +176,9 @@ def build_parser() -> Parser:
     )
     evaluate.add_argument("--results", type=Path, metavar="FILE", help="write the page (.md) there")
     evaluate.add_argument(
+        "--readme", type=Path, metavar="FILE", help="put a short table between the marks in it"
+    )
+    evaluate.add_argument(
         "--real", type=Path, metavar="DIR", help="a measured low-resolution study, shown besides"
     )
     evaluate.add_argument(

@@ -40,6 +40,7 @@ from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.figures import save_figure
+from ftddm_viewer.results.excerpt import excerpt, with_excerpt
 from ftddm_viewer.results.page import page
 from ftddm_viewer.results.pictures import enlarged_rows, method_rows, shown_metabolites
 from ftddm_viewer.results.plots import plots
@@ -59,6 +60,8 @@ def evaluate(options: Namespace) -> None:
     if not page_path.suffix:
         raise SettingsError(f"--results is a file, such as {page_path}.md; {page_path} is not.")
     check_writable(page_path.parent, [page_path.name], overwrite=True)
+    if options.readme:
+        with_excerpt(options.readme, "")  # so that a file without marks is refused now
     resolver = SuperResolver.load(options.weights, options.device)
     regression = _regression(options)
     runner = Runner(resolver, Cache(options.out / "cache"), regression)
@@ -187,6 +190,9 @@ def _write(
         save_figure(figure, folder / name)
         relative[name] = name if folder == page_path.parent else f"{folder.name}/{name}"
     page_path.write_text(page(outcome, relative, _command(options)), encoding="utf-8")
+    if options.readme:
+        text = with_excerpt(options.readme, excerpt(outcome))
+        options.readme.write_text(text, encoding="utf-8")
 
 
 def _command(options: Namespace) -> str:
@@ -202,9 +208,9 @@ def _command(options: Namespace) -> str:
         if (value := getattr(options, flag)) != default:
             words += [f"--{flag}", Path(value).name]
     words += ["--out", options.out.name]
-    if options.results:
-        words += ["--results", options.results.as_posix()
-                  if not options.results.is_absolute() else options.results.name]  # fmt: skip
+    for flag in ("results", "readme"):
+        if path := getattr(options, flag):
+            words += [f"--{flag}", path.name if path.is_absolute() else path.as_posix()]
     return shlex.join(words)
 
 

@@ -82,7 +82,7 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
                 text.format(
                     notice=RESEARCH_ONLY,
                     command=command,
-                    kind=SIMULATED if record["simulated"] else GIVEN,
+                    kind=SIMULATED if record["simulated"] and cases["anatomies"] else GIVEN,
                     patients=plural(cases["patients"], "patient"),
                     anatomies=_anatomies(cases),
                 )
@@ -123,8 +123,8 @@ def _what_ran(outcome: Outcome) -> str:
         + (f", after these steps of training: {steps}." if steps else "."),
         f"- Weights of the regression: {peer}.",
         f"- Default temperatures: τ_f {DEFAULT_TAU_FLOW:g}, τ_d {DEFAULT_TAU_DIFFUSION:g}.",
-        f"- Run on {record['device']}; {record['slice_calls']:,} runs of a slice through the "
-        "denoiser.",
+        f"- Run on {record['device']}; the protocol asks for {record['slice_calls']:,} runs of a "
+        "slice through the denoiser.",
     ]
     return "\n".join(lines)
 

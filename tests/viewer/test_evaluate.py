@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in
 
-from ftddm_core.errors import SettingsError
+from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.evaluation.cases import Case, check_names
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.imaging.io import open_study
@@ -22,6 +22,7 @@ from ftddm_core.model.checkpoint import save_regression, save_weights
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
+from ftddm_viewer.results.excerpt import BEGIN, END, with_excerpt
 from ftddm_viewer.results.page import _training
 
 PROTOCOL = """
@@ -118,7 +119,9 @@ def test_from_label_maps_to_a_page_and_on_again(
     page = tmp_path / "docs" / "results.md"
     words = ["evaluate", "--anatomies", anatomies, "--protocol", protocol, "--results", page]
     words += ["--out", tmp_path / "out", "--weights", weights, "--regression", regression]
-    words += ["--real", study]
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
+    words += ["--real", study, "--readme", readme]
     outcome = ftddm(*words)
     assert outcome.code == 0, outcome.err
     assert "Protocol tiny: 2 patients to test on, 1 to choose the temperatures on" in outcome.out
@@ -141,6 +144,11 @@ def test_from_label_maps_to_a_page_and_on_again(
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_size < 300_000
     assert "nan" not in text.lower().split()
+    short = readme.read_text(encoding="utf-8")
+    assert short.startswith(f"before\n{BEGIN}\n\n| upscale | method |")
+    assert short.endswith(f"{END}\nafter\n")
+    assert "old" not in short
+    assert re.search(r"^\| 4 \| zero-filling \|", short, re.MULTILINE)
 
     found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     lines = {(e["method"], e["upscale"]): e for e in found["tables"]["methods"]}
@@ -261,6 +269,15 @@ def test_two_studies_of_one_name_and_a_page_without_a_name_are_refused(
     cases = [Case(study.name, "", open_study(path)) for path in (study, twin)]
     with pytest.raises(SettingsError, match=f"Two studies are called '{study.name}'"):
         check_names(cases)
+
+
+def test_a_file_without_marks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"{END} {BEGIN}", encoding="utf-8")
+    with pytest.raises(FormatError, match="lacks the lines"):
+        with_excerpt(path, "")
+    with pytest.raises(FormatError, match="cannot be read"):
+        with_excerpt(tmp_path / "missing.md", "")
 
 
 def test_the_page_shows_the_curve_that_the_weights_have_on_record() -> None:
