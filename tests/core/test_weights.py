@@ -5,6 +5,8 @@ Slow for unit tests (half a minute on one core), since the real networks run.
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,6 +23,7 @@ from ftddm_core.evaluation.compare import (
     ftddm_method,
     sharpness_sweep,
 )
+from ftddm_core.evaluation.outcome import _steps_before
 from ftddm_core.evaluation.tables import summarise
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.io import open_study
@@ -198,3 +201,36 @@ def test_default_settings_beat_interpolation_over_all_metabolites(upscale: float
     for peer in ("zero-filling", "bicubic"):
         for figure in ("psnr", "ssim"):
             assert means["ftddm"][figure] > means[peer][figure], (peer, figure)
+
+
+# ---- what is said of them
+
+
+def test_the_model_card_says_what_the_record_says() -> None:
+    folder = asset_folder("weights") / "small"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    record = json.loads((folder / "config.json").read_text(encoding="utf-8"))["record"]
+    runs = record["runs"]
+    steps = {which: record["steps"][which] for which in ("denoiser", "flow")}
+    totals = {w: steps[w] + _steps_before(w, runs[w]) for w in steps}
+    last = {which: runs[which]["curve"][-1] for which in steps}
+    assert all(last[which]["step"] == steps[which] for which in steps)
+    rows = dict(re.findall(r"^\| ([^|]+?) \| (.+) \|$", card, re.MULTILINE))
+    assert rows["optimiser steps, last run"] == f"{steps['denoiser']} | {steps['flow']}"
+    assert rows["optimiser steps in all"] == f"{totals['denoiser']} | {totals['flow']}"
+    denoiser = f"loss {last['denoiser']['valid_loss']:.3f} ({last['denoiser']['valid_low']:.3f} "
+    assert rows["validation"].startswith(denoiser)
+    assert rows["validation"].endswith(f"| {last['flow']['valid_bits']:.3f} bits per voxel")
+    weights = resolver().weights
+    for network, row in ((weights.denoiser, 0), (weights.flow, 1)):
+        millions = sum(p.numel() for p in network.parameters()) / 1e6
+        assert f"{millions:.2f} M parameters" in rows["network"].split(" | ")[row]
+    assert f"{runs['denoiser']['training']['patients']} of them in the last run" in card
+
+
+def test_the_weights_are_small() -> None:
+    folder = asset_folder("weights")
+    sizes = {path: path.stat().st_size for path in folder.rglob("*.safetensors")}
+    assert max(sizes.values()) <= 16e6
+    assert sum(sizes.values()) <= 40e6
+    assert sum(size for path, size in sizes.items() if path.parent.name == "small") <= 20e6
