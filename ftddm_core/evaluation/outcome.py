@@ -323,14 +323,14 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
     return batches
 
 
-def _steps_before(which: str, run: Mapping[str, Any]) -> int:
+def steps_before(which: str, run: Mapping[str, Any]) -> int:
     """Return how many steps the weights that a run was started from had been trained for."""
     start = run.get("start_from")
     if not start:
         return 0
     earlier = start["record"]
     before = earlier.get("runs", {}).get(which, {})
-    return int(earlier.get("steps", {}).get(which, 0)) + _steps_before(which, before)
+    return int(earlier.get("steps", {}).get(which, 0)) + steps_before(which, before)
 
 
 def _record(
@@ -344,7 +344,7 @@ def _record(
             "name": weights.name,
             "sha256": weights.digest,
             "steps": dict(weights.record.get("steps", {})),
-            "before": {which: _steps_before(which, run) for which, run in runs.items()},
+            "before": {which: steps_before(which, run) for which, run in runs.items()},
             "curves": {which: run.get("curve", []) for which, run in runs.items()},
         },
         "regression": {"sha256": runner.regression[1]} if runner.regression else None,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ftddm_core.evaluation.checks import Roles, check, worst
-from ftddm_core.evaluation.outcome import _steps_before
+from ftddm_core.evaluation.outcome import steps_before
 from ftddm_core.evaluation.protocol import parse
 from ftddm_core.evaluation.summary import (
     Figures,
@@ -191,7 +191,7 @@ def test_one_miss_is_a_miss() -> None:
 def test_the_steps_of_earlier_runs_are_added_up() -> None:
     first = {"steps": {"flow": 300, "denoiser": 5}, "runs": {"flow": {}}}
     second = {"steps": {"flow": 40}, "runs": {"flow": {"start_from": {"record": first}}}}
-    assert _steps_before("flow", {}) == 0
-    assert _steps_before("flow", {"start_from": {"record": first}}) == 300
-    assert _steps_before("flow", {"start_from": {"record": second}}) == 340
-    assert _steps_before("denoiser", {"start_from": {"record": {}}}) == 0
+    assert steps_before("flow", {}) == 0
+    assert steps_before("flow", {"start_from": {"record": first}}) == 300
+    assert steps_before("flow", {"start_from": {"record": second}}) == 340
+    assert steps_before("denoiser", {"start_from": {"record": {}}}) == 0

@@ -23,7 +23,7 @@ from ftddm_core.evaluation.compare import (
     ftddm_method,
     sharpness_sweep,
 )
-from ftddm_core.evaluation.outcome import _steps_before
+from ftddm_core.evaluation.outcome import steps_before
 from ftddm_core.evaluation.tables import summarise
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.io import open_study
@@ -212,7 +212,7 @@ def test_the_model_card_says_what_the_record_says() -> None:
     record = json.loads((folder / "config.json").read_text(encoding="utf-8"))["record"]
     runs = record["runs"]
     steps = {which: record["steps"][which] for which in ("denoiser", "flow")}
-    totals = {w: steps[w] + _steps_before(w, runs[w]) for w in steps}
+    totals = {w: steps[w] + steps_before(w, runs[w]) for w in steps}
     last = {which: runs[which]["curve"][-1] for which in steps}
     assert all(last[which]["step"] == steps[which] for which in steps)
     rows = dict(re.findall(r"^\| ([^|]+?) \| (.+) \|$", card, re.MULTILINE))
