@@ -10,7 +10,7 @@ have, before anything is drawn: it is paired.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,6 @@ class Estimate:
     high: float
     slices: int
     patients: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return every field by name."""
-        return asdict(self)
 
 
 def estimate(

@@ -25,7 +25,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ftddm_core.evaluation.baselines import Baseline
 from ftddm_core.imaging.fourier import zero_fill_matrix
 from ftddm_core.sampling.condition import CHANNELS, Condition, trusted_cells
 
@@ -90,10 +89,6 @@ def guided_tv(
     start = np.moveaxis(condition.lowres[..., held] / np.float32(condition.scale), -1, 0)
     image[..., held] = np.moveaxis(problem.solve(start, lam, iterations), 0, -1)
     return image * np.float32(condition.scale)
-
-
-PEERS: dict[str, Baseline] = {"guided-tv": guided_tv}
-"""Peers that, like `BASELINES`, need no network, but take longer than a demonstration may."""
 
 
 class _Problem:

@@ -67,17 +67,9 @@ class Outcome:
     timing: dict[str, Any] = field(default_factory=dict)
 
 
-def slice_calls(protocol: Protocol, cases: int = 0) -> int:
-    """Return how many times a slice goes through the denoiser in a protocol.
-
-    Parameters
-    ----------
-    protocol
-        Whose anatomies are all used.
-    cases
-        Studies given besides.
-    """
-    patients = len(protocol.anatomies) * protocol.patients + cases
+def slice_calls(protocol: Protocol) -> int:
+    """Return how many times a slice goes through the denoiser where all anatomies are given."""
+    patients = len(protocol.anatomies) * protocol.patients
     total = _calls(protocol.methods) * patients * protocol.slices
     if protocol.choice:
         others = len(protocol.choice.anatomies) * protocol.choice.patients

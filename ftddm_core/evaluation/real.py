@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.evaluation.cache import key_of
 from ftddm_core.evaluation.cases import Case
+from ftddm_core.evaluation.metrics import gradient
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.imaging.degrade import coarse_matrix, degrade
 from ftddm_core.imaging.fourier import consistency_residual
@@ -67,7 +68,8 @@ class Enlarged:
 
         `peak`: largest output in the mask over the zero-filled map's largest there, far above 1
         for an invented hot spot. `edge`: mean of output over zero-filled at the mask's edge, 1
-        without ringing. `residual`: of the acquired k-space.
+        without ringing. `gradient`: mean over the zero-filled map's, the sharpness that needs no
+        truth. `residual`: of the acquired k-space.
         """
         from scipy.ndimage import binary_erosion
 
@@ -76,7 +78,10 @@ class Enlarged:
         residual = consistency_residual(
             self.output.astype(np.float64), plain.astype(np.float64), self.condition.acquired
         )
+        slices = range(mask.shape[2])
+        slopes = [gradient(self.output[..., k], plain[..., k], mask[..., k]) for k in slices]
         return {
+            "gradient": float(np.nanmean(slopes)) if np.isfinite(slopes).any() else np.nan,
             "peak": float(self.output[mask].max() / plain[mask].max()),
             "edge": float(self.output[rim].mean() / plain[rim].mean()),
             "residual": float(residual),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -149,19 +148,6 @@ def to_markdown(table: Table) -> str:
         *([_cell(line.get(name)) for name in columns] for line in table),
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def to_json(table: Table) -> str:
-    """Return a table as JSON, without `PARTS`; NaN and infinity, unknown to it, become null."""
-    finite = [
-        {
-            key: None if isinstance(value, float) and not np.isfinite(value) else value
-            for key, value in line.items()
-            if key not in PARTS
-        }
-        for line in table
-    ]
-    return json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -427,15 +427,25 @@ def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         parts.append(_image(pictures, "real-restored.png", "Measured maps restored"))
         if enlarged := outcome.tables.get("enlarged"):
             rows = [
-                [e["metabolite"], number(e["peak"]), number(e["edge"]), number(e["residual"], 3)]
+                [
+                    e["metabolite"],
+                    *(number(e[name]) for name in ("peak", "edge", "gradient")),
+                    number(e["residual"], 3),
+                ]
                 for e in enlarged
             ]
-            heads = ["metabolite", "largest / zero-filled's", "edge / zero-filled's", "residual"]
+            heads = [
+                "metabolite",
+                "largest / zero-filled's",
+                "edge / zero-filled's",
+                "gradient / zero-filled's",
+                "residual",
+            ]
             parts.append(
                 "The same maps enlarged. There is no truth; what can be known is whether the "
                 "largest value is far above the zero-filled map's (an invented hot spot), whether "
-                "the mask's edge is brighter or darker (ringing), and how far the acquired k-space "
-                f"is changed.\n\n{grid(heads, rows)}"
+                "the mask's edge is brighter or darker (ringing), how much steeper the map is, and "
+                f"how far the acquired k-space is changed.\n\n{grid(heads, rows)}"
             )
             parts.append(_image(pictures, "real-enlarged.png", "Measured maps enlarged"))
     if glioma:

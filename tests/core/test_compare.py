@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ from ftddm_core.evaluation.compare import (
     slice_figures,
 )
 from ftddm_core.evaluation.metrics import METRICS
-from ftddm_core.evaluation.tables import Row, figures_over, summarise, to_json, to_markdown
+from ftddm_core.evaluation.tables import Row, figures_over, summarise, to_markdown
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import Matrix, low_pass
 from ftddm_core.imaging.volume import Study, Volume
@@ -290,7 +289,7 @@ def test_rows_carry_the_parts_and_tables_do_not(study: Study) -> None:
         assert row.values["detail"] == pytest.approx(row.values["detail_noise_free"], nan_ok=True)
     each = [{"method": row.method, **row.values} for row in rows]
     for table in (summarise(rows), each):
-        assert "detail" not in to_markdown(table) + to_json(table)
+        assert "detail" not in to_markdown(table)
         assert "Sharpness" in to_markdown(table)
 
 
@@ -303,7 +302,3 @@ def test_tables_as_text() -> None:
         "| n | 2 | 1 | inf | – | 0.2 |",
     ]
     assert to_markdown([]) == ""
-    found = json.loads(to_json(table))
-    assert found[0] == pytest.approx(table[0])
-    assert found[1]["psnr"] is None
-    assert found[1]["sharpness"] is None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from properties import oblique_affine
 
 from ftddm_core.evaluation.baselines import run_baseline, zero_filling
-from ftddm_core.evaluation.guided_tv import LAMBDA, PEERS, STEP, _Problem, guided_tv
+from ftddm_core.evaluation.guided_tv import LAMBDA, STEP, _Problem, guided_tv
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.imaging.volume import Study, Volume
@@ -163,7 +163,7 @@ def test_slices_are_independent_and_empty_ones_stay_empty() -> None:
     affine = oblique_affine((32, 32, 3))
     study = Study({"Glu": Volume(stacked, affine, "mM")}, mask=Volume(masks, affine))
     low = degrade(study, 4)
-    found = run_baseline(PEERS["guided-tv"], low, 4.0, (32, 32))["Glu"]
+    found = run_baseline(guided_tv, low, 4.0, (32, 32))["Glu"]
     assert found.unit == "mM"
     np.testing.assert_allclose(found.affine, affine, atol=1e-9)
     assert found.data.dtype == np.float32
