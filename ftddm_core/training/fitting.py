@@ -23,7 +23,7 @@ from ftddm_core.training.fit_flow import flow_loss
 from ftddm_core.training.fit_regression import regression_loss
 from ftddm_core.training.loop import LossFunction, fit
 from ftddm_core.training.plan import FitPlan, Which
-from ftddm_core.training.pools import SIDES
+from ftddm_core.training.pools import SIDES, read_record
 
 Network = UNet | ConditionalGlow
 RECORD, STATE = "run.json", "state.pt"
@@ -146,7 +146,7 @@ def start(which: Which, network: Network, weights: str) -> dict[str, Any]:
 
 def _check_same_run(folder: Path, record: Mapping[str, Any]) -> None:
     """Refuse to go on with a run of another kind, of other patients, or from other weights."""
-    before = json.loads((folder / RECORD).read_text())
+    before = read_record(folder / RECORD)
     for what in ("preset", "prediction", "levels"):
         if before.get(what) != record.get(what):
             raise SettingsError(

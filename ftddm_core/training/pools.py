@@ -23,16 +23,33 @@ def pool_folder(run: Path, side: str) -> Path:
     return run / f"pool-{side}"
 
 
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a record of JSON.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read.
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read: {error}.") from None
+    return record
+
+
 def keep_record(pool: Path, record: Mapping[str, Any]) -> None:
     """Write what the patients of a pool are.
 
     Raises
     ------
+    FormatError
+        If there is a record that cannot be read.
     SettingsError
         If the folder holds others.
     """
     path = pool / RECORD
-    if path.exists() and json.loads(path.read_text()) != record:
+    if path.exists() and read_record(path) != record:
         raise SettingsError(
             f"{pool} holds other patients (see {RECORD}): choose another --out, or remove that "
             "folder."

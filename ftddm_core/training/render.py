@@ -7,7 +7,6 @@ noise, factor s, orientation) is left to `dataset.Pool`.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
 from ftddm_core.phantom.patient import Patient, lay_slab
 from ftddm_core.sampling.condition import scale_mri
+from ftddm_core.training.pools import keep_record
 
 FloatArray = NDArray[np.floating[Any]]
 
@@ -122,14 +121,7 @@ def render_pool(
         If the folder holds patients of other anatomies or another configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = pool_record(anatomies, config)
-    record_path = folder / "pool.json"
-    if record_path.exists() and json.loads(record_path.read_text()) != record:
-        raise SettingsError(
-            f"{folder} holds patients rendered from other label maps or settings (see pool.json): "
-            "choose another --out, or remove that folder."
-        )
-    record_path.write_text(json.dumps(record, indent=2) + "\n")
+    keep_record(folder, pool_record(anatomies, config))
     paths = [folder / f"patient-{config.seed}-{i:04d}.npz" for i in range(config.patients)]
     loaded: dict[Path, Anatomy] = {}
     for i, path in enumerate(paths):

@@ -77,7 +77,7 @@ def _fit(options: Namespace) -> None:
 def _make_pools(options: Namespace, config: RunConfig) -> None:
     """Render simulated patients or convert measured ones, unless the run's folder has them."""
     from ftddm_core.training.own import convert_pools
-    from ftddm_core.training.pools import SIDES, pool_folder
+    from ftddm_core.training.pools import RECORD, SIDES, pool_folder
     from ftddm_core.training.run import render_pools
 
     own = (options.patients, options.validation_patients)
@@ -85,7 +85,7 @@ def _make_pools(options: Namespace, config: RunConfig) -> None:
         raise SettingsError("Give label maps (--anatomies) or patients (--patients), not both.")
     if any(own) and not all(own):
         raise SettingsError("Give both --patients DIR and --validation-patients DIR.")
-    there = all((pool_folder(options.out, side) / "pool.json").is_file() for side in SIDES)
+    there = all((pool_folder(options.out, side) / RECORD).is_file() for side in SIDES)
     if there and not (any(own) or options.anatomies or options.validation):
         return
     with tqdm(desc="patients", disable=None) as bar:
