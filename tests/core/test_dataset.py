@@ -361,7 +361,7 @@ def test_the_pool_is_rendered_once_and_each_patient_from_its_own_seed(tmp_path, 
     assert len(list(pool.glob("*.npz"))) == 3
     # Patients of other subjects or settings are never taken for these.
     for others, changed in ((sources[:1], config), (sources, replace(config, slices=5))):
-        with pytest.raises(SettingsError, match="other label maps or settings"):
+        with pytest.raises(SettingsError, match="holds other patients"):
             render_pool(others, changed, pool)
 
 
