@@ -64,7 +64,7 @@ def _fidelity(image: FloatArray, prepared: Prepared, metabolite: str, k: int) ->
     figures = {"residual": consistency_residual(image, lowres, condition.acquired)}
     if prepared.reference is not None:
         truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
-        baseline = zero_filling(condition, condition.lowres)[..., k]
+        baseline = zero_filling(condition)[..., k]
         for prefix, shown in (("", image), ("input_", baseline)):
             found = evaluate(shown, truth, mask, condition.acquired)
             figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
