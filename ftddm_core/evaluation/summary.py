@@ -258,9 +258,11 @@ def calibration_table(measured: Measured) -> Table:
 def choice_table(figures: Figures, choice: Choice) -> Table:
     """Return PSNR and SSIM over zero-filling by temperature, and whether all margins are kept.
 
-    A temperature must be ahead of guided TV too, at the factors where the lowest one is.
+    They are kept clearly: by the lower end of the interval over patients. A temperature must be
+    ahead of guided TV too, at the factors where the lowest one is.
     """
     table: Table = []
+    leads: dict[float, bool] = {}
     for tau in sorted(choice.taus):
         lines = []
         for factor in choice.factors:
@@ -271,16 +273,21 @@ def choice_table(figures: Figures, choice: Choice) -> Table:
             over_tv = figures.difference(f"τ {tau:g}", "guided TV", "psnr", factor)
             sharp = figures.figure(f"τ {tau:g}", "sharpness", factor)
             bar = GAIN_AT_DEFAULT.get(factor, -np.inf)
-            lowest = next((e for e in table if e["upscale"] == factor), {"tv_gain": over_tv.value})
-            ahead = over_tv.value > 0 or not lowest["tv_gain"] > 0
+            leads.setdefault(factor, _least(over_tv) > 0)
+            ahead = _least(over_tv) > 0 or not leads[factor]
             found = {"psnr_gain": gain, "ssim_gain": similarity, "tv_gain": over_tv}
             lines.append(
                 {"tau": tau, "upscale": factor}
                 | line_of(found | {"sharpness": sharp})
-                | {"bar": bar, "passes": gain.value >= bar and similarity.value > 0 and ahead}
+                | {"bar": bar, "passes": _least(gain) >= bar and _least(similarity) > 0 and ahead}
             )
         table += lines
     return table
+
+
+def _least(found: Estimate) -> float:
+    """Return the lower end of an interval, or the value where there is none."""
+    return found.low if np.isfinite(found.low) else found.value
 
 
 def chosen_tau(table: Table) -> float | None:

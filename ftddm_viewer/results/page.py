@@ -226,7 +226,8 @@ def _choice(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         f"({_anatomies(others)}), never used for the figures above: PSNR (dB) and SSIM over "
         f"zero-filling, PSNR over guided TV. The default is to be the highest temperature that is "
         f"ahead of zero-filling by {_bars(GAIN_AT_DEFAULT)}, with a higher SSIM, and ahead of "
-        f"guided TV wherever the lowest one is: {found}. Means over {counts(table)} at each factor."
+        "guided TV wherever the lowest one is, all by the lower ends of the intervals: "
+        f"{found}. Means over {counts(table)} at each factor."
     )
     rows = [
         [

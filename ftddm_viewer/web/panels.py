@@ -133,7 +133,7 @@ def view_box(case: Case) -> Box:
     image, (x, y, width, height), _ = _plane(flat, axis, 0)
     if image.any():
         high, wide = height / image.shape[0], width / image.shape[1]
-        (rows,), (columns,) = image.any(1).nonzero(), image.any(0).nonzero()
+        rows, columns = (np.flatnonzero(image.any(axis)) for axis in (1, 0))
         x, y = x + columns[0] * wide, y + rows[0] * high
         width = (columns[-1] + 1 - columns[0]) * wide
         height = (rows[-1] + 1 - rows[0]) * high

@@ -184,7 +184,11 @@ def _bars(scene: Scene, state: State) -> Iterator[str]:
     if state.view is None:
         return
     unit = state.view.prepared.conditions[state.metabolite].unit or "a.u."
-    for role, what in (("output", state.metabolite), ("deviation", "Deviation")):
+    shown: tuple[tuple[Role, str], ...] = (
+        ("output", state.metabolite),
+        ("deviation", "Deviation"),
+    )
+    for role, what in shown:
         if (layer := scene.layer(role)) is not None:
             low, high = layer.limits
             yield (

@@ -176,7 +176,7 @@ class Tab:
         ):
             if None not in wish.values():
                 try:
-                    self.session.choose(**wish)  # type: ignore[arg-type]
+                    self.session.choose(**wish)
                 except FtddmError as error:
                     problems.append(f"In the link: {error}")
         self.problem = " ".join(filter(None, [self.problem, *problems]))

@@ -168,7 +168,7 @@ def test_without_live_nothing_is_computed_until_update(opened: Any, viewer: Any)
     finish(opened)
     np.testing.assert_array_equal(layer(viewer, "output").data, before)
     assert "press Update" in opened.panel.status.text()
-    assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_diffusion == 0.81
+    assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_diffusion == 0.5
     opened.panel.update_now.click()
     finish(opened)
     assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_diffusion == 0.1

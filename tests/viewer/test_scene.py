@@ -145,8 +145,8 @@ def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) 
     usual = caption(state_of(opened, seed=2**32 - 1))
     for words in (
         "AI-generated, ×2",
-        "τ_f 0.81",
-        "τ_d 0.81",
+        "τ_f 0.5",
+        "τ_d 0.5",
         "T_trunc 100",
         "steps 10",
         "seed 4294967295",

@@ -34,7 +34,7 @@ from ftddm_viewer.web.tabs import Tabs
 
 def test_a_link_opens_with_what_it_says(server: Any, visit: Visit, model: Model) -> None:
     page = visit(f"{server.url}?tau_flow=0.25&seed=9&steps=&t_trunc=12&metabolite=tCho&slice=7")
-    ready(page, "τ_f 0.25, τ_d 0.81, T_trunc 12, steps full chain, seed 9", heading="tCho, slice 7")
+    ready(page, "τ_f 0.25, τ_d 0.5, T_trunc 12, steps full chain, seed 9", heading="tCho, slice 7")
     assert shown(page, "tau_flow") == 0.25
     assert page.locator("#empty-steps input").is_checked()
     assert page.locator("#link input").input_value() == page.url
