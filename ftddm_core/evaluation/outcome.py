@@ -181,7 +181,7 @@ def _fill(
     tables["methods"] = method_table(figures, told_all, protocol.metabolites, contrast)
     parts = {m.metabolites for m in plain if m.metabolites != protocol.metabolites}
     tables["part"] = [
-        line
+        {"metabolites": list(part)} | line
         for part in sorted(parts, key=len, reverse=True)
         for line in method_table(figures, told_all, part, contrast)
     ]
@@ -199,8 +199,9 @@ def _fill(
 
 
 def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: Tell) -> Table:
-    """Run the main methods on coarse scans of the patients, a part of the metabolites."""
-    part = min((m.metabolites for m in protocol.methods), key=len)
+    """Run the main methods on coarse scans of the patients: of the metabolites of the full chain."""
+    full = Roles.of(protocol).full_chain
+    part = next((m.metabolites for m in protocol.methods if m.name == full), protocol.metabolites)
     plans = [replace(m, metabolites=part) for m in main_plans(protocol)]
     anew = [scanned(case) for case in cases]
     runner.run(runner.entries(plans, anew), lambda done: tell("coarse scans", done))

@@ -170,17 +170,16 @@ def _methods(outcome: Outcome, pictures: Mapping[str, str]) -> str:
 
 
 def _part(outcome: Outcome, pictures: Mapping[str, str]) -> str:
-    table = outcome.tables["part"]
-    if not table:
-        return ""
-    names = sorted({n for m in outcome.protocol.methods for n in m.metabolites
-                    if m.metabolites != outcome.protocol.metabolites})  # fmt: skip
-    text = (
-        f"Long chains and many samples run on a part: {', '.join(names)}. Every method on these "
-        f"same slices, {counts(table)} at each factor."
-    )
-    tables = [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
-    return "## Every method on the same part\n\n" + "\n\n".join([text, *tables])
+    parts: dict[tuple[str, ...], Table] = {}
+    for line in outcome.tables["part"]:
+        parts.setdefault(tuple(line["metabolites"]), []).append(line)
+    found = [
+        "Long chains and many samples run on a part. Every method on the same slices of that part."
+    ]
+    for names, table in parts.items():
+        found.append(f"### {', '.join(names)}\n\nMeans over {counts(table)} at each factor.")
+        found += [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
+    return "## Every method on the same part\n\n" + "\n\n".join(found) if parts else ""
 
 
 def _paired(outcome: Outcome, pictures: Mapping[str, str]) -> str:
