@@ -199,7 +199,7 @@ def _fill(
 
 
 def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: Tell) -> Table:
-    """Run the main methods on coarse scans of the patients: of the metabolites of the full chain."""
+    """Run the main methods on coarse scans of the patients, on the full chain's metabolites."""
     full = Roles.of(protocol).full_chain
     part = next((m.metabolites for m in protocol.methods if m.name == full), protocol.metabolites)
     plans = [replace(m, metabolites=part) for m in main_plans(protocol)]
