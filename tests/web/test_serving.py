@@ -241,7 +241,13 @@ def test_it_ends_in_order_and_leaves_nothing(
     words = [FTDDM, "web", "--port", "0", "--weights", weights, "--device", "cpu"]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Under nohup the tests ignore it, and so would the page.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
