@@ -46,7 +46,7 @@ COMMANDS = ("run", "demo", "simulate", "evaluate", "sweep", "train")
 # A value of every control that is not its default, as a flag and in a sidecar.
 OTHER: dict[str, tuple[list[str], Any]] = {
     "upscale": (["--upscale", "2.5"], 2.5),
-    "tau_flow": (["--tau-flow", "0.5"], 0.5),
+    "tau_flow": (["--tau-flow", "0.3"], 0.3),
     "tau_diffusion": (["--tau-diffusion", "0.25"], 0.25),
     "t_trunc": (["--t-trunc", "40"], 40),
     "steps": (["--steps", "3"], 3),
