@@ -31,6 +31,7 @@ from ftddm_core.evaluation.summary import (
     truncation_methods,
 )
 from ftddm_core.evaluation.tables import Table
+from ftddm_core.model.record import steps_before
 
 if TYPE_CHECKING:
     from ftddm_core.evaluation.likelihood import Case as Batch
@@ -314,16 +315,6 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
                 )
             )
     return batches
-
-
-def steps_before(which: str, run: Mapping[str, Any]) -> int:
-    """Return how many steps the weights that a run was started from had been trained for."""
-    start = run.get("start_from")
-    if not start:
-        return 0
-    earlier = start["record"]
-    before = earlier.get("runs", {}).get(which, {})
-    return int(earlier.get("steps", {}).get(which, 0)) + steps_before(which, before)
 
 
 def _record(

@@ -112,15 +112,6 @@ def load_weights(name_or_folder: str | Path) -> Weights:
     return Weights(name, digest.hexdigest(), denoiser, flow, voxel, _record(config))
 
 
-def trained_on(record: Mapping[str, Any]) -> set[str]:
-    """Return the SHA-256 of every label map in the record of weights, earlier runs included."""
-    found: set[str] = set()
-    for run in record.get("runs", {}).values():
-        found |= set(run.get("training", {}).get("anatomies", {}).values())
-        found |= trained_on((run.get("start_from") or {}).get("record", {}))
-    return found
-
-
 def load_regression(name_or_folder: str | Path) -> tuple[UNet, str]:
     """Load a regression by the name of a bundled one, or from a folder; see `regression_x0`.
 

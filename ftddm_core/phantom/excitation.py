@@ -18,8 +18,8 @@ from ftddm_core.phantom.fields import RandomField
 FloatArray = NDArray[np.float32]
 
 SHIFT = (2.0, 3.0, 3.2, 2.35, 2.45, 3.55, 3.55)
-"""Chemical shift in ppm of each metabolite's main resonance, in the order of
-`metabolites.METABOLITES`."""
+"""Chemical shift in ppm (Govindaraju et al. 2000, NMR Biomed. 13:129) of each metabolite's main
+resonance, in the order of `metabolites.METABOLITES`."""
 CENTRE_SHIFT = 2.7
 """Chemical shift in ppm at which the box lies where it was planned."""
 

@@ -34,7 +34,8 @@ from ftddm_core.evaluation.runner import Runner
 from ftddm_core.evaluation.tables import to_markdown
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
-from ftddm_core.model.checkpoint import load_regression, trained_on
+from ftddm_core.model.checkpoint import load_regression
+from ftddm_core.model.record import trained_on
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.cli import settings_from
@@ -120,9 +121,7 @@ def _check_unseen(anatomies: Sequence[Path], record: Mapping[str, Any]) -> None:
 
 def _given(paths: Sequence[Path], protocol: Protocol) -> Iterator[Case]:
     for path in paths:
-        truth = path / "noise_free"
-        noise_free = open_study(truth) if truth.is_dir() else None
-        name = path.resolve().name
+        noise_free, name = _noise_free(path), path.resolve().name
         yield given_case(
             name, open_study(path), protocol, noise_free, simulated=noise_free is not None
         )

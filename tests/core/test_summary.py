@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ftddm_core.evaluation.checks import Roles, check, worst
-from ftddm_core.evaluation.outcome import steps_before
 from ftddm_core.evaluation.protocol import parse
 from ftddm_core.evaluation.summary import (
     Figures,
@@ -21,6 +20,7 @@ from ftddm_core.evaluation.summary import (
     truncation_methods,
 )
 from ftddm_core.evaluation.tables import Row
+from ftddm_core.model.record import steps_before
 from ftddm_core.settings import DEFAULT_TAU_FLOW
 
 TAU = DEFAULT_TAU_FLOW

@@ -23,12 +23,12 @@ from ftddm_core.evaluation.compare import (
     ftddm_method,
     sharpness_sweep,
 )
-from ftddm_core.evaluation.outcome import steps_before
 from ftddm_core.evaluation.tables import summarise
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import available_weights
+from ftddm_core.model.record import steps_before
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SamplerSettings
