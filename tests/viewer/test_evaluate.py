@@ -23,7 +23,7 @@ from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
 from ftddm_viewer.results.excerpt import BEGIN, END, with_excerpt
-from ftddm_viewer.results.page import _training
+from ftddm_viewer.results.sections import _training
 
 PROTOCOL = """
 name = "tiny"

@@ -1,0 +1,387 @@
+"""The sections of docs/results.md, each from a table of an evaluation; "" where there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ftddm_core.evaluation.checks import worst
+from ftddm_core.evaluation.outcome import Outcome
+from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT
+from ftddm_core.evaluation.tables import Table
+from ftddm_viewer.results.words import (
+    HEADS,
+    by_factor,
+    cell,
+    counts,
+    factors_of,
+    grid,
+    number,
+    plural,
+)
+
+LOSSES = {
+    "valid_loss": "loss",
+    "valid_low": "loss at levels up to 200",
+    "valid_bits": "bits per voxel",
+    "valid_image": "image loss",
+}
+"""What a training calls its losses, and the page."""
+
+
+def anatomies_of(cases: Mapping[str, Any]) -> str:
+    """Return in words where the patients of a record (`cases.record_of`) are from."""
+    number = cases["anatomies"]
+    return plural(number, "anatomy", "anatomies") if number else "studies that were given"
+
+
+def _promises(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["checks"]
+    if not table:
+        return ""
+    rows = []
+    for line in worst(table):
+        values = ", ".join(
+            (f"{factor:g}×: " if factor else "")
+            + number(value, 3 if abs(value) < 1 else 2)
+            + ("" if passed else " ✗")
+            for factor, value, passed in line["values"]
+        )
+        bar = line["bar"].replace("≥ 1e-09", "> 0")
+        rows.append([line["item"], line["what"], values, bar, "pass" if line["passed"] else "MISS"])
+    text = "What was promised, beside what was measured; ✗ marks the values that miss."
+    heads = ["", "figure", "measured", "bar", ""]
+    return f"## What was promised\n\n{text}\n\n{grid(heads, rows, 5)}"
+
+
+def _methods(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["methods"]
+    if not table:
+        return ""
+    names = ", ".join(outcome.protocol.metabolites)
+    parts = [f"## Methods by factor\n\nAll metabolites: {names}."]
+    figures = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", "sharpness",
+               "sharpness_noise_free", "contrast_error")  # fmt: skip
+    for factor in factors_of(table):
+        lines = [line for line in table if line["upscale"] == factor]
+        shown = [f for f in figures if any(np.isfinite(line.get(f, np.nan)) for line in lines)]
+        rows = [
+            [line["method"], *(cell(line, f, interval=f in ("psnr", "ssim")) for f in shown)]
+            for line in lines
+        ]
+        parts.append(f"### {factor:g}×\n\nMeans over {counts(lines)}.\n")
+        parts.append(grid(["method", *(HEADS[f] for f in shown)], rows))
+    parts.append(_image(pictures, "factors.png", "PSNR, SSIM and sharpness by factor"))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _part(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    parts: dict[tuple[str, ...], Table] = {}
+    for line in outcome.tables["part"]:
+        parts.setdefault(tuple(line["metabolites"]), []).append(line)
+    found = [
+        "Long chains and many samples run on a part. Every method on the same slices of that part."
+    ]
+    for names, table in parts.items():
+        found.append(f"### {', '.join(names)}\n\nMeans over {counts(table)} at each factor.")
+        found += [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
+    return "## Every method on the same part\n\n" + "\n\n".join(found) if parts else ""
+
+
+def _paired(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["paired"]
+    if not table:
+        return ""
+    rows = [
+        [
+            f"{line['method']} − {line['other']}",
+            f"{line['upscale']:g}×",
+            str(line["slices"]),
+            *(cell(line, figure, interval=True) for figure in ("psnr", "ssim", "sharpness")),
+        ]
+        for line in table
+    ]
+    heads = ["difference", "factor", "slices", "PSNR (dB)", "SSIM", "sharpness"]
+    text = f"Paired, slice by slice: {counts(table)}."
+    return f"## Differences\n\n{text}\n\n{grid(heads, rows)}"
+
+
+def _tradeoff(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["tradeoff"]
+    if not table:
+        return ""
+    text = (
+        "FTDDM-100 with the full chain, both temperatures the same: what a temperature gains in "
+        f"sharpness it loses in PSNR. Means over {counts(table)} at each factor."
+    )
+    tables = [by_factor(table, "tau", figure) for figure in ("psnr", "ssim", "sharpness")]
+    tables = [t.replace("| ", "| τ; ", 1) for t in tables]
+    image = _image(pictures, "tradeoff.png", "PSNR against sharpness over the temperature")
+    return "## Temperatures\n\n" + "\n\n".join([text, *tables, image])
+
+
+def _choice(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables.get("choice", [])
+    if not table:
+        return ""
+    others = outcome.record["others"]
+    found = "none does" if outcome.chosen is None else f"**{outcome.chosen:g}**"
+    text = (
+        f"On {plural(others['patients'], 'patient')} from other subjects "
+        f"({anatomies_of(others)}), never used for the figures above: PSNR (dB) and SSIM over "
+        f"zero-filling, PSNR over guided TV. The default is to be the highest temperature that is "
+        f"ahead of zero-filling by {_bars(GAIN_AT_DEFAULT)}, with a higher SSIM, and ahead of "
+        "guided TV wherever the lowest one is, all by the lower ends of the intervals: "
+        f"{found}. Means over {counts(table)} at each factor."
+    )
+    rows = [
+        [
+            f"{line['tau']:g}", f"{line['upscale']:g}×", cell(line, "psnr_gain", interval=True),
+            cell(line, "ssim_gain"), cell(line, "tv_gain", interval=True),
+            cell(line, "sharpness"), "yes" if line["passes"] else "no",
+        ]
+        for line in table
+    ]  # fmt: skip
+    heads = [
+        "τ",
+        "factor",
+        "PSNR gain (dB)",
+        "SSIM gain",
+        "over guided TV (dB)",
+        "sharpness",
+        "kept",
+    ]
+    image = _image(pictures, "choice.png", "Gain over zero-filling against the temperature")
+    return (
+        f"## How the default temperatures were chosen\n\n{text}\n\n{grid(heads, rows)}\n\n{image}"
+    )
+
+
+def _bars(bars: Mapping[float, float]) -> str:
+    return ", ".join(f"{least:g} dB at {factor:g}×" for factor, least in bars.items())
+
+
+def _truncation(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["truncation"]
+    if not table:
+        return ""
+    text = (
+        "Full chains at temperature 1; 0 is the flow alone, 1000 the full diffusion model. Means "
+        f"over {counts(table)} at each factor."
+    )
+    tables = [by_factor(table, "t_trunc", figure) for figure in ("psnr", "ssim", "sharpness")]
+    tables = [t.replace("| ", "| T_trunc; ", 1) for t in tables]
+    image = _image(pictures, "truncation.png", "PSNR, SSIM and sharpness against T_trunc")
+    return "## Truncation\n\n" + "\n\n".join([text, *tables, image])
+
+
+def _calibration(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["calibration"]
+    if not table:
+        return ""
+    rows = [
+        [f"{line['upscale']:g}×",
+         *(cell(line, f, interval=f == "coverage") for f in ("coverage", "spread_error", "crps"))]
+        for line in table
+    ]  # fmt: skip
+    draws = len(table[0]["ranks"]) - 1
+    text = (
+        f"{draws} samples at temperature 1, {counts(table)} at each factor. A calibrated sampler "
+        f"has {(draws - 1) / (draws + 1):.0%} of the voxels between its smallest and largest "
+        "sample, and a spread as large as its error. CRPS is relative to the truth's range."
+    )
+    heads = ["factor", "share within", "spread / error → 1", "fair CRPS ↓"]
+    image = _image(pictures, "calibration.png", "Rank histograms")
+    return f"## Calibration\n\n{text}\n\n{grid(heads, rows)}\n\n{image}"
+
+
+def _metabolites(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["metabolites"]
+    if not table:
+        return ""
+    parts = [f"## By metabolite\n\nPSNR (dB) / SSIM; {counts(table)} in each cell."]
+    factors = factors_of(table)
+    known = {(e["method"], e["metabolite"], e["upscale"]): e for e in table}
+    rows = []
+    for method, metabolite in dict.fromkeys((e["method"], e["metabolite"]) for e in table):
+        found = [known.get((method, metabolite, factor), {}) for factor in factors]
+        cells = [f"{cell(line, 'psnr')} / {cell(line, 'ssim')}" for line in found]
+        rows.append([metabolite, method, *cells])
+    heads = ["metabolite", "method", *(f"{factor:g}×" for factor in factors)]
+    parts.append(grid(heads, rows, 2))
+    return "\n\n".join(parts)
+
+
+def _ablation(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables["ablation"]
+    if not table:
+        return ""
+    rows = [
+        [line["without"], f"{line['upscale']:g}×", *(cell(line, f) for f in
+         ("psnr", "ssim", "sharpness")), cell(line, "change", interval=True)]
+        for line in table
+    ]  # fmt: skip
+    heads = ["without", "factor", "PSNR (dB)", "SSIM", "sharpness", "change of PSNR (dB)"]
+    text = f"FTDDM-100 at the default temperatures, {counts(table)}."
+    return f"## Without MRI\n\n{text}\n\n{grid(heads, rows)}"
+
+
+def _flow(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables.get("flow", [])
+    if not table:
+        return ""
+    names = {
+        "flow_bits": "flow", "gaussian_bits": "Gaussian", "flow_bits_wrong_level": "wrong level",
+        "flow_bits_wrong_s": "wrong s", "flow_bits_shuffled_y": "another's y",
+    }  # fmt: skip
+    shown = [name for name in names if name in table[0]]
+    rows = [[str(e["level"]), *(number(e[name], 3) for name in shown)] for e in table]
+    text = (
+        "Negative log-likelihood of held-out noisy truths at level t, in bits a voxel: of the "
+        "flow, of a Gaussian around the regression whose variance was fitted on the other "
+        "anatomies, and of the flow when it is told a wrong level, a wrong s or another slice's "
+        f"map; {table[0]['slices']} slices over all factors."
+    )
+    return f"## The flow\n\n{text}\n\n{grid(['t', *(names[name] for name in shown)], rows)}"
+
+
+def _scans(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    table = outcome.tables.get("scans", [])
+    if not table:
+        return ""
+    text = (
+        "Above, the acquired map is the masked truth's own k-space, cut down: it has the truth's "
+        "noise, and nothing outside the mask reaches it. A real coarse scan has noise and a point "
+        "spread of its own and sees the whole head. Here the same patients are scanned at the "
+        "coarse matrix instead. What relies on the mask being the end of the signal fails; means "
+        f"over {counts(table)} at each factor."
+    )
+    tables = [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
+    return "## Coarse scans instead of truncated maps\n\n" + "\n\n".join([text, *tables])
+
+
+def _timing(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    timing = outcome.timing
+    if not timing:
+        return ""
+    by_seconds: dict[float, str] = {}
+    for name, seconds in timing["seconds"].items():
+        by_seconds.setdefault(seconds, re.sub(r", (τ [\d.]+|default τ)", "", name))
+    slowest = max(by_seconds)
+    rows = [
+        [
+            name,
+            _seconds(seconds),
+            f"{slowest / seconds:,.0f}×" if slowest / seconds > 10 else f"{slowest / seconds:.2f}×",
+        ]
+        for seconds, name in by_seconds.items()
+    ]
+    text = (
+        f"Seconds a slice on {timing['device']}, one method after the other in one run, "
+        f"{timing['slices']} slices together."
+    )
+    return f"## Time\n\n{text}\n\n{grid(['method', 'seconds', 'faster than the slowest'], rows)}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g}" if seconds >= 1e-3 else "< 0.001"
+
+
+def _pictures(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    names = [name for name in pictures if name.startswith("maps-")]
+    if not names:
+        return ""
+    text = "One slice by every method; what is below a map is its PSNR. The colours are shared."
+    images = [_image(pictures, name, f"Maps of {name[5:-4]}") for name in names]
+    return "## Pictures\n\n" + "\n\n".join([text, *images])
+
+
+def _training(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    weights = outcome.record["weights"]
+    parts = []
+    for which, curve in weights["curves"].items():
+        if not curve:
+            continue
+        names = [name for name in curve[0] if name != "step"]
+        before = weights["before"][which]
+        rows = [[str(line["step"]), *(number(line[name], 4) for name in names)] for line in curve]
+        heads = ["step", *(LOSSES.get(name, name) for name in names)]
+        text = f"The {which}" + (f", after {before:,} steps of earlier runs:" if before else ":")
+        parts.append(f"{text}\n\n{grid(heads, rows, 0)}")
+    if not parts:
+        return ""
+    text = (
+        "Losses of the averaged weights on the validation patients along the last run, as the "
+        "weights have them on record. The learning rate falls to 0 over the end of a run."
+    )
+    return "## Quality against training\n\n" + "\n\n".join([text, *parts])
+
+
+def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+    parts = []
+    real, glioma = (outcome.tables.get(name, []) for name in ("real", "glioma"))
+    if real:
+        parts.append(
+            "## A measured study\n\nMeasured maps, degraded to half of their matrix, enlarged to "
+            "about the voxel that the networks know, and truncated to the matrix that was "
+            "measured, against that measurement. This shows whether a measured map is read rightly "
+            "and whether its lower frequencies, the mask and the MRI tell something of the higher "
+            "ones; it cannot show that detail beyond the measurement is right. `no MRI` hides T1 "
+            f"and FLAIR. Means over {counts(real)}."
+        )
+        parts.append(_extra(real))
+        parts.append(_image(pictures, "real-restored.png", "Measured maps restored"))
+        if enlarged := outcome.tables.get("enlarged"):
+            rows = [
+                [
+                    e["metabolite"],
+                    *(number(e[name]) for name in ("peak", "edge", "gradient")),
+                    number(e["residual"], 3),
+                ]
+                for e in enlarged
+            ]
+            heads = [
+                "metabolite",
+                "largest / zero-filled's",
+                "edge / zero-filled's",
+                "gradient / zero-filled's",
+                "residual",
+            ]
+            parts.append(
+                "The same maps enlarged. There is no truth; what can be known is whether the "
+                "largest value is far above the zero-filled map's (an invented hot spot), whether "
+                "the mask's edge is brighter or darker (ringing), how much steeper the map is, and "
+                f"how far the acquired k-space is changed.\n\n{grid(heads, rows)}"
+            )
+            parts.append(_image(pictures, "real-enlarged.png", "Measured maps enlarged"))
+    if glioma:
+        parts.append(
+            "## Simulated metabolites on real MRI of a glioma\n\nThe MRI and the tumour's outline "
+            f"are real, the maps are not. Means over {counts(glioma)}."
+        )
+        parts.append(_extra(glioma))
+        parts.append(_image(pictures, "glioma-mri.png", "Simulated maps on real MRI"))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _extra(table: Table) -> str:
+    figures = ("psnr", "ssim", "sharpness", "contrast_error")
+    shown = [f for f in figures if any(np.isfinite(line.get(f, np.nan)) for line in table)]
+    rows = [
+        [f"{line['upscale']:g}×", line["method"], *(cell(line, f) for f in shown)] for line in table
+    ]
+    return grid(["factor", "method", *(HEADS[f] for f in shown)], rows, 2)
+
+
+def _image(pictures: Mapping[str, str], name: str, words: str) -> str:
+    return f"![{words}]({pictures[name]})" if name in pictures else ""
+
+
+SECTIONS: Sequence[Callable[[Outcome, Mapping[str, str]], str]] = (
+    _promises, _pictures, _methods, _part, _paired, _tradeoff, _choice, _truncation, _calibration,
+    _metabolites, _ablation, _scans, _flow, _timing, _training, _real,
+)  # fmt: skip
+"""In the order of the page; one without figures is left out."""
