@@ -22,7 +22,18 @@ finds it. The paper's are 0.81."""
 N_TRAIN_STEPS = 1000
 UPSCALE_BOUNDS = (2, 8)
 """Of s: what the networks are trained for."""
-SAMPLER_NAMES = ("ancestral", "ancestral_fixed_large", "ddim")
+AUTOMATIC = "automatic"
+"""In place of a sampler: the one that suits the number of steps."""
+FULL_SAMPLER, FEW_STEPS_SAMPLER = "ancestral", "dpm_solver_2m_sde"
+"""The method's own, for the full chain; and of those that follow tau_d the one that comes closest
+to it in fewer steps, as `ftddm bench` shows."""
+SAMPLER_NAMES = (
+    "ancestral",
+    "ancestral_fixed_large",
+    "ddim",
+    "dpm_solver_2m",
+    "dpm_solver_2m_sde",
+)
 
 Value = float | int | bool | str | None
 
@@ -195,12 +206,14 @@ class SamplerSettings:
         "slightly negative, and not 0 outside the mask.",
     )
     sampler: str = _control(
-        "ancestral",
+        AUTOMATIC,
         "Sampler",
         "step",
-        "How one denoising step goes: ancestral draws from the posterior, ancestral_fixed_large "
-        "adds the larger noise of the authors' code, ddim adds none.",
-        choices=SAMPLER_NAMES,
+        "How one denoising step goes. automatic: ancestral for the full chain, dpm_solver_2m_sde "
+        "for fewer steps. ancestral draws from the posterior, ancestral_fixed_large adds the "
+        "larger noise of the authors' code, ddim adds none. dpm_solver_2m_sde is ancestral and "
+        "dpm_solver_2m is ddim for few steps: they use the estimate before, too.",
+        choices=(AUTOMATIC, *SAMPLER_NAMES),
     )
 
     def __post_init__(self) -> None:
@@ -215,6 +228,18 @@ class SamplerSettings:
                 f"{self.t_trunc}: lower steps to 1..{self.t_trunc}, leave it empty for the full "
                 "chain, or raise t_trunc."
             )
+
+    @property
+    def sampler_used(self) -> str:
+        """The sampler that runs, one of `SAMPLER_NAMES`."""
+        if self.sampler != AUTOMATIC:
+            return self.sampler
+        full = self.steps is None or self.steps == self.t_trunc
+        return FULL_SAMPLER if full else FEW_STEPS_SAMPLER
+
+    def exact(self, upscale: float) -> SamplerSettings:
+        """Return the settings for the record: nothing is left to be chosen by the program."""
+        return self.replace(upscale=upscale, sampler=self.sampler_used)
 
     def replace(self, **changes: Value) -> SamplerSettings:
         """Return a copy with ``changes`` made together, validated as a whole.

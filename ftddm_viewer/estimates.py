@@ -24,21 +24,26 @@ class RunningMean:
     def __init__(self) -> None:
         self._batch: tuple[NoiseKey, ...] = ()
         self._newest: dict[tuple[str, int], list[FloatArray]] = {}
-        self._finished: dict[tuple[str, int], list[FloatArray]] = {}
+        self._finished: dict[tuple[str, int], tuple[int, FloatArray]] = {}
 
     def take(self, update: Update) -> dict[tuple[str, int], Picture]:
-        """Return the pictures that an update's running estimates change."""
-        if update.keys != self._batch:  # the one before has ended with its last estimates
+        """Return the pictures that an update's images change."""
+        if update.keys != self._batch:  # the one before has ended with its samples
             for key, images in self._newest.items():
-                self._finished.setdefault(key, []).extend(images)
+                self._finished[key] = self._with(key, images)
             self._batch = update.keys
         self._newest = {}
         for noise, image in zip(update.keys, update.images, strict=True):
             self._newest.setdefault((noise.metabolite, noise.slice_index), []).append(image)
+        means = {key: self._with(key, images) for key, images in self._newest.items()}
         return {
-            key: Picture(np.mean([*self._finished.get(key, []), *images], axis=0))
-            for key, images in self._newest.items()
+            key: Picture(np.float32(1 / count) * total) for key, (count, total) in means.items()
         }
+
+    def _with(self, key: tuple[str, int], images: list[FloatArray]) -> tuple[int, FloatArray]:
+        """Return number and sum of a slice's samples: its memory is that of one, for any number."""
+        count, total = self._finished.get(key, (0, np.zeros_like(images[0])))
+        return count + len(images), total + np.sum(images, axis=0)
 
 
 def final_pictures(

@@ -2,40 +2,60 @@
 
 A job is a function that is given a `Token` and asks it, between two steps, whether it is still
 wanted. Starting a job makes every older one unwanted; it begins as soon as the running one has
-noticed. However many are started in between, only the newest ever runs. The thread lives no longer
-than there is work.
+noticed. However many are started in between, only the newest ever runs. A job that is started
+patiently lets the running one come to its first result: so results keep coming, however fast jobs
+follow each other. The thread lives no longer than there is work.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 Work = Callable[["Token"], None]
 
+TELLING = 1.0
+"""In s: how long a job must have run before it can be told how long it still needs."""
+
 
 class Token:
-    """Tells a job whether it is still wanted."""
+    """Tells a job whether it is still wanted, and is told when the job has a first result."""
 
-    def __init__(self, jobs: Jobs, generation: int) -> None:
+    def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._generation = generation
+        self.landed = False
+        self.stopped = False
 
     def cancelled(self) -> bool:
-        """Return whether the job was cancelled or superseded."""
-        return self._jobs.generation != self._generation
+        """Return whether the job was cancelled or superseded, and is to end."""
+        return self.stopped
+
+    def superseded(self) -> bool:
+        """Return whether what becomes of the job matters to nobody: a newer one is to follow."""
+        return self.stopped or self._jobs.waiting
+
+    def land(self) -> None:
+        """Say that there is a first result: from now on a newer job takes over at once."""
+        self._jobs.land(self)
 
 
 class Jobs:
     """Runs the newest job in a thread of its own; safe to use from any thread."""
 
     def __init__(self) -> None:
-        self.generation = 0
         self._ready: tuple[Work, Token] | None = None
+        self._running: Token | None = None
         self._busy = False
         self._change = threading.Condition()
 
-    def start(self, work: Work) -> None:
+    @property
+    def waiting(self) -> bool:
+        """Whether a job waits for the running one to end."""
+        return self._ready is not None
+
+    def start(self, work: Work, *, patient: bool = False) -> None:
         """Run `work(token)` in the background instead of anything started before.
 
         Parameters
@@ -43,10 +63,13 @@ class Jobs:
         work
             Must handle its own errors: one that escapes is reported by `threading.excepthook`, and
             ends no later job.
+        patient
+            Whether the running job may first come to its first result.
         """
         with self._change:
-            self.generation += 1
-            self._ready = (work, Token(self, self.generation))
+            self._ready = (work, Token(self))
+            if self._running is not None and (self._running.landed or not patient):
+                self._running.stopped = True
             if not self._busy:
                 self._busy = True
                 threading.Thread(target=self._run, name="ftddm-job", daemon=True).start()
@@ -54,8 +77,16 @@ class Jobs:
     def cancel(self) -> None:
         """Make the running job unwanted, and forget one that has not begun."""
         with self._change:
-            self.generation += 1
+            if self._running is not None:
+                self._running.stopped = True
             self._ready = None
+
+    def land(self, token: Token) -> None:
+        """Take note of a job's first result; see `Token.land`."""
+        with self._change:
+            token.landed = True
+            if self._ready is not None:
+                token.stopped = True
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return whether all work ended within `timeout` seconds."""
@@ -65,12 +96,13 @@ class Jobs:
     def _run(self) -> None:
         while True:
             with self._change:
+                self._running = None
                 if self._ready is None:
                     self._busy = False
                     self._change.notify_all()
                     return
                 work, token = self._ready
-                self._ready = None
+                self._ready, self._running = None, token
             try:
                 work(token)
             except BaseException as error:  # reported, and the next job runs
@@ -79,3 +111,23 @@ class Jobs:
                         (type(error), error, error.__traceback__, threading.current_thread())
                     )
                 )
+
+
+class Clock:
+    """How far a job is, and how long it still needs, as fast as it went so far.
+
+    Parameters
+    ----------
+    now
+        Returns the time, in s.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._start = now()
+
+    def read(self, done: float) -> dict[str, Any]:
+        """Return `progress`, the share that is done, and `remaining`, in s, None where unknown."""
+        passed = self._now() - self._start
+        known = passed >= TELLING and done > 0
+        return {"progress": done, "remaining": passed / done - passed if known else None}

@@ -11,8 +11,12 @@ from ftddm_core.settings import SamplerSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.condition import Condition
+    from ftddm_core.sampling.recall import Recall
     from ftddm_core.sampling.resolver import SuperResolver
     from ftddm_core.sampling.result import Update
+
+FRAME = 1 / 30
+"""In s: least time between two running estimates that are shown."""
 
 
 class Model:
@@ -53,8 +57,10 @@ class Model:
         """
         with self._loading:
             if self._resolver is None:
+                from ftddm_core.sampling.device import use_cores
                 from ftddm_core.sampling.resolver import SuperResolver
 
+                use_cores()
                 self._resolver = SuperResolver.load(self.weights, self.device)
             return self._resolver
 
@@ -69,11 +75,25 @@ class Model:
         self,
         conditions: Iterable[Condition],
         settings: SamplerSettings,
-        slices: Collection[int] | None,
+        *,
+        slices: Collection[int] | None = None,
+        first: int | None = None,
         cancelled: Callable[[], bool],
+        recall: Recall | None = None,
     ) -> Iterator[Update]:
-        """Yield what `SuperResolver.sample` does; sessions at work together take turns by step."""
-        updates = self.load().sample(conditions, settings, slices=slices, cancelled=cancelled)
+        """Yield what `SuperResolver.sample` does, as fast as eyes can follow.
+
+        Sessions at work together take turns by picture.
+        """
+        updates = self.load().sample(
+            conditions,
+            settings,
+            slices=slices,
+            first=first,
+            cancelled=cancelled,
+            every=FRAME,
+            recall=recall,
+        )
         while True:
             with self._stepping:
                 update = next(updates, None)

@@ -108,7 +108,7 @@ def resolve(state: State) -> Scene:
         axis=case.frame.axis,
         position=float(case.positions[state.slice_index]),
         title=_title(state, view),
-        mode=_mode(view),
+        mode=_mode(state, view),
         caption=_caption(state, view),
         figures=_figures(state),
     )
@@ -121,7 +121,7 @@ def _maps(view: View, name: str) -> Iterator[LayerSpec]:
     yield LayerSpec("input", f"Input {name} (zero-filled)", prepared.input(name), **shared)
     if (truth := prepared.truth(name)) is not None:
         yield LayerSpec("reference", f"Reference {name}", truth, visible=False, **shared)
-    title = f"Output {name} {_factor(view)}"
+    title = f"Output {name} {_factor(view, name)}"
     yield LayerSpec("output", title, view.stacked(name), **shared)
     if view.settings.samples > 1:
         spread, top = view.stacked(name, "deviation"), DEVIATION_TOP * limits[1]
@@ -134,24 +134,25 @@ def _title(state: State, view: View) -> str:
     return f"{view.prepared.case.label}: {state.metabolite}, {where}. {nominal_voxels(condition)}"
 
 
-def _mode(view: View) -> str:
+def _mode(state: State, view: View) -> str:
+    factor = _factor(view, state.metabolite)
     if view.prepared.mode is Mode.RESTORE:
-        return f"Degraded {_factor(view)} on purpose, then restored; the original is the reference."
-    return f"Enlarged {_factor(view)} from what was measured; there is no reference."
+        return f"Degraded {factor} on purpose, then restored; the original is the reference."
+    return f"Enlarged {factor} from what was measured; there is no reference."
 
 
-def _factor(view: View) -> str:
+def _factor(view: View, metabolite: str) -> str:
     """Return the effective factor s: that of the matrices, not the one asked for."""
-    return f"×{next(iter(view.prepared.conditions.values())).upscale:.3g}"
+    return f"×{view.prepared.conditions[metabolite].upscale:.3g}"
 
 
 def _caption(state: State, view: View) -> str:
     """Return how the output was made: no picture may do without."""
     words = []
     for control in controls():
-        value = getattr(view.settings, control.name)
+        value = getattr(view.asked, control.name)
         if control.name == "upscale":
-            words.append(_factor(view))
+            words.append(_factor(view, state.metabolite))
         elif control.type is bool:
             words += [control.label.lower()] if value else []
         elif value != control.default or control.name not in SELDOM:

@@ -21,15 +21,19 @@ from psygnal import Signal
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.recall import Recall
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.estimates import RunningMean, final_pictures
-from ftddm_viewer.jobs import Jobs, Token, Work
+from ftddm_viewer.jobs import Clock, Jobs, Token, Work
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files
 from ftddm_viewer.state import Activity, Finished, State, View
 from ftddm_viewer.words import error_words, fault_words, notes
+
+AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
+"""How far anything is that has not begun."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Session:
         self.state = State()
         self.model = model
         self._jobs = Jobs()
+        self._recall = Recall()
         self._lock = RLock()
         self._wanted = self.state.settings.to_dict()
 
@@ -168,7 +173,7 @@ class Session:
         with self._lock:
             was_opening = self.state.activity is Activity.OPENING
             self._jobs.cancel()
-            old = self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+            old = self._replace(activity=Activity.IDLE, **AT_REST)
             if was_opening:
                 self._catch_up()
         self._tell(old)
@@ -220,7 +225,7 @@ class Session:
         with self._lock:
             self._refuse_during(Activity.VOLUME, "to open a study")
             self._jobs.start(self._guarded(lambda token: self._opening(token, make, keep)))
-            old = self._replace(activity=Activity.OPENING, loading=False, progress=0.0, error="")
+            old = self._replace(activity=Activity.OPENING, **AT_REST, error="")
         self._tell(old)
 
     def _start(self, job: Work, activity: Activity, purpose: str) -> None:
@@ -228,7 +233,7 @@ class Session:
             self._refuse_during(Activity.VOLUME, purpose)
             self._refuse_during(Activity.OPENING, purpose)
             self._jobs.start(self._guarded(job))
-            old = self._replace(activity=activity, loading=False, progress=0.0, error="")
+            old = self._replace(activity=activity, **AT_REST, error="")
         self._tell(old)
 
     def _choose(self, **changes: Any) -> State:
@@ -241,22 +246,25 @@ class Session:
         """
         old = self._replace(error="", **changes)
         new = self.state
-        looked_at = (new.mode, new.settings, new.metabolite, new.slice_index)
-        moved = looked_at != (old.mode, old.settings, old.metabolite, old.slice_index)
+        turned = _place(new) != _place(old)
+        moved = turned or new.settings != old.settings
         turned_live = new.live and not old.live
         if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
             return old
-        if not self._catch_up() and moved:
+        # While a hand moves, one picture of where it just was may come first; but what is looked at
+        # must not make way for something else.
+        patient = not turned or new.fitting_view() is not None
+        if not self._catch_up(patient=patient) and moved:
             self._jobs.cancel()
-            self._replace(activity=Activity.IDLE, loading=False, progress=0.0)
+            self._replace(activity=Activity.IDLE, **AT_REST)
         return old
 
-    def _catch_up(self) -> bool:
+    def _catch_up(self, *, patient: bool = False) -> bool:
         """Start the picture that a live session still has to show; return whether there is one."""
         wanted = self.state.case is not None and self.state.live and not self.state.up_to_date
         if wanted:
-            self._jobs.start(self._guarded(self._preview))
-            self._replace(activity=Activity.SAMPLING, loading=False, progress=0.0)
+            self._jobs.start(self._guarded(self._preview), patient=patient)
+            self._replace(activity=Activity.SAMPLING, **AT_REST)
         return wanted
 
     def _guarded(self, job: Work) -> Work:
@@ -275,13 +283,11 @@ class Session:
                     words = fault_words(problem)
                 error = words
             with self._lock:
-                if token.cancelled():
+                if token.superseded():
                     return
                 was_opening = self.state.activity is Activity.OPENING
                 error = error or self.state.error  # which only the next command clears
-                old = self._replace(
-                    activity=Activity.IDLE, loading=False, progress=0.0, error=error
-                )
+                old = self._replace(activity=Activity.IDLE, **AT_REST, error=error)
                 if was_opening:  # it failed: what was open goes on
                     self._catch_up()
             self._tell(old)
@@ -350,7 +356,6 @@ class Session:
         if same_mode and view.asked.upscale == state.settings.upscale:
             return View(view.prepared, state.settings)
         prepared = self._prepared(token, view.prepared.case, state.mode, state.settings)
-        self._report(token, notes=_notes(prepared))
         return View(prepared, state.settings)
 
     def _prepared(
@@ -370,31 +375,42 @@ class Session:
         view = self._prepare(token)
         name, k = state.metabolite, state.slice_index
         self._load(token)
-        conditions, running = [view.prepared.conditions[name]], RunningMean()
-        for update in self.model.sample(conditions, view.settings, [k], token.cancelled):
+        clock, running = Clock(), RunningMean()
+        conditions = [view.prepared.conditions[name]]
+        for update in self.model.sample(
+            conditions, view.settings, slices=[k], cancelled=token.cancelled, recall=self._recall
+        ):
             if update.result is not None:
                 pictures = final_pictures(update.result, view.prepared, [k])
-            elif update.stage == "estimate":
-                pictures = running.take(update)
             else:
-                continue  # the chain's noisy start is nothing to look at
+                pictures = running.take(update)
             view = view.adding(pictures)
-            self._report(token, view=view, progress=update.done)
+            self._report(token, view=view, **clock.read(update.done))
+            token.land()
+        for other in view.prepared.conditions:  # they tell of every map, seen or not
+            if token.cancelled():
+                return
+            view.prepared.conditions[other]
+        self._report(token, notes=_notes(view.prepared))
 
     def _volume(self, token: Token) -> None:
-        """Compute everything, the metabolite that is looked at first."""
+        """Compute everything, outwards from what is looked at."""
+        state = self.state
         view = self._prepare(token)
         self._load(token)
-        names = sorted(view.prepared.conditions, key=lambda name: name != self.state.metabolite)
+        names = sorted(view.prepared.conditions, key=lambda name: name != state.metabolite)
         conditions = [view.prepared.conditions[name] for name in names]
-        running = RunningMean()
-        for update in self.model.sample(conditions, view.settings, None, token.cancelled):
-            changes: dict[str, Any] = {"progress": update.done}
+        clock, running = Clock(), RunningMean()
+        for update in self.model.sample(
+            conditions, view.settings, first=state.slice_index, cancelled=token.cancelled
+        ):
+            changes: dict[str, Any] = clock.read(update.done)
             if update.result is not None:
                 everywhere = range(view.prepared.n_slices)
                 view = view.adding(final_pictures(update.result, view.prepared, everywhere))
                 changes["finished"] = Finished(update.result, view.prepared)
-            elif update.stage == "estimate":
+                changes["notes"] = _notes(view.prepared)
+            else:
                 final = {key for key, picture in view.pictures.items() if picture.final}
                 new = {k: p for k, p in running.take(update).items() if k not in final}
                 view = view.adding(new)
@@ -406,6 +422,11 @@ class Session:
             self._report(token, loading=True)
             self.model.load()
             self._report(token, loading=False)
+
+
+def _place(state: State) -> tuple[Mode, str, int]:
+    """Return what is looked at."""
+    return state.mode, state.metabolite, state.slice_index
 
 
 def _notes(prepared: Prepared) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.settings import Control, SamplerSettings, Value
-from ftddm_viewer import LIVE_STEPS
+from ftddm_viewer import live_settings
 from ftddm_viewer.case import Case, Mode, Prepared
 from ftddm_viewer.saving import result_files
 
@@ -74,8 +74,8 @@ class View:
 
     @property
     def settings(self) -> SamplerSettings:
-        """The exact settings of every picture, `upscale` filled in."""
-        return self.asked.replace(upscale=self.prepared.upscale)
+        """The exact settings of every picture."""
+        return self.asked.exact(self.prepared.upscale)
 
     def stacked(self, metabolite: str, what: Literal["image", "deviation"] = "image") -> Volume:
         """Return a metabolite's pictures in display space; the same object each time.
@@ -131,9 +131,9 @@ class State:
         What is looked at; the slice counts along the study's third axis, from 0.
     live
         Whether a change of a control computes the picture anew.
-    activity, loading, progress
-        What goes on, whether it is waiting for the networks to be loaded, and the share of it that
-        is done, 0..1.
+    activity, loading, progress, remaining
+        What goes on, whether it is waiting for the networks to be loaded, the share of it that is
+        done, 0..1, and how long the rest takes, in s; None while that is not known.
     error
         The last command's or job's error in the user's words, "" where there is none.
     notes
@@ -145,13 +145,14 @@ class State:
     """
 
     mode: Mode = Mode.ENLARGE
-    settings: SamplerSettings = field(default_factory=lambda: SamplerSettings(steps=LIVE_STEPS))
+    settings: SamplerSettings = field(default_factory=live_settings)
     metabolite: str = ""
     slice_index: int = 0
     live: bool = True
     activity: Activity = Activity.IDLE
     loading: bool = False
     progress: float = 0.0
+    remaining: float | None = None
     error: str = ""
     notes: tuple[str, ...] = ()
     view: View | None = None

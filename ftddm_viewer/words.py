@@ -5,6 +5,7 @@ An error's text is its own; here is decided which errors are the user's to read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -78,11 +79,11 @@ def going_on(state: State) -> str:
         return "Opening the study …"
     if state.activity is Activity.VOLUME:
         return (
-            f"Computing the whole volume, {state.progress:.0%}. The controls wait for it: "
-            "cancel it to change them."
+            f"Computing the whole volume, {state.progress:.0%}{_time_left(state)}. The controls "
+            "wait for it: cancel it to change them."
         )
     if state.activity is Activity.SAMPLING:
-        return f"Sampling, {state.progress:.0%}."
+        return f"Sampling, {state.progress:.0%}{_time_left(state)}."
     if state.case is None:
         return "No study is open."
     if state.up_to_date:
@@ -90,6 +91,17 @@ def going_on(state: State) -> str:
     if not state.live:
         return "The picture is not of these settings: press Update."
     return "The picture is not finished: press Update."
+
+
+def _time_left(state: State) -> str:
+    """Return how long the work takes, as far as that is known, in words that do not flicker."""
+    seconds = state.remaining
+    if seconds is None or seconds < 1:
+        return ""
+    if seconds < 90:
+        step = 1 if seconds < 10 else 5
+        return f", about {step * math.ceil(seconds / step)} s left"
+    return f", about {math.ceil(seconds / 60)} min left"
 
 
 def other_volume(state: State) -> str:

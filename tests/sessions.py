@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Update
 from ftddm_viewer.session import Session
@@ -36,18 +37,32 @@ class Recorder:
 
 
 class Brake:
-    """Holds every chain up before its second estimate, until it is released."""
+    """Holds every chain up after so many pictures, until it is released.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    Attributes
+    ----------
+    runs, given
+        How many chains began, and the conditions of each.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, pictures: int = 1) -> None:
         self.holding, self.released, self.runs = threading.Event(), threading.Event(), 0
+        self.given: list[list[Condition]] = []
         original = SuperResolver.sample
 
-        def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Iterator[Update]:
+        def hold(number: int) -> None:
+            if number == pictures:
+                self.holding.set()
+                assert self.released.wait(PATIENCE)
+
+        def sample(
+            resolver: SuperResolver, conditions: list[Condition], *args: Any, **kwargs: Any
+        ) -> Iterator[Update]:
             self.runs += 1
-            for number, update in enumerate(original(resolver, *args, **kwargs)):
+            self.given.append(conditions)
+            hold(0)
+            for number, update in enumerate(original(resolver, conditions, *args, **kwargs), 1):
                 yield update
-                if number == 1:
-                    self.holding.set()
-                    assert self.released.wait(PATIENCE)
+                hold(number)
 
         monkeypatch.setattr(SuperResolver, "sample", sample)

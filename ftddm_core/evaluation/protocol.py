@@ -75,7 +75,7 @@ class MethodPlan:
     ) -> bool:
         """Return whether this is the ancestral sampler of these settings, given all MRI."""
         chosen = self.settings
-        if chosen is None or self.drop or chosen.sampler != "ancestral" or chosen.consistency:
+        if chosen is None or self.drop or chosen.sampler_used != "ancestral" or chosen.consistency:
             return False
         return (chosen.t_trunc, chosen.steps) == (t_trunc, steps) and (
             tau is None or temperatures(self) == temperatures_of(tau)

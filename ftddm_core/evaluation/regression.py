@@ -15,7 +15,7 @@ from ftddm_core.model.prediction import regression_x0
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.model.unet import UNet
 from ftddm_core.sampling.condition import Condition
-from ftddm_core.sampling.resolver import BATCH, pick_device
+from ftddm_core.sampling.device import pick_device, slices_together
 
 
 def regress(
@@ -56,8 +56,9 @@ def regress(
         image = np.zeros(condition.shape, np.float32)
         wanted = range(n_slices) if slices is None else sorted(slices)
         held = [k for k in wanted if condition.mask[..., k].any()]
-        for first in range(0, len(held), BATCH):
-            batch = held[first : first + BATCH]
+        size = slices_together(place, *condition.channels.shape[1:3])
+        for first in range(0, len(held), size):
+            batch = held[first : first + size]
             stacked = np.ascontiguousarray(np.moveaxis(condition.channels[..., batch], -1, 0))
             channels = torch.from_numpy(stacked).to(place)
             upscale = torch.full((len(batch),), condition.upscale, device=place)

@@ -117,6 +117,7 @@ class Runner:
             for other in ("upscale", "samples"):  # decided by the case, and by the entry
                 del stated[other]
             stated["steps"] = denoiser_calls(method)
+            stated["sampler"] = method.settings.sampler_used
             stated["weights"] = self.resolver.weights.digest
         else:
             stated = {"kind": method.kind}
@@ -220,7 +221,7 @@ class Runner:
             chosen = method.settings
             how: tuple[Any, ...] = (method.kind,)
             if chosen:
-                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler)
+                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler_used)
             group = groups.setdefault(how, [])
             if not group and self.runs(method):
                 alone = replace(method, drop=(), samples=1)

@@ -100,9 +100,7 @@ class InvertibleConv1x1(Bijection):
 
     def forward(self, x: Tensor, cond: Tensor) -> Transformed:
         """Return W x and H W sum(log|s|), H W the number of voxels."""
-        lower, upper = self._triangles()
-        weight = self.permutation @ lower @ upper
-        return _mix(weight, x), _everywhere(self.log_s, x)
+        return _mix(self.weight(), x), _everywhere(self.log_s, x)
 
     def inverse(self, y: Tensor, cond: Tensor) -> Transformed:
         """Return W^-1 y by two triangular solves, and -H W sum(log|s|)."""
@@ -110,6 +108,11 @@ class InvertibleConv1x1(Bijection):
         inverse = torch.linalg.solve_triangular(lower, self.permutation.mT, upper=False)
         inverse = torch.linalg.solve_triangular(upper, inverse, upper=True)
         return _mix(inverse, y), -_everywhere(self.log_s, y)
+
+    def weight(self) -> Tensor:
+        """Return W, (channels, channels)."""
+        lower, upper = self._triangles()
+        return self.permutation @ lower @ upper
 
     def _triangles(self) -> Transformed:
         identity = torch.eye(len(self.sign), dtype=self.sign.dtype, device=self.sign.device)

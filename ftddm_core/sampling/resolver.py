@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,38 +17,27 @@ from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
-from ftddm_core.model.prediction import x0_of
+from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.schedule import NoiseSchedule
+from ftddm_core.sampling.batch import Copy, Networks, draw_batch
 from ftddm_core.sampling.condition import CHANNELS, Condition, form_conditions
-from ftddm_core.sampling.noise import NoiseKey, batch_normal
-from ftddm_core.sampling.result import FloatArray, Result, Update
-from ftddm_core.sampling.sampler import SAMPLERS, timesteps, truncated_chain
+from ftddm_core.sampling.device import (
+    pick_device,
+    place,
+    ran_out_of_memory,
+    release_memory,
+    slices_together,
+)
+from ftddm_core.sampling.graphed import Graphed
+from ftddm_core.sampling.noise import NoiseKey
+from ftddm_core.sampling.recall import Recall
+from ftddm_core.sampling.result import Result, Update
+from ftddm_core.sampling.sampler import SAMPLERS, levels_of
+from ftddm_core.sampling.tally import Tally
 from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
 
-BATCH = 16
-"""Slices that go through the networks together."""
-
-
-def pick_device(wanted: str = "auto") -> torch.device:
-    """Return the device asked for, or the fastest there is.
-
-    Raises
-    ------
-    SettingsError
-        If this machine or this build of torch does not have it.
-    """
-    if wanted == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(wanted)
-        torch.zeros(1, device=device).item()  # "meta" holds no values, and fails only here
-    except (RuntimeError, AssertionError, ImportError):
-        raise SettingsError(
-            f"The device '{wanted}' is not available here: use auto, cpu, cuda or mps."
-        ) from None
-    return device
+PROGRESS = 0.1
+"""In s: how often `SuperResolver.run` tells how far it is, which costs a picture each time."""
 
 
 def settle_upscale(
@@ -71,6 +59,8 @@ class SuperResolver:
         The networks.
     device
         "auto", or a torch device.
+    batch
+        Slices that go through the networks together; None for as many as suit the device.
 
     Raises
     ------
@@ -84,7 +74,7 @@ class SuperResolver:
     >>> result = resolver.run(open_study(["patient/"]), SamplerSettings())  # doctest: +SKIP
     """
 
-    def __init__(self, weights: Weights, device: str = "auto") -> None:
+    def __init__(self, weights: Weights, device: str = "auto", *, batch: int | None = None) -> None:
         for config in (weights.denoiser.config, weights.flow.config.encoder):
             if config.condition_channels != len(CHANNELS):
                 raise CheckpointError(
@@ -94,9 +84,15 @@ class SuperResolver:
                 )
         self.weights = weights
         self.device = pick_device(device)
-        self.denoiser = weights.denoiser.to(self.device)
-        self.flow = weights.flow.to(self.device)
+        self.batch = batch
         self.schedule = NoiseSchedule()
+        place(weights.denoiser, self.device)
+        place(weights.flow, self.device)
+        self.denoiser: Callable[..., Tensor] = weights.denoiser
+        if self.device.type == "cuda":
+            self.denoiser = Graphed(weights.denoiser)
+        self.flow = MergedFlow(weights.flow)
+        self._most_voxels: int | None = None
 
     @classmethod
     def load(cls, weights: str = "small", device: str = "auto") -> SuperResolver:
@@ -113,7 +109,8 @@ class SuperResolver:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Result:
         """Return the result; parameters and errors as for `stream`."""
-        for update in self.stream(study, settings, matrix=matrix, cancelled=cancelled):
+        updates = self.stream(study, settings, matrix=matrix, cancelled=cancelled, every=PROGRESS)
+        for update in updates:
             progress(update.done)
         if update.result is None:
             raise RuntimeError("The stream ended without a result.")
@@ -126,6 +123,7 @@ class SuperResolver:
         *,
         matrix: Matrix | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        every: float = 0.0,
     ) -> Iterator[Update]:
         """Super-resolve a study, showing pictures on the way: `conditions`, then `sample`.
 
@@ -137,8 +135,8 @@ class SuperResolver:
             What the user chose.
         matrix
             Output matrix, where `upscale` must not decide it (a degraded study has its own).
-        cancelled
-            Asked before every batch of slices and every denoising step.
+        cancelled, every
+            See `sample`.
 
         Yields
         ------
@@ -154,7 +152,7 @@ class SuperResolver:
         """
         settings = settle_upscale(settings, study, self.weights.trained_voxel)
         conditions = list(form_conditions(study, settings.upscale or 0.0, matrix))
-        yield from self.sample(conditions, settings, cancelled=cancelled)
+        yield from self.sample(conditions, settings, cancelled=cancelled, every=every)
 
     def sample(
         self,
@@ -162,7 +160,10 @@ class SuperResolver:
         settings: SamplerSettings,
         *,
         slices: Collection[int] | None = None,
+        first: int | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        every: float = 0.0,
+        recall: Recall | None = None,
     ) -> Iterator[Update]:
         """Super-resolve metabolites whose conditions are formed, showing pictures on the way.
 
@@ -177,44 +178,44 @@ class SuperResolver:
             What the user chose; `upscale` only goes on record, the conditions decided it.
         slices
             Which slices to compute; None for all. Others stay 0, and no residual counts them.
+        first
+            Slice to begin with, the others following outwards; None for the order they lie in.
         cancelled
             Asked before every batch of slices and every denoising step.
+        every
+            Least time between two running estimates, in s: each one is a copy from the device.
+        recall
+            Where a picture before this one left what both need, and this one leaves the like; for
+            one slice at a time, whose settings change. Estimates that it knew are not yielded.
 
         Yields
         ------
         Update
-            For each batch of slices the flow's image and the running estimates; at last the result.
+            Running estimates and the samples of each batch of slices; at last the result.
 
         Raises
         ------
         Cancelled
             As soon as `cancelled()` is true.
+        SettingsError
+            If the device has not enough memory for one slice; where it has not enough for a batch,
+            smaller ones are taken.
         """
         start = time.perf_counter()
         named = {condition.metabolite: condition for condition in conditions}
-        keys = [
-            NoiseKey(settings.seed, name, k, sample)
-            for name, condition in named.items()
-            for k in range(condition.shape[2])
-            if condition.mask[..., k].any() and (slices is None or k in slices)
-            for sample in range(settings.samples)
-        ]
-        drawn = {name: _Tally(condition.shape) for name, condition in named.items()}
+        if recall is not None:
+            recall.about(self.weights, *named.values())
+        keys = _in_order(named, settings, slices, first)
+        several = settings.samples > 1
+        drawn = {name: Tally(c.shape, spread=several) for name, c in named.items()}
         final = drawn
         if settings.consistency:
-            final = {name: _Tally(condition.shape) for name, condition in named.items()}
-        per_batch = len(timesteps(settings.t_trunc, settings.steps))
-        n_batches = -(-len(keys) // BATCH)
-        for number in range(n_batches):
-            if cancelled():  # the chain asks too, but T_trunc = 0 has none
-                raise Cancelled(f"Stopped after {number} of {n_batches} batches, as asked.")
-            batch = tuple(keys[number * BATCH : (number + 1) * BATCH])
-            pictures = self._batch(batch, named, settings, cancelled)
-            images = np.zeros((0, 0, 0), np.float32)
-            for step, (t, is_flow, images) in enumerate(pictures):
-                done = (number + (step + 1) / per_batch) / n_batches
-                yield Update("flow" if is_flow else "estimate", done, batch, images, t)
-            for key, image in zip(batch, images, strict=True):
+            final = {name: Tally(c.shape, spread=several) for name, c in named.items()}
+        for update in self._batches(keys, named, settings, cancelled, every, recall):
+            yield update
+            if update.stage == "estimate":
+                continue
+            for key, image in zip(update.keys, update.images, strict=True):
                 drawn[key.metabolite].add(key.slice_index, image)
                 if settings.consistency:
                     condition = named[key.metabolite]
@@ -223,80 +224,81 @@ class SuperResolver:
                     final[key.metabolite].add(key.slice_index, consistent)
         yield Update("result", 1.0, result=self._finish(named, drawn, final, settings, start))
 
-    def _batch(
+    def _batches(
         self,
         keys: tuple[NoiseKey, ...],
         conditions: Mapping[str, Condition],
         settings: SamplerSettings,
         cancelled: Callable[[], bool],
-    ) -> Iterator[tuple[int, bool, FloatArray]]:
-        """Yield (t, is the flow's image, images in the maps' unit); the last are the result."""
-        own = [conditions[key.metabolite] for key in keys]
-        stacked = np.stack(
-            [c.channels[..., key.slice_index] for c, key in zip(own, keys, strict=True)]
-        )
-        channels = torch.from_numpy(stacked).to(self.device)
-        mask = channels[:, 1:2]
-        upscale = torch.tensor([c.upscale for c in own], device=self.device)
-        scale = torch.tensor([c.scale for c in own], device=self.device)[:, None, None]
-        nx, ny, _ = own[0].shape
-        shape = (channels.shape[2], channels.shape[3])
+        every: float,
+        recall: Recall | None,
+    ) -> Iterator[Update]:
+        """Yield the estimates that are due and every sample.
 
-        def normal(tag: int | str) -> Tensor:
-            return batch_normal(keys, tag, shape, self.device)
-
-        def picture(x: Tensor) -> FloatArray:
-            shown = (x * mask)[:, 0, :nx, :ny].clamp_min(0) * scale
-            return np.asarray(shown.cpu().numpy(), np.float32)
-
-        def denoise(x_t: Tensor, t: int) -> Tensor:
-            level = torch.full((len(keys),), t, device=self.device)
-            with torch.inference_mode():
-                output = self.denoiser(x_t, channels, level, upscale)
-            return x0_of(self.schedule, self.weights.denoiser.config.prediction, output, x_t, t)
-
-        with torch.inference_mode():
-            x = self._start(channels, upscale, settings, normal)
-        yield settings.t_trunc, True, picture(x)
-        chain = truncated_chain(
-            denoise,
-            x,
-            settings.t_trunc,
-            settings.steps,
-            normal,
-            settings.tau_diffusion,
+        A batch's samples are copied from the device while the next batch's first step runs.
+        """
+        weights = self.weights
+        networks = Networks(
+            self.denoiser,
+            weights.denoiser.config.prediction,
+            self.flow,
+            weights.flow.config.t_flow_max,
             self.schedule,
-            SAMPLERS[settings.sampler],
-            mask,
-            cancelled,
+            self.device,
         )
-        for t, x0 in chain:
-            yield t, False, picture(x0)
+        step = SAMPLERS[settings.sampler_used]
+        n_steps = len(levels_of(step, settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
+        ready: tuple[Update, Copy] | None = None
+        done, told, due = 0, 0.0, 0.0
+        while done < len(keys):
+            if cancelled():  # the chain asks too, but T_trunc = 0 has none
+                raise Cancelled(f"Stopped after {done} of {len(keys)} slices, as asked.")
+            height, width = conditions[keys[done].metabolite].channels.shape[1:3]
+            batch = keys[done : done + self._size(height, width)]
+            try:
+                drawing = draw_batch(networks, batch, conditions, settings, cancelled, recall)
+                for number, drawn in enumerate(drawing, 1):
+                    if ready is not None:
+                        yield ready[0].showing(ready[1].fetch())
+                        ready = None
+                    told = max(told, (done + len(batch) * number / n_steps) / len(keys))
+                    now = time.perf_counter()
+                    if number < n_steps and drawn.new and now >= due:
+                        due = now + every
+                        images = Copy(drawn.images).fetch()
+                        yield Update("estimate", told, batch, images, drawn.t)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                self._take_less(len(batch), height, width, error)
+                continue
+            ready = Update("sample", told, batch, t=drawn.t), Copy(drawn.images)
+            done += len(batch)
+        if ready is not None:
+            yield ready[0].showing(ready[1].fetch())
 
-    def _start(
-        self,
-        channels: Tensor,
-        upscale: Tensor,
-        settings: SamplerSettings,
-        normal: Callable[[str], Tensor],
-    ) -> Tensor:
-        """Draw x_{T_trunc} (B, 1, H, W): by the flow, by the flow and more noise, or pure noise."""
-        t, scale = settings.t_trunc, float(np.sqrt(settings.tau_flow))
-        if t == self.schedule.n_train_steps:
-            return scale * normal("jump")
-        level = min(max(t, 1), self.flow.config.t_flow_max)
-        levels = torch.full((len(channels),), level, device=self.device)
-        encoded = self.flow.encode(channels, levels, upscale)
-        x = self.flow.sample(normal("flow"), encoded, settings.tau_flow)
-        if t > level:
-            x = self.schedule.jump(x, level, t, scale * normal("jump"))
-        return x
+    def _size(self, height: int, width: int) -> int:
+        """Return how many slices to take together."""
+        size = self.batch or slices_together(self.device, height, width)
+        if self._most_voxels is not None:
+            size = min(size, self._most_voxels // (height * width))
+        return max(1, size)
+
+    def _take_less(self, size: int, height: int, width: int, error: BaseException) -> None:
+        """Halve the batch, from now on."""
+        if size == 1:
+            raise SettingsError(
+                f"{self.device} has not enough memory for one slice of {height} x {width} voxels: "
+                "choose a smaller upscaling, or another device."
+            ) from error
+        self._most_voxels = size // 2 * height * width
+        release_memory(self.device)
 
     def _finish(
         self,
         conditions: Mapping[str, Condition],
-        drawn: Mapping[str, _Tally],
-        final: Mapping[str, _Tally],
+        drawn: Mapping[str, Tally],
+        final: Mapping[str, Tally],
         settings: SamplerSettings,
         start: float,
     ) -> Result:
@@ -317,7 +319,7 @@ class SuperResolver:
             maps=maps,
             deviation=deviation,
             conditions=conditions,
-            settings=settings,
+            settings=settings.replace(sampler=settings.sampler_used),
             residual=residual,
             weights=self.weights.name,
             digest=self.weights.digest,
@@ -326,28 +328,28 @@ class SuperResolver:
         )
 
 
+def _in_order(
+    conditions: Mapping[str, Condition],
+    settings: SamplerSettings,
+    slices: Collection[int] | None,
+    first: int | None,
+) -> tuple[NoiseKey, ...]:
+    """Return what is to be drawn, slices without trusted voxels left out."""
+
+    def distance(k: int) -> int:
+        return 0 if first is None else abs(k - first)
+
+    return tuple(
+        NoiseKey(settings.seed, name, k, sample)
+        for name, condition in conditions.items()
+        for k in sorted(range(condition.shape[2]), key=distance)
+        if condition.mask[..., k].any() and (slices is None or k in slices)
+        for sample in range(settings.samples)
+    )
+
+
 def _residual(
     image: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]], condition: Condition
 ) -> float:
     """Return the k-space residual of the slices given, 0 where nothing was measured in them."""
     return consistency_residual(image, measured, condition.acquired) if measured.any() else 0.0
-
-
-class _Tally:
-    """Running mean and squared deviation of the samples of every slice (Welford 1962)."""
-
-    def __init__(self, shape: tuple[int, int, int]) -> None:
-        self.mean: NDArray[np.float64] = np.zeros(shape)
-        self.squares: NDArray[np.float64] = np.zeros(shape)
-        self.count = np.zeros(shape[2], int)
-
-    def add(self, k: int, image: NDArray[Any]) -> None:
-        """Take in one sample (Nx, Ny) of slice k."""
-        self.count[k] += 1
-        change = image - self.mean[..., k]
-        self.mean[..., k] += change / self.count[k]
-        self.squares[..., k] += change * (image - self.mean[..., k])
-
-    def deviation(self, samples: int) -> NDArray[np.float64]:
-        """Return the standard deviation over the samples (n - 1)."""
-        return np.asarray(np.sqrt(self.squares / (samples - 1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -62,9 +62,8 @@ class Update:
     Parameters
     ----------
     stage
-        "flow" for the noisy image that the chain starts from (the flow's; noise is added to it
-        above t_flow_max, and at 1000 it is noise alone), "estimate" for a running estimate of x0,
-        "result" for the end, when `result` is set and `images` is empty.
+        "estimate" for a running estimate of x0, "sample" for one that is finished (the flow's image
+        at T_trunc = 0), "result" for the end, when `result` is set and `images` is empty.
     done
         Share of the work that is done, 0..1.
     keys
@@ -72,12 +71,16 @@ class Update:
     images
         (B, Nx, Ny) in the maps' unit.
     t
-        Noise level of the images.
+        Noise level at which the images were estimated.
     """
 
-    stage: Literal["flow", "estimate", "result"]
+    stage: Literal["estimate", "sample", "result"]
     done: float
     keys: tuple[NoiseKey, ...] = ()
     images: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     t: int = 0
     result: Result | None = None
+
+    def showing(self, images: FloatArray) -> Update:
+        """Return the same with images."""
+        return replace(self, images=images)

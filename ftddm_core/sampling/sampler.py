@@ -1,8 +1,9 @@
 """Truncated reverse diffusion: x_{T_trunc} -> ... -> x_0, one step function each, one loop.
 
-A sampler is only its step from level t down to level r, given the denoiser's x0; the loop, the
-mask, the noise and cancelling live once, in `truncated_chain`. To add a sampler, write a function
-with the signature of `Step`, enter it in `SAMPLERS` and name it in `ftddm_core.settings`.
+A sampler is only its step from level t down to level r, given the denoiser's x0 and the one
+before; the loop, the mask, the noise and cancelling live once, in `truncated_chain`. To add a
+sampler, write a function with the signature of `Step`, enter it in `SAMPLERS` and name it in
+`ftddm_core.settings`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,22 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+import numpy as np
 from torch import Tensor
 
 from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_core.model.schedule import NoiseSchedule
+
+Estimate = tuple[int, Tensor]
+"""A level and the clean estimate x0 made there."""
+
+
+LAST_LEVEL = 3
+"""Where `log_snr_timesteps` make their last estimate: below, there is next to no noise left."""
+
+LEAST_LOG_SNR = -5.1
+"""Where `log_snr_timesteps` begin to count: there is next to no signal above, however many levels
+of it there are."""
 
 
 class Step(Protocol):
@@ -31,8 +44,12 @@ class Step(Protocol):
         z: Tensor | None,
         tau_diffusion: float,
         schedule: NoiseSchedule,
+        before: Estimate | None = None,
     ) -> Tensor:
-        """Return x_r, which is x0 itself at r = 0; ``z`` is None where no noise is to be added."""
+        """Return x_r, which is x0 itself at r = 0.
+
+        ``z`` is None where no noise is to be added, ``before`` at the first step.
+        """
         ...
 
 
@@ -51,14 +68,41 @@ def timesteps(t_trunc: int, steps: int | None = None) -> tuple[int, ...]:
     SettingsError
         Where n steps do not fit between ``t_trunc`` and 0.
     """
+    n = _count(t_trunc, steps)
+    # Rounded half up in integers: round(), half to even, would repeat a level at 1.5 and 2.5.
+    return (*((2 * t_trunc * k + n) // (2 * n) for k in range(n, 0, -1)), 0)
+
+
+def log_snr_timesteps(
+    t_trunc: int, steps: int | None = None, schedule: NoiseSchedule | None = None
+) -> tuple[int, ...]:
+    """Levels as even in log-SNR as integers can be, from T_trunc to `LAST_LEVEL`, and 0.
+
+    The spacing of Lu et al. 2022, section 4. Returns and raises as `timesteps`, whose levels these
+    are for the full chain.
+    """
+    n = _count(t_trunc, steps)
+    schedule = schedule or NoiseSchedule()
+    last = min(LAST_LEVEL, t_trunc)
+    if n == 0:
+        return (0,)
+    known = np.array([_log_snr(schedule, t) for t in range(1, t_trunc + 1)])
+    wanted = np.linspace(max(known[-1], LEAST_LOG_SNR), known[last - 1], n)
+    levels = [t_trunc, *(int(np.abs(known - value).argmin()) + 1 for value in wanted[1:])]
+    for i in range(1, n):
+        levels[i] = min(levels[i], levels[i - 1] - 1)
+    # Each level leaves room for those after it; both sequences fall, so their larger one does.
+    return (*(max(level, n - i) for i, level in enumerate(levels)), 0)
+
+
+def _count(t_trunc: int, steps: int | None) -> int:
     n = t_trunc if steps is None else steps
     if t_trunc < 0 or not min(1, t_trunc) <= n <= t_trunc:
         raise SettingsError(
             f"A chain from t_trunc = {t_trunc} cannot take {n} steps: "
             "give t_trunc >= 0 and steps in 1..t_trunc, or none for the full chain."
         )
-    # Rounded half up in integers: round(), half to even, would repeat a level at 1.5 and 2.5.
-    return (*((2 * t_trunc * k + n) // (2 * n) for k in range(n, 0, -1)), 0)
+    return n
 
 
 def ancestral(
@@ -69,6 +113,7 @@ def ancestral(
     z: Tensor | None,
     tau_diffusion: float,
     schedule: NoiseSchedule,
+    before: Estimate | None = None,
     variance: Literal["posterior", "beta"] = "posterior",
 ) -> Tensor:
     """x_r = mean(x_t, x0) + sigma sqrt(tau_d) z; Ho et al. 2020, eq. 6-7 and algorithm 2.
@@ -107,12 +152,13 @@ def ancestral_fixed_large(
     z: Tensor | None,
     tau_diffusion: float,
     schedule: NoiseSchedule,
+    before: Estimate | None = None,
 ) -> Tensor:
     """`ancestral` with sigma^2 = 1 - ab_t/ab_r, which is beta_t for r = t - 1.
 
     Ho et al. 2020, section 3.2: right for x0 ~ N(0, I), too noisy for anything narrower.
     """
-    return ancestral(x_t, x0, t, r, z, tau_diffusion, schedule, variance="beta")
+    return ancestral(x_t, x0, t, r, z, tau_diffusion, schedule, before, variance="beta")
 
 
 def ddim(
@@ -123,6 +169,7 @@ def ddim(
     z: Tensor | None,
     tau_diffusion: float,
     schedule: NoiseSchedule,
+    before: Estimate | None = None,
 ) -> Tensor:
     """x_r = sqrt(ab_r) x0 + sqrt(1 - ab_r) eps, eps = (x_t - sqrt(ab_t) x0) / sqrt(1 - ab_t).
 
@@ -140,15 +187,67 @@ def ddim(
     return from_x_t * x_t + (math.sqrt(ab_r) - from_x_t * math.sqrt(ab_t)) * x0
 
 
+def dpm_solver_2m(
+    x_t: Tensor,
+    x0: Tensor,
+    t: int,
+    r: int,
+    z: Tensor | None,
+    tau_diffusion: float,
+    schedule: NoiseSchedule,
+    before: Estimate | None = None,
+) -> Tensor:
+    """`ddim` towards x0 as it is expected halfway down in log-SNR: DPM-Solver++(2M).
+
+    Lu et al. 2022, "DPM-Solver++", algorithm 2: second order, from two estimates and one call.
+    Ignores ``z`` and ``tau_diffusion``; without ``before`` it is `ddim`.
+    """
+    ahead = _halfway(x0, t, r, schedule, before)
+    return ddim(x_t, ahead, t, r, z, tau_diffusion, schedule)
+
+
+def dpm_solver_2m_sde(
+    x_t: Tensor,
+    x0: Tensor,
+    t: int,
+    r: int,
+    z: Tensor | None,
+    tau_diffusion: float,
+    schedule: NoiseSchedule,
+    before: Estimate | None = None,
+) -> Tensor:
+    """`ancestral` towards x0 as it is expected halfway down in log-SNR: SDE-DPM-Solver++(2M).
+
+    Lu et al. 2022, "DPM-Solver++", section 5: the noise is that of `ancestral`, tau_d and all;
+    without ``before`` it is `ancestral`.
+    """
+    ahead = _halfway(x0, t, r, schedule, before)
+    return ancestral(x_t, ahead, t, r, z, tau_diffusion, schedule)
+
+
 SAMPLERS: Mapping[str, Step] = MappingProxyType(
     {
         "ancestral": ancestral,
         "ancestral_fixed_large": ancestral_fixed_large,
         "ddim": ddim,
+        "dpm_solver_2m": dpm_solver_2m,
+        "dpm_solver_2m_sde": dpm_solver_2m_sde,
     }
 )
-DETERMINISTIC: frozenset[Step] = frozenset({ddim})
+DETERMINISTIC: frozenset[Step] = frozenset({ddim, dpm_solver_2m})
 """Steps that ignore their noise: for them none is drawn, which is all that this entry changes."""
+
+EVEN_IN_LOG_SNR: frozenset[Step] = frozenset({dpm_solver_2m, dpm_solver_2m_sde})
+"""Steps whose levels are `log_snr_timesteps`; those of all others are `timesteps`."""
+
+
+def levels_of(
+    step: Step, t_trunc: int, steps: int | None, schedule: NoiseSchedule
+) -> tuple[int, ...]:
+    """Return the levels that a chain of a sampler goes through; errors as for `timesteps`."""
+    if step in EVEN_IN_LOG_SNR:
+        return log_snr_timesteps(t_trunc, steps, schedule)
+    return timesteps(t_trunc, steps)
 
 
 def truncated_chain(
@@ -174,7 +273,7 @@ def truncated_chain(
     x_start
         x_{T_trunc}, shape (B, 1, H, W), noise and all: the mask never multiplies it.
     t_trunc, steps
-        See `timesteps`; T_trunc = 0 yields nothing, for x_start is then the result.
+        See `levels_of`; T_trunc = 0 yields nothing, for x_start is then the result.
     noise
         Maps t to z ~ N(0, I) in the shape of ``x_start``; called only where the step uses it.
     tau_diffusion
@@ -196,15 +295,35 @@ def truncated_chain(
     SettingsError
         Where ``steps`` does not fit ``t_trunc``.
     """
-    x_t = x_start
-    for t, r in pairwise(timesteps(t_trunc, steps)):
+    x_t, before = x_start, None
+    for t, r in pairwise(levels_of(step, t_trunc, steps, schedule)):
         if cancelled():
             raise Cancelled(f"Stopped at timestep {t} of {t_trunc}, as asked.")
         x0 = mask * denoise(x_t, t)
         if r > 0:  # by the contract of Step, x_0 is x0
             wanted = tau_diffusion > 0 and step not in DETERMINISTIC
-            x_t = step(x_t, x0, t, r, noise(t) if wanted else None, tau_diffusion, schedule)
+            z = noise(t) if wanted else None
+            x_t = step(x_t, x0, t, r, z, tau_diffusion, schedule, before)
+            before = t, x0.clone()  # whoever receives the estimate may change it
         yield t, x0
+
+
+def _halfway(
+    x0: Tensor, t: int, r: int, schedule: NoiseSchedule, before: Estimate | None
+) -> Tensor:
+    """Return x0 extrapolated to the middle between t and r in log-SNR, through the one before."""
+    if before is None or r == 0:  # the log-SNR of 0 is infinite, and x_0 is x0 by contract
+        return x0
+    u, x0_before = before
+    ahead = (_log_snr(schedule, r) - _log_snr(schedule, t)) / 2
+    behind = _log_snr(schedule, t) - _log_snr(schedule, u)
+    return x0 + ahead / behind * (x0 - x0_before)
+
+
+def _log_snr(schedule: NoiseSchedule, t: int) -> float:
+    """Return log(sqrt(ab_t) / sqrt(1 - ab_t))."""
+    ab = float(schedule.alpha_bar[t])
+    return (math.log(ab) - math.log1p(-ab)) / 2
 
 
 def _ratio(schedule: NoiseSchedule, t: int, r: int) -> float:

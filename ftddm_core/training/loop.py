@@ -211,7 +211,7 @@ def fit(
             group["lr"] = config.rate(step)
         losses: dict[str, Tensor] = losses_of(batch.to(target), generator)
         optimiser.zero_grad(set_to_none=True)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        losses["loss"].backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip)
         if bool(torch.isfinite(norm)):
             optimiser.step()

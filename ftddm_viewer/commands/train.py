@@ -39,7 +39,7 @@ def _export(options: Namespace) -> None:
 
 
 def _fit(options: Namespace) -> None:
-    from ftddm_core.sampling.resolver import pick_device
+    from ftddm_core.sampling.device import pick_device
     from ftddm_core.training.run import RunConfig
     from ftddm_core.training.run import train as train_network
 
@@ -101,7 +101,7 @@ def _make_pools(options: Namespace, config: RunConfig) -> None:
 
 
 def _compare(options: Namespace) -> None:
-    from ftddm_core.sampling.resolver import pick_device
+    from ftddm_core.sampling.device import pick_device
     from ftddm_core.training.experiment import (
         VARIANTS,
         Experiment,

@@ -55,7 +55,7 @@ def test_slices_alone_and_in_other_batches_are_the_same(monkeypatch: pytest.Monk
     few = regress(network, [made], slices={4, 1, 3})["tNAA"].data
     np.testing.assert_allclose(few[..., [1, 4]], whole[..., [1, 4]], atol=1e-5)
     assert not few[..., [0, 2, 3]].any()
-    monkeypatch.setattr(regression, "BATCH", 2)
+    monkeypatch.setattr(regression, "slices_together", lambda *where: 2)
     np.testing.assert_allclose(regress(network, [made])["tNAA"].data, whole, atol=1e-5)
 
 

@@ -15,7 +15,14 @@ from torch import Tensor
 
 from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.sampling.sampler import SAMPLERS, ancestral, ddim, timesteps, truncated_chain
+from ftddm_core.sampling.sampler import (
+    SAMPLERS,
+    ancestral,
+    levels_of,
+    log_snr_timesteps,
+    timesteps,
+    truncated_chain,
+)
 
 Array = npt.NDArray[np.float64]
 SCHEDULE = NoiseSchedule()
@@ -25,6 +32,8 @@ COVARIANCES = {
     "diagonal": np.diag([1.0, 0.25, 0.02]),
     "correlated": np.array([[0.5, 0.3, -0.1], [0.3, 0.4, 0.0], [-0.1, 0.0, 0.1]]),
 }
+FIRST_ORDER = {"dpm_solver_2m": "ddim", "dpm_solver_2m_sde": "ancestral"}
+NO_NOISE = {"ddim", "dpm_solver_2m"}
 EVERY_SAMPLER = pytest.mark.parametrize("name", SAMPLERS)
 EVERY_COVARIANCE = pytest.mark.parametrize("C", COVARIANCES.values(), ids=COVARIANCES)
 
@@ -79,7 +88,7 @@ def marginal(C: Array, t: int, ab: Array = AB) -> tuple[Array, Array]:
 
 def coefficients(name: str, t: int, r: int) -> tuple[float, float, float]:
     """Of x_t, x0 and z, by the general formula of DDIM (Song et al. 2021, eq. 12 and 16)."""
-    eta = 0.0 if name == "ddim" else 1.0
+    eta = 0.0 if name in NO_NOISE else 1.0
     posterior = eta**2 * (1 - AB[r]) / (1 - AB[t]) * (1 - AB[t] / AB[r])
     on_eps = math.sqrt(1 - AB[r] - posterior)
     on_x_t = on_eps / math.sqrt(1 - AB[t])
@@ -88,16 +97,36 @@ def coefficients(name: str, t: int, r: int) -> tuple[float, float, float]:
     return on_x_t, on_x0, math.sqrt(1 - AB[t] / AB[r] if fixed_large else posterior)
 
 
+def log_snr(t: int) -> float:
+    return 0.5 * math.log(AB[t] / (1 - AB[t]))
+
+
+def ahead(name: str, u: int | None, t: int, r: int) -> float:
+    """Of x0 minus the one before, at u, in DPM-Solver++(2M) (Lu et al. 2022, algorithm 2)."""
+    if u is None or r == 0 or name not in FIRST_ORDER:
+        return 0.0
+    ratio = (log_snr(t) - log_snr(u)) / (log_snr(r) - log_snr(t))
+    return 1 / (2 * ratio)
+
+
 def moments_by_recursion(
     name: str, C: Array, t_trunc: int, steps: int | None, tau: float
 ) -> tuple[Array, Array]:
-    mean, cov = marginal(C, t_trunc)
-    for t, r in pairwise(timesteps(t_trunc, steps)):
+    """Of x_0, by the recursion of (x_t, the estimate before)."""
+    mean, cov = np.zeros(6), np.zeros((6, 6))
+    mean[:3], cov[:3, :3] = marginal(C, t_trunc)
+    eye, u = np.eye(3), None
+    for t, r in pairwise(levels_of(SAMPLERS[name], t_trunc, steps, SCHEDULE)):
         D, e = gaussian(C, t)
         on_x_t, on_x0, on_z = coefficients(name, t, r)
-        M = on_x_t * np.eye(3) + on_x0 * D
-        mean, cov = M @ mean + on_x0 * e, M @ cov @ M.T + tau * on_z**2 * np.eye(3)
-    return mean, cov
+        k = ahead(name, u, t, r)
+        top = [on_x_t * eye + on_x0 * (1 + k) * D, -on_x0 * k * eye]
+        M = np.block([top, [D, 0 * eye]])
+        offset = np.concatenate([on_x0 * (1 + k) * e, e])
+        mean, cov = M @ mean + offset, M @ cov @ M.T
+        cov[:3, :3] += tau * on_z**2 * eye
+        u = t
+    return mean[:3], cov[:3, :3]
 
 
 def moments_of_chain(
@@ -112,7 +141,7 @@ def moments_of_chain(
 
     One batch holds the zero input, each unit vector of x_start, and each unit vector of each z_t.
     """
-    levels = timesteps(t_trunc, steps)[:-1]
+    levels = levels_of(SAMPLERS[name], t_trunc, steps, schedule)[:-1]
     inputs = torch.zeros(4 + 3 * len(levels), 1, 1, 3).double()
     start, eye = inputs.clone(), torch.eye(3).double()
     start[1:4, 0, 0] = eye
@@ -152,7 +181,7 @@ def test_chain_is_its_linear_recursion(
     np.testing.assert_allclose(cov, expected_cov, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["ancestral", "ddim"])
+@pytest.mark.parametrize("name", ["ancestral", "ddim", *FIRST_ORDER])
 @EVERY_COVARIANCE
 @pytest.mark.parametrize("t_trunc", [100, 1000])
 def test_chain_converges_to_the_data(name: str, C: Array, t_trunc: int) -> None:
@@ -164,6 +193,19 @@ def test_chain_converges_to_the_data(name: str, C: Array, t_trunc: int) -> None:
         errors.append(float(np.abs(cov - C).max()))
     assert all(after < before for before, after in pairwise(errors)), errors
     assert errors[-1] < 0.01, errors
+
+
+@pytest.mark.parametrize("name", FIRST_ORDER)
+@EVERY_COVARIANCE
+@pytest.mark.parametrize("steps", [8, 10, 20])
+def test_the_second_order_is_nearer_to_the_data_in_as_few_steps(
+    name: str, C: Array, steps: int
+) -> None:
+    errors = []
+    for sampler in (name, FIRST_ORDER[name]):
+        _, cov = moments_of_chain(sampler, C, 100, steps, tau=1)
+        errors.append(float(np.abs(cov - C).max()))
+    assert errors[0] < 0.8 * errors[1], errors
 
 
 def test_error_of_the_full_chain_vanishes_with_finer_schedules() -> None:
@@ -193,7 +235,7 @@ def test_the_two_variances_are_exact_at_their_extremes() -> None:
 @EVERY_SAMPLER
 @pytest.mark.parametrize(("t", "r"), [(1000, 999), (1000, 0), (100, 90), (2, 1), (1, 0)])
 @pytest.mark.parametrize("tau", [0.0, 0.25, 1.0])
-def test_ancestral_is_ddim_with_eta_1(name: str, t: int, r: int, tau: float) -> None:
+def test_a_first_step_is_ddim_with_eta_0_or_1(name: str, t: int, r: int, tau: float) -> None:
     x_t, x0, z = (randn(2, 1, 3, 4, seed=seed) for seed in range(3))
     on_x_t, on_x0, on_z = coefficients(name, t, r)
     expected = on_x_t * x_t + on_x0 * x0 + math.sqrt(tau) * on_z * z
@@ -208,7 +250,9 @@ def theirs(kind: str, prediction: str, **options: Any) -> Any:
     import diffusers
 
     betas = 1 - AB[1:] / AB[:-1]
-    common = {"trained_betas": betas, "clip_sample": False, "prediction_type": prediction}
+    if kind != "DPMSolverMultistepScheduler":
+        options["clip_sample"] = False
+    common = {"trained_betas": betas, "prediction_type": prediction}
     scheduler = getattr(diffusers, kind)(**common, **options)
     np.testing.assert_allclose(scheduler.alphas_cumprod, AB[1:], rtol=2e-4)
     # They multiply up in float32, good for three digits of 1 - ab_1: compare the steps, not that.
@@ -254,6 +298,52 @@ def test_agrees_with_ddim_of_diffusers(prediction: str, name: str, eta: float, s
         expected = scheduler.step(output, t - 1, x_t, eta=eta, variance_noise=z).prev_sample
         ours = SAMPLERS[name](x_t, x0, t, r, z, 1.0, SCHEDULE)
         torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
+
+
+@DIFFUSERS_WARNS
+@pytest.mark.parametrize(
+    ("name", "algorithm"),
+    [("dpm_solver_2m", "dpmsolver++"), ("dpm_solver_2m_sde", "sde-dpmsolver++")],
+)
+@pytest.mark.parametrize("t_trunc", [100, 1000])
+def test_agrees_with_dpm_solver_of_diffusers(name: str, algorithm: str, t_trunc: int) -> None:
+    options: dict[str, Any] = {"algorithm_type": algorithm, "solver_type": "midpoint"}
+    scheduler = theirs("DPMSolverMultistepScheduler", "sample", solver_order=2, **options)
+    levels = log_snr_timesteps(t_trunc, 10)[:-1]
+    scheduler.set_timesteps(10)
+    scheduler.sigmas = torch.from_numpy(np.sqrt((1 - AB) / AB)[list(levels)])
+    for index, (u, t, r) in enumerate(zip(levels, levels[1:], levels[2:], strict=False), 1):
+        x_t, x0, before, z = (randn(2, 1, 3, 4, seed=10 * index + seed) for seed in range(4))
+        scheduler._step_index = index
+        expected = scheduler.multistep_dpm_solver_second_order_update(
+            [before, x0], sample=x_t, noise=z
+        )
+        ours = SAMPLERS[name](x_t, x0, t, r, z, 1.0, SCHEDULE, (u, before))
+        torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(("t_trunc", "steps"), [(100, 10), (250, 7), (40, 5), (1000, 10)])
+def test_levels_of_the_second_order_are_even_in_log_snr(t_trunc: int, steps: int) -> None:
+    """As far as integers go, from 3 up to the last that holds some signal."""
+    levels = log_snr_timesteps(t_trunc, steps)
+    assert (levels[0], levels[-2:], len(levels)) == (t_trunc, (3, 0), steps + 1)
+    known = np.array([max(log_snr(t), -5.1) for t in levels[:-1]])
+    strides = np.diff(known)
+    for t, stride in zip(levels[1:-1], strides, strict=True):
+        rounding = log_snr(max(t - 1, 1)) - log_snr(t + 1)  # where t itself is one off
+        assert abs(stride - strides.mean()) <= rounding + 1e-9
+
+
+def test_levels_of_the_second_order_always_fit() -> None:
+    for t_trunc in [*range(1, 41), 250, 1000]:
+        assert log_snr_timesteps(t_trunc) == timesteps(t_trunc)
+        for steps in {*range(1, min(t_trunc, 12) + 1), t_trunc // 2 + 1, t_trunc}:
+            levels = log_snr_timesteps(t_trunc, steps)
+            assert (levels[0], levels[-1], len(levels)) == (t_trunc, 0, steps + 1)
+            assert (np.diff(levels) <= -1).all()
+    assert log_snr_timesteps(0) == (0,)
+    with pytest.raises(SettingsError, match="t_trunc = 5"):
+        log_snr_timesteps(5, 6)
 
 
 def test_levels_are_even_and_strictly_decreasing() -> None:
@@ -309,7 +399,7 @@ def test_temperature_scales_one_and_the_same_noise(name: str) -> None:
 
     for tau in (0.01, 0.25, 0.81):
         torch.testing.assert_close(x_r(tau) - x_r(0), math.sqrt(tau) * (x_r(1) - x_r(0)))
-    assert torch.equal(x_r(1), x_r(0)) == (name == "ddim")
+    assert torch.equal(x_r(1), x_r(0)) == (name in NO_NOISE)
 
 
 @EVERY_SAMPLER
@@ -328,7 +418,8 @@ def test_noise_is_drawn_only_where_a_step_uses_it(name: str) -> None:
         noise=noise,
         name=name,
     )
-    assert asked == ([] if name == "ddim" else [20, 15, 10])
+    levels = levels_of(SAMPLERS[name], 20, 4, SCHEDULE)
+    assert asked == ([] if name in NO_NOISE else [*levels[:3]])
 
 
 def test_mask_multiplies_predictions_and_never_x_t() -> None:
@@ -347,11 +438,12 @@ def test_mask_multiplies_predictions_and_never_x_t() -> None:
     assert (seen[1] * (1 - mask)).std() > 0
 
 
-def test_whoever_receives_an_estimate_may_change_it() -> None:
+@pytest.mark.parametrize("name", sorted(NO_NOISE))
+def test_whoever_receives_an_estimate_may_change_it(name: str) -> None:
     C, start = COVARIANCES["correlated"], randn(1, 1, 1, 3, seed=0)
-    expected = run(denoiser(C), start, 20, name="ddim")[-1][1]
-    ones = torch.ones(1).double()
-    for _, x0 in truncated_chain(denoiser(C), start, 20, None, refuse, 1.0, SCHEDULE, ddim, ones):
+    expected = run(denoiser(C), start, 20, name=name)[-1][1]
+    ones, step = torch.ones(1).double(), SAMPLERS[name]
+    for _, x0 in truncated_chain(denoiser(C), start, 20, None, refuse, 1.0, SCHEDULE, step, ones):
         result = x0.clone()
         x0.zero_()
     assert torch.equal(result, expected)

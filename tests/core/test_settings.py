@@ -35,7 +35,7 @@ def test_defaults_are_those_of_the_method() -> None:
         "samples": 1,
         "seed": 0,
         "consistency": False,
-        "sampler": "ancestral",
+        "sampler": "automatic",
     }
 
 

@@ -95,7 +95,7 @@ def rms(x: Tensor) -> float:
 def drawn(upscale: float, t: int, seed: int = 0) -> Tensor:
     """Draw x_t by the flow at temperature 1."""
     given = inputs(upscale)
-    flow = resolver().flow
+    flow = resolver().weights.flow
     return flow.sample(noise(seed), flow.encode(given.channels, given.level(t), given.upscale), 1.0)
 
 
@@ -142,7 +142,7 @@ def test_inside_the_mask_the_flow_draws_the_noise_of_its_level(upscale: float, t
 
 @torch.inference_mode()
 def log_prob(x_t: Tensor, channels: Tensor, t: int) -> Tensor:
-    flow, given = resolver().flow, inputs(4)
+    flow, given = resolver().weights.flow, inputs(4)
     return flow.log_prob(x_t, flow.encode(channels, given.level(t), given.upscale))
 
 

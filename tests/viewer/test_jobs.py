@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ftddm_viewer.jobs import Jobs, Token
+from ftddm_viewer.jobs import Clock, Jobs, Token
 
 PATIENCE = 30.0
 
@@ -42,6 +42,74 @@ def test_of_many_moves_the_first_is_stopped_and_only_the_last_runs(jobs: Jobs) -
     go_on.set()
     assert jobs.wait(PATIENCE)
     assert ran == [0, 20]
+
+
+def test_a_patient_job_waits_for_the_first_result_and_no_longer(jobs: Jobs) -> None:
+    begun, land, go_on = (threading.Event() for _ in range(3))
+    seen: list[tuple[bool, bool]] = []
+    ran: list[int] = []
+
+    def first(token: Token) -> None:
+        begun.set()
+        assert land.wait(PATIENCE)
+        seen.append((token.cancelled(), token.superseded()))
+        token.land()
+        seen.append((token.cancelled(), token.superseded()))
+        assert go_on.wait(PATIENCE)
+
+    jobs.start(first)
+    assert begun.wait(PATIENCE)
+    for number in range(20):
+        jobs.start(lambda token, n=number: ran.append(n), patient=True)
+    land.set()
+    go_on.set()
+    assert jobs.wait(PATIENCE)
+    assert seen == [(False, True), (True, True)]
+    assert ran == [19]
+
+
+def test_a_patient_job_takes_over_at_once_from_one_that_has_a_result(jobs: Jobs) -> None:
+    landed, go_on, seen = threading.Event(), threading.Event(), []
+
+    def first(token: Token) -> None:
+        token.land()
+        seen.append(token.cancelled())
+        landed.set()
+        assert go_on.wait(PATIENCE)
+        seen.append(token.cancelled())
+
+    jobs.start(first)
+    assert landed.wait(PATIENCE)
+    jobs.start(lambda token: None, patient=True)
+    go_on.set()
+    assert jobs.wait(PATIENCE)
+    assert seen == [False, True]
+
+
+def test_cancelling_and_an_impatient_job_do_not_wait_for_a_result(jobs: Jobs) -> None:
+    for stop in (jobs.cancel, lambda: jobs.start(lambda token: None)):
+        begun, go_on, seen = threading.Event(), threading.Event(), []
+
+        def first(token: Token, begun=begun, go_on=go_on, seen=seen) -> None:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            seen.append(token.cancelled())
+
+        jobs.start(first)
+        assert begun.wait(PATIENCE)
+        jobs.start(lambda token: None, patient=True)
+        stop()
+        go_on.set()
+        assert jobs.wait(PATIENCE)
+        assert seen == [True]
+
+
+def test_the_clock_tells_what_is_left_once_it_can_be_told() -> None:
+    times = iter([100.0, 100.5, 104.0, 110.0])
+    clock = Clock(lambda: next(times))
+    assert clock.read(0.05) == {"progress": 0.05, "remaining": None}
+    assert clock.read(0.0) == {"progress": 0.0, "remaining": None}
+    assert clock.read(0.25) == {"progress": 0.25, "remaining": pytest.approx(30.0)}
 
 
 def test_cancelling_stops_what_runs_and_forgets_what_waits(jobs: Jobs) -> None:

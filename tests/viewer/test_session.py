@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import threading
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SamplerSettings, controls
-from ftddm_viewer import LIVE_STEPS
+from ftddm_viewer import LIVE_STEPS, model
 from ftddm_viewer.case import Mode, prepare
 from ftddm_viewer.model import Model
 from ftddm_viewer.session import Session
@@ -49,7 +50,8 @@ def test_opening_shows_the_input_first_and_then_the_picture(session: Session, st
     assert state.shown_value("upscale") == pytest.approx(10 / 3.4)
 
 
-def test_pictures_come_while_it_samples(opened: Session) -> None:
+def test_pictures_come_while_it_samples(opened: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "FRAME", 0.0)
     seen = Recorder(opened)
     opened.update(seed=7)
     done(opened)
@@ -76,7 +78,9 @@ def test_a_picture_equals_the_command_line_one(
     scale = state.view.prepared.conditions["tNAA"].scale
     image = state.picture.image
     np.testing.assert_allclose(image, data[..., state.slice_index], rtol=0, atol=1e-4 * scale)
-    assert state.view.settings == SamplerSettings(upscale=2, tau_flow=0.3, steps=4, seed=5)
+    assert state.view.settings == SamplerSettings(
+        upscale=2, tau_flow=0.3, steps=4, seed=5, sampler="dpm_solver_2m_sde"
+    )
 
 
 @pytest.mark.parametrize("damage", ["no map", "damaged", "empty", "elsewhere", "not there"])
@@ -149,6 +153,92 @@ def test_of_many_moves_the_last_wins_and_none_that_was_overtaken_shows(
     first = seen.states[0].view
     shown = {s.view.asked.tau_flow for s in seen.states if s.view is not first and s.view}
     assert shown == {1.0}
+
+
+def test_pictures_keep_coming_while_a_hand_moves_and_nothing_queues_up(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two moves during every step: each run shows one picture and is gone within the next step."""
+    moves = [step / 20 for step in range(20)]
+    waiting, steps, alive = iter(moves), [], []
+    original = SuperResolver.sample
+
+    def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Any:
+        steps.append(0)
+        alive.append(steps)
+        assert len(alive) == 1
+        try:
+            for update in original(resolver, *args, **kwargs | {"every": 0.0}):
+                steps[-1] += 1
+                for tau in islice(waiting, 2):
+                    opened.update(tau_flow=tau)
+                yield update
+        finally:
+            alive.pop()
+
+    monkeypatch.setattr(SuperResolver, "sample", sample)
+    seen = Recorder(opened)
+    opened.update(tau_flow=0.99)
+    state = done(opened)
+    # One picture each, then the last run with all of its own and the result.
+    assert steps == [*[1] * 10, LIVE_STEPS + 1]
+    views = dict.fromkeys(s.view for s in seen.states[1:] if s.view and s.view.pictures)
+    shown = [*dict.fromkeys(view.asked.tau_flow for view in views)]
+    assert shown[-10:] == [*moves[1:19:2], moves[19]]
+    assert state.up_to_date
+    assert state.view is not None
+    assert state.view.settings.tau_flow == moves[-1]
+
+
+def test_what_is_looked_at_does_not_make_way_for_what_was(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brake = Brake(monkeypatch, pictures=0)
+    opened.update(tau_flow=0.0)
+    assert brake.holding.wait(PATIENCE)
+    seen = Recorder(opened)
+    opened.choose(metabolite="tCho")
+    brake.released.set()
+    state = done(opened)
+    assert brake.runs == 2
+    for shown in seen.states:  # never the other metabolite's picture of the new settings alone
+        view = shown.view
+        assert view is not None
+        assert view.asked.tau_flow != 0.0 or ("tCho", state.slice_index) in view.pictures
+
+
+def test_moving_s_forms_what_is_looked_at_first(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brake = Brake(monkeypatch, pictures=0)
+    opened.update(upscale=2.2)
+    assert brake.holding.wait(PATIENCE)
+    (conditions,) = brake.given
+    assert [condition.metabolite for condition in conditions] == ["tNAA"]
+    brake.released.set()
+    state = done(opened)
+    assert state.view is not None
+    assert sorted(state.view.prepared.conditions) == ["tCho", "tNAA"]
+
+
+def test_only_what_depends_on_a_move_is_computed_again(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = opened.model.load()
+    levels: list[int] = []
+
+    def counted(x_t: Any, channels: Any, t: Any, s: Any, real: Any = resolver.denoiser) -> Any:
+        levels.append(int(t[0]))
+        return real(x_t, channels, t, s)
+
+    monkeypatch.setattr(resolver, "denoiser", counted)
+    opened.update(consistency=True)
+    assert done(opened).up_to_date
+    assert levels == []
+    opened.update(tau_diffusion=0.2)
+    done(opened)
+    assert len(levels) == LIVE_STEPS - 1
+    assert 100 not in levels
 
 
 def test_the_previous_picture_stays_until_the_next(

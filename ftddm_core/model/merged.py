@@ -1,0 +1,179 @@
+"""A trained flow as it is sampled: constant affine layers merged, what conditions say worked out.
+
+Backwards through a step of `flow` come the coupling, the injector, W^-1 and the activation norm's
+inverse. The last two are constant: x = exp(-log_scale) (W^-1 y - shift) is one 1x1 convolution.
+Scale and shift of every injector, and what the conditions add inside every coupling, depend on the
+conditions alone: one convolution a resolution makes all of them, once for any number of draws and
+temperatures. The log-determinants, which no sample needs, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ftddm_core.model.bijections import (
+    ActNorm,
+    ConditionalCoupling,
+    Injector,
+    InvertibleConv1x1,
+    Sequence,
+)
+from ftddm_core.model.flow import ConditionalGlow
+
+StepTold = tuple[Tensor, Tensor, Tensor]
+"""Of one step: exp(-s) and b exp(-s) of its injector, and what is added inside its coupling."""
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What conditions at a level say to a `MergedFlow`, once for any number of draws.
+
+    Parameters
+    ----------
+    mean, deviation
+        Of the standardisation, (B, 1, H, W), in units of x_t.
+    base
+        Mean and deviation of each of the three latents.
+    steps
+        What every step needs, the last step first, for each resolution, the finest first.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    base: list[tuple[Tensor, Tensor]]
+    steps: list[list[StepTold]]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds, in bytes."""
+        steps = [part for level in self.steps for step in level for part in step]
+        held = [self.mean, self.deviation, *(part for pair in self.base for part in pair), *steps]
+        return sum(tensor.nbytes for tensor in held)
+
+
+class MergedFlow:
+    """Draws x_t as a `ConditionalGlow` does, to rounding, with less work.
+
+    Parameters
+    ----------
+    flow
+        In its final place and type: what is merged here does not follow it.
+
+    Raises
+    ------
+    TypeError
+        If its steps are laid out in another way than `ConditionalGlow` lays them out.
+    """
+
+    def __init__(self, flow: ConditionalGlow) -> None:
+        self.flow = flow
+        self._levels = [_Level(cast(Sequence, level)) for level in flow.levels]
+
+    def tell(self, condition: Tensor, t: Tensor, upscale: Tensor) -> Told:
+        """Read the conditions; parameters as for `ConditionalGlow.encode`."""
+        encoded = self.flow.encode(condition, t, upscale)
+        return Told(
+            encoded.mean,
+            encoded.deviation,
+            [(mean, log_deviation.exp()) for mean, log_deviation in encoded.base],
+            [
+                level.tell(feature)
+                for level, feature in zip(self._levels, encoded.features, strict=True)
+            ],
+        )
+
+    def sample(self, normal: Tensor, told: Told, tau_flow: float) -> Tensor:
+        """Return x_t (B, 1, H, W) for z = mu + sqrt(tau_f) sigma n; see `ConditionalGlow.sample`.
+
+        Parameters
+        ----------
+        normal
+            Standard normal noise n of the grid's shape, (B, 1, H, W).
+        told
+            The conditions.
+        tau_flow
+            Temperature: a factor on the variance, 0..1.
+        """
+        scale = math.sqrt(tau_flow)
+        latents = []
+        for mean, deviation in told.base:
+            normal = functional.pixel_unshuffle(normal, 2)
+            own, normal = normal.tensor_split([mean.shape[1]], dim=1)
+            latents.append(mean + scale * deviation * own)
+        rest = latents.pop()
+        for level, steps in reversed([*zip(self._levels, told.steps, strict=True)]):
+            rest = functional.pixel_shuffle(level.inverse(rest, steps), 2)
+            if latents:
+                rest = torch.cat([latents.pop(), rest], dim=1)
+        return told.mean + told.deviation * rest
+
+
+class _Level:
+    """The steps of one resolution, backwards."""
+
+    def __init__(self, level: Sequence) -> None:
+        layers = [*level.bijections]
+        steps = [_parts(layers[first : first + 4]) for first in range(0, len(layers), 4)][::-1]
+        self._couplings = [coupling for *_, coupling in steps]
+        self._constant = [_constant_inverse(norm, mix) for norm, mix, *_ in steps]
+        told = [layer for *_, injector, c in steps for layer in (injector.affine, c.from_cond)]
+        self._weight = torch.cat([layer.weight.detach() for layer in told])
+        self._bias = torch.cat([cast(Tensor, layer.bias).detach() for layer in told])
+        self._sizes = [n for *_, i, c in steps for n in _sizes(i.affine, c.from_cond)]
+
+    def tell(self, feature: Tensor) -> list[StepTold]:
+        """Return what every step needs of the conditions."""
+        parts = functional.conv2d(feature, self._weight, self._bias).split(self._sizes, dim=1)
+        found = []
+        for raw, shift, added in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            factor = torch.exp(-raw.tanh())
+            found.append((factor, factor * shift, added))
+        return found
+
+    def inverse(self, y: Tensor, steps: list[StepTold]) -> Tensor:
+        """Undo the steps."""
+        for coupling, (weight, bias), (factor, offset, added) in zip(
+            self._couplings, self._constant, steps, strict=True
+        ):
+            y_a, y_b = y.tensor_split([coupling.kept], dim=1)
+            h = functional.silu(coupling.from_x(y_a) + added)
+            raw, shift = coupling.affine(functional.silu(coupling.hidden(h))).chunk(2, dim=1)
+            x_b = (y_b - shift) * torch.exp(-coupling.factor * raw.tanh())
+            x = torch.cat([y_a, x_b], dim=1) * factor - offset
+            y = functional.conv2d(x, weight, bias)
+        return y
+
+
+def _parts(
+    layers: Several[nn.Module],
+) -> tuple[ActNorm, InvertibleConv1x1, Injector, ConditionalCoupling]:
+    """Return the four bijections of a step."""
+    match layers:
+        case [ActNorm() as norm, InvertibleConv1x1() as mix, Injector() as injector,
+              ConditionalCoupling() as coupling]:  # fmt: skip
+            return norm, mix, injector, coupling
+    names = ", ".join(type(layer).__name__ for layer in layers)
+    raise TypeError(f"A step of the flow is laid out as {names}, which cannot be merged.")
+
+
+def _constant_inverse(norm: ActNorm, mix: InvertibleConv1x1) -> tuple[Tensor, Tensor]:
+    """Return kernel and bias of x = exp(-log_scale) (W^-1 y - shift), in the type of W."""
+    place = mix.log_s
+    with torch.no_grad():  # once, in float64 on the CPU: not every device has it
+        inverse = torch.linalg.inv(mix.weight().double().cpu())
+        scale = torch.exp(-norm.log_scale.double().cpu()).flatten()
+        kernel = (scale[:, None] * inverse)[:, :, None, None]
+        bias = -scale * norm.shift.double().cpu().flatten()
+    return kernel.to(place.dtype).to(place.device), bias.to(place.dtype).to(place.device)
+
+
+def _sizes(affine: nn.Conv2d, from_cond: nn.Conv2d) -> tuple[int, int, int]:
+    half = affine.out_channels // 2
+    return half, half, from_cond.out_channels

@@ -1,0 +1,119 @@
+"""Where the networks run: which device, how many cores, how many slices fit together."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ftddm_core.errors import SettingsError
+
+CPU_VOXELS = 16 * 64 * 64
+"""Voxels that go through the networks together on a CPU: more are no faster, and need memory."""
+
+BYTES_PER_VOXEL = 4096
+"""Memory that the networks need for each, with room to spare: `small` takes a third of it."""
+
+SHARE = 0.5
+"""Of the memory that is free on a device, how much a batch may be planned to take."""
+
+MOST_SLICES = 1024
+
+
+def pick_device(wanted: str = "auto") -> torch.device:
+    """Return the device asked for, or the fastest there is.
+
+    Raises
+    ------
+    SettingsError
+        If this machine or this build of torch does not have it.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.zeros(1, device=device).item()  # "meta" holds no values, and fails only here
+    except (RuntimeError, AssertionError, ImportError):
+        raise SettingsError(
+            f"The device '{wanted}' is not available here: use auto, cpu, cuda or mps."
+        ) from None
+    return device
+
+
+def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many CPU cores this process may keep busy.
+
+    Fewer than the machine has where it was given only some of them, or a share of their time.
+
+    Parameters
+    ----------
+    root
+        Where Linux tells the share, as ``<microseconds> <of how many>`` in ``cpu.max``.
+    """
+    given = getattr(os, "sched_getaffinity", None)  # Linux only
+    cores = len(given(0)) if given else os.cpu_count() or 1
+    try:
+        time, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        share = int(time) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max": no limit
+        return cores
+    return max(1, min(cores, round(share)))
+
+
+def use_cores() -> None:
+    """Let torch use as many threads as there are cores to run them, and no more.
+
+    Threads wait for each other at every layer: one without a core of its own holds up all others.
+    It is for programs to call, once, and leaves ``OMP_NUM_THREADS`` and fewer threads alone.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+
+
+def place(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, its kernels in the order (channels last) that is fastest."""
+    network.to(device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def slices_together(device: torch.device, height: int, width: int) -> int:
+    """Return how many slices of a grid go through the networks together, at least 1."""
+    voxels = CPU_VOXELS
+    if device.type != "cpu" and (free := free_memory(device)):
+        voxels = int(SHARE * free) // BYTES_PER_VOXEL
+    return max(1, min(MOST_SLICES, voxels // (height * width)))
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on a device; 0 where that is not known."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(free + kept)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return 0
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that a device, or the machine, has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    words = str(error).lower()  # Apple's GPU and the CPU have no error of their own
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in words or "can't allocate memory" in words
+    )
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what torch keeps for later, so that a smaller batch finds room."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

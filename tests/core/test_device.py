@@ -1,0 +1,86 @@
+"""How many cores, how many slices together, and what running out of memory looks like."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ftddm_core.sampling import device as module
+from ftddm_core.sampling.device import ran_out_of_memory, slices_together, usable_cores, use_cores
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture
+def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+
+
+@pytest.mark.usefixtures("sixteen")
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [
+        (None, 16),
+        ("max 100000\n", 16),
+        ("200000 100000\n", 2),
+        ("50000 100000\n", 1),
+        ("9900000 100000\n", 16),
+        ("nonsense", 16),
+        ("5 0", 16),
+    ],
+)
+def test_cores_are_those_that_were_given(tmp_path: Path, content: str | None, cores: int) -> None:
+    if content is not None:
+        (tmp_path / "cpu.max").write_text(content)
+    assert usable_cores(tmp_path) == cores
+
+
+def test_threads_are_never_more_than_cores_and_a_wish_is_respected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    for cores in (2, 64):
+        monkeypatch.setattr(module, "usable_cores", lambda cores=cores: cores)
+        use_cores()
+    assert chosen == [2, 8]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    use_cores()
+    assert chosen == [2, 8]
+
+
+def test_slices_together_fill_the_same_number_of_voxels_on_a_cpu() -> None:
+    assert slices_together(CPU, 64, 64) == 16
+    assert slices_together(CPU, 32, 32) == 64
+    assert slices_together(CPU, 128, 128) == 4
+    assert slices_together(CPU, 512, 512) == 1
+
+
+def test_slices_together_follow_the_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for free in (0, 2**30, 2**33, 2**40):
+        monkeypatch.setattr(module, "free_memory", lambda device, free=free: free)
+        found.append(slices_together(CUDA, 64, 64))
+        needed = found[-1] * 64 * 64 * module.BYTES_PER_VOXEL
+        assert free == 0 or needed <= module.SHARE * free
+    assert found == [16, 32, 256, module.MOST_SLICES]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (MemoryError(), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 17 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_running_out_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
+    assert ran_out_of_memory(error) is expected
