@@ -189,6 +189,25 @@ def build_parser() -> Parser:
     )
     _add_model(evaluate)
 
+    bench = add("bench", "Measure how fast it is on this machine; write the figures and a page.")
+    target = bench.add_mutually_exclusive_group(required=True)
+    target.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    target.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="write the page again from such figures, and measure nothing",
+    )
+    bench.add_argument(
+        "--markdown", type=Path, required=True, metavar="FILE", help="write the page (.md) there"
+    )
+    bench.add_argument(
+        "--device", help="auto, cpu, cuda or mps (the fastest and the CPU, one after the other)"
+    )
+    bench.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
+    bench.add_argument("--quick", action="store_true", help="time all but the longest once")
+
     sweep = add("sweep", "Print how sharpness and fidelity follow the two temperatures.")
     sweep.add_argument(
         "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
@@ -249,6 +268,11 @@ def _add_roles(parser: Parser) -> None:
 
 def _add_model(group: argparse._ActionsContainer) -> None:
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
+    group.add_argument(
+        "--half",
+        action="store_true",
+        help="compute in half precision, on a GPU: faster, maps differ by up to 1e-3",
+    )
     group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
 
 

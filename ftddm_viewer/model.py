@@ -28,11 +28,14 @@ class Model:
         Name or folder.
     device
         "auto", "cpu", "cuda" or "mps".
+    half
+        Whether they compute in half precision, on a GPU; see `SuperResolver`.
     """
 
-    def __init__(self, weights: str = "small", device: str = "auto") -> None:
+    def __init__(self, weights: str = "small", device: str = "auto", *, half: bool = False) -> None:
         self.weights = weights
         self.device = device
+        self.half = half
         self._resolver: SuperResolver | None = None
         self._loading = Lock()
         self._stepping = Lock()
@@ -61,7 +64,7 @@ class Model:
                 from ftddm_core.sampling.resolver import SuperResolver
 
                 use_cores()
-                self._resolver = SuperResolver.load(self.weights, self.device)
+                self._resolver = SuperResolver.load(self.weights, self.device, half=self.half)
             return self._resolver
 
     def usual_upscale(self, study: Study) -> float:

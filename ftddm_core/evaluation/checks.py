@@ -14,11 +14,16 @@ from ftddm_core.evaluation.measure import CALIBRATION_SAMPLES, name_of_mean
 from ftddm_core.evaluation.protocol import DEFAULT, MethodPlan, Protocol, temperatures_of
 from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT, Figures
 from ftddm_core.evaluation.tables import Table
+from ftddm_core.settings import AUTOMATIC, FEW_STEPS_SAMPLER
 
 GAIN_AT_ZERO = {2.0: 2.3, 4.0: 4.3, 8.0: 4.3}
 """Factor -> dB over zero-filling that temperature 0 must reach."""
 FASTER = 9.2
 """What the paper claims over the full chain."""
+LIVE_FASTER = 60.0
+"""How much faster than the full chain a live picture must be."""
+LIVE_LOSS = {"psnr": 0.15, "ssim": 0.003, "sharpness": 0.05}
+"""What a live picture may lose to the chain of all its steps; of sharpness, or gain."""
 INF = np.inf
 
 
@@ -150,6 +155,7 @@ def check(
     """
     roles, checks = Roles.of(protocol), Checks()
     _chain(checks, protocol, figures, roles, seconds)
+    _live(checks, protocol, figures, roles, seconds)
     _regression(checks, protocol, figures, roles)
     _peers(checks, protocol, figures, roles)
     if choice_made:
@@ -190,6 +196,38 @@ def _chain(
     if full and roles.at_one and {full, roles.at_one} <= set(seconds):
         faster = seconds[full] / seconds[roles.at_one]
         checks.add("1", f"{roles.at_one} faster than {full}, times", 0, faster, FASTER)
+
+
+def live_pairs(protocol: Protocol) -> list[tuple[str, str]]:
+    """Return the methods of few steps, each with the one that takes all, else the same."""
+    plain = [m for m in protocol.methods if m.settings and m.samples == 1 and not m.drop]
+    found = []
+    for few in plain:
+        chosen = few.settings
+        if chosen is None or chosen.sampler_used != FEW_STEPS_SAMPLER:
+            continue
+        whole = chosen.replace(steps=None, sampler=AUTOMATIC)
+        found += [(few.name, m.name) for m in plain if m.settings == whole]
+    return found
+
+
+def _live(
+    checks: Checks,
+    protocol: Protocol,
+    figures: Figures,
+    roles: Roles,
+    seconds: Mapping[str, float],
+) -> None:
+    for few, every in live_pairs(protocol):
+        for figure, unit in (("psnr", "PSNR (dB)"), ("ssim", "SSIM"), ("sharpness", "sharpness")):
+            for factor in protocol.factors:
+                found = figures.difference(few, every, figure, factor)
+                most = LIVE_LOSS[figure] if figure == "sharpness" else INF
+                what = f"{few} over {every}, {unit}"
+                checks.add("8", what, factor, found, -LIVE_LOSS[figure], most)
+        if roles.full_chain and {few, roles.full_chain} <= set(seconds):
+            faster = seconds[roles.full_chain] / seconds[few]
+            checks.add("8", f"{few} faster than {roles.full_chain}, times", 0, faster, LIVE_FASTER)
 
 
 def _regression(checks: Checks, protocol: Protocol, figures: Figures, roles: Roles) -> None:

@@ -16,6 +16,7 @@ from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.prediction import Prediction, x0_of
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.sampling.condition import Condition
+from ftddm_core.sampling.device import computing, halved
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import FloatArray
@@ -40,6 +41,8 @@ class Networks(NamedTuple):
         Of the noise.
     device
         Where they are.
+    half
+        Whether the denoiser computes in float16.
     """
 
     denoiser: Callable[..., Tensor]
@@ -48,6 +51,7 @@ class Networks(NamedTuple):
     t_flow_max: int
     schedule: NoiseSchedule
     device: torch.device
+    half: bool = False
 
 
 class Drawn(NamedTuple):
@@ -137,7 +141,7 @@ def draw_batch(
     new = True
 
     def image(x: Tensor) -> Tensor:
-        with torch.inference_mode():
+        with computing():
             return (x * mask)[:, 0, :nx, :ny].clamp_min(0) * scale
 
     def at(t: int) -> Tensor:
@@ -170,12 +174,13 @@ def draw_batch(
         new = key not in recall
 
         def call() -> Tensor:
-            output = networks.denoiser(x_t, channels, at(t), upscale)
-            return x0_of(schedule, networks.prediction, output, x_t, t)
+            with halved(networks.device, half=networks.half):
+                output = networks.denoiser(x_t, channels, at(t), upscale)
+            return x0_of(schedule, networks.prediction, output.float(), x_t, t)
 
         return recall(key, call)
 
-    with torch.inference_mode():
+    with computing():
         x_start = recall(("start", began), start)
     if settings.t_trunc == 0:
         yield Drawn(0, image(x_start), new)
@@ -195,7 +200,7 @@ def draw_batch(
             cancelled,
         )
         while True:
-            with torch.inference_mode():  # never while whoever draws is busy with something else
+            with computing():  # never while whoever draws is busy with something else
                 found = next(chain, None)
             if found is None:
                 return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
@@ -80,6 +82,25 @@ def place(network: nn.Module, device: torch.device) -> None:
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Compute without gradients, and on a CUDA device in float32 as the CPU does, not in TF32."""
+    exact = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=False, allow_tf32=False
+    )
+    with torch.inference_mode(), exact:
+        yield
+
+
+def halved(device: torch.device, *, half: bool) -> AbstractContextManager[object]:
+    """Return what makes convolutions compute in float16 where `half` asks for it.
+
+    Torch decides layer by layer; sums and normalisations stay in float32. Casts of weights are not
+    kept, for a recording (`graphed`) must hold them.
+    """
+    return torch.autocast(device.type, torch.float16, enabled=half, cache_enabled=False)
 
 
 def slices_together(device: torch.device, height: int, width: int) -> int:

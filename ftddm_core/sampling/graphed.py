@@ -37,6 +37,10 @@ class Graphed:
         self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
         self._able = True
 
+    def forget(self) -> None:
+        """Give up the memory of all recordings."""
+        self._recordings.clear()
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the network's output, a tensor of its own."""
         if not self._able:

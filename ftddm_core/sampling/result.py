@@ -39,7 +39,7 @@ class Result:
     weights, digest
         Name and SHA-256 of the networks.
     device
-        Where they ran.
+        Where they ran, and in which precision where it is not float32.
     seconds
         Time from start to end.
     """

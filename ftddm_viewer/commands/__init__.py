@@ -1,9 +1,10 @@
 """What each `ftddm` command does; `cli` parses its arguments and turns errors into one line."""
 
+from ftddm_viewer.commands.bench import bench
 from ftddm_viewer.commands.evaluate import evaluate, sweep
 from ftddm_viewer.commands.faces import view, web
 from ftddm_viewer.commands.restore import demo, run
 from ftddm_viewer.commands.simulate import simulate
 from ftddm_viewer.commands.train import train
 
-__all__ = ["demo", "evaluate", "run", "simulate", "sweep", "train", "view", "web"]
+__all__ = ["bench", "demo", "evaluate", "run", "simulate", "sweep", "train", "view", "web"]

@@ -36,11 +36,11 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import load_regression
 from ftddm_core.model.record import trained_on
-from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.figures import save_figure
+from ftddm_viewer.model import Model
 from ftddm_viewer.results.excerpt import excerpt, with_excerpt
 from ftddm_viewer.results.page import page
 from ftddm_viewer.results.pictures import enlarged_rows, method_rows, shown_metabolites
@@ -63,7 +63,7 @@ def evaluate(options: Namespace) -> None:
     check_writable(page_path.parent, [page_path.name], overwrite=True)
     if options.readme:
         with_excerpt(options.readme, "")  # so that a file without marks is refused now
-    resolver = SuperResolver.load(options.weights, options.device)
+    resolver = Model(options.weights, options.device, half=options.half).load()
     regression = _regression(options)
     runner = Runner(resolver, Cache(options.out / "cache"), regression)
     test, choosing = find_anatomies(options.anatomies, protocol)
@@ -271,7 +271,7 @@ def sweep(options: Namespace) -> None:
     study, truth = open_study(folder), _noise_free(folder)
     first = max(0, study.grid.shape[2] // 2 - options.slices // 2)
     study = study.slab(first, first + options.slices)
-    resolver = SuperResolver.load(options.weights, options.device)
+    resolver = Model(options.weights, options.device, half=options.half).load()
     with progress_bar("sweeping") as progress:
         table = sharpness_sweep(
             study,

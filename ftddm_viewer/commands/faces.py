@@ -15,7 +15,8 @@ def view(options: Namespace) -> None:
     from napari_ftddm import show_window
 
     roles = {name: getattr(options, name) for name in ("t1", "flair", "mask")}
-    show_window(options.input, weights=options.weights, device=options.device, **roles)
+    model = {"weights": options.weights, "device": options.device, "half": options.half}
+    show_window(options.input, **model, **roles)
 
 
 def web(options: Namespace) -> None:
@@ -37,4 +38,5 @@ def web(options: Namespace) -> None:
         no_password=options.no_password,
         weights=options.weights,
         device=options.device,
+        half=options.half,
     )

@@ -17,11 +17,11 @@ from ftddm_core.imaging.degrade import degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.commands.progress import progress_bar
+from ftddm_viewer.model import Model
 from ftddm_viewer.saving import (
     NOTICE,
     check_writable,
@@ -43,7 +43,7 @@ def run(options: Namespace) -> None:
         study = undo_zero_filling(study)
     names = result_names(study, settings.samples)
     check_writable(options.out, names, overwrite=options.overwrite)
-    resolver = SuperResolver.load(options.weights, options.device)
+    resolver = Model(options.weights, options.device, half=options.half).load()
     with progress_bar("sampling") as progress:
         result = resolver.run(study, settings, progress=progress)
     files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
@@ -78,7 +78,7 @@ def demo(options: Namespace) -> None:
     study = open_study(asset_folder("case"))
     names = [*result_names(study, settings.samples), "demo.png"]
     check_writable(options.out, names, overwrite=True)
-    resolver = SuperResolver.load(options.weights, options.device)
+    resolver = Model(options.weights, options.device, half=options.half).load()
     results: list[Result] = []
 
     with progress_bar("sampling") as progress:
@@ -123,7 +123,7 @@ def _look_closer(options: Namespace) -> None:
     from napari_ftddm import show_window
 
     print("\nOpening napari; closing its window ends the demo.", flush=True)
-    show_window(weights=options.weights, device=options.device)
+    show_window(weights=options.weights, device=options.device, half=options.half)
 
 
 def _size(volume: Volume) -> str:

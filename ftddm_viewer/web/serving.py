@@ -97,6 +97,7 @@ def start(
     no_password: bool = False,
     weights: str = "small",
     device: str = "auto",
+    half: bool = False,
 ) -> Server:
     """Begin to serve the page, and return; one page at a time in a process.
 
@@ -112,7 +113,7 @@ def start(
         Whether files may be uploaded.
     no_password
         Whether anybody may upload, even from other computers.
-    weights, device
+    weights, device, half
         See `Model`.
 
     Raises
@@ -129,7 +130,7 @@ def start(
     host = plain_host(host)
     check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
     check = None if auth is None else password_check(read_passwords(auth))
-    model = Model(weights, device)
+    model = Model(weights, device, half=half)
     model.load()  # what is wrong with it is said now, and not to every visitor
     port = free_port(host, port)
     root = Path(tempfile.mkdtemp(prefix="ftddm-web-"))

@@ -32,7 +32,7 @@ from napari_ftddm._stage import Stage, known_of
 if TYPE_CHECKING:
     from napari import Viewer
 
-INTERVAL_MS = 100
+INTERVAL_MS = 40
 """Shortest time between two changes of the settings while a slider is dragged."""
 
 PATIENCE = 0.2

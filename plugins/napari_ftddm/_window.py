@@ -22,6 +22,7 @@ def show_window(
     *,
     weights: str = "small",
     device: str = "auto",
+    half: bool = False,
     block: bool = True,
     **roles: Path | None,
 ) -> tuple[Viewer, FtddmWidget]:
@@ -34,7 +35,7 @@ def show_window(
     ----------
     paths
         A folder, or files of one study; none for the bundled case.
-    weights, device
+    weights, device, half
         As in `ftddm run`.
     block
         Whether to run until the window is closed.
@@ -55,7 +56,7 @@ def show_window(
 
     viewer = napari.Viewer(title=TITLE, show_welcome_screen=False)
     _, widget = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
-    widget.engine.use(Model(weights, device))
+    widget.engine.use(Model(weights, device, half=half))
     if paths:
         widget.session.open(list(paths), **roles)
     else:

@@ -240,3 +240,49 @@ def test_a_deviation_needs_memory_only_where_there_is_one(
     np.testing.assert_allclose(tally.deviation(5)[..., 1], samples.std(0, ddof=1))
     np.testing.assert_array_equal(plain.mean, tally.mean)
     assert plain.count.tolist() == [0, 5]
+
+
+# ---- in half precision
+
+
+def test_half_precision_is_nearly_the_same_picture(
+    resolver: SuperResolver, conditions: list[Condition]
+) -> None:
+    """As torch emulates it on a CPU; a GPU's float16 has as many digits."""
+    plain = images(drawn(resolver, conditions, QUICK)[1])
+    resolver.half = True
+    running, result = drawn(resolver, conditions, QUICK)
+    assert 0 < largest_difference(images(result), plain) <= 1e-2  # random weights are not gentle
+    assert all(update.images.dtype == np.float32 for update in running)
+    assert result.device == "cpu, float16"
+
+
+def test_half_precision_is_refused_on_a_cpu() -> None:
+    with pytest.raises(SettingsError, match="Half precision is for GPUs"):
+        SuperResolver(tiny_weights(), "cpu", half=True)
+
+
+# ---- on a GPU
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("settings", [QUICK, QUICK.replace(sampler="dpm_solver_2m_sde", samples=2)])
+def test_cuda_gives_the_cpus_maps(
+    resolver: SuperResolver, conditions: list[Condition], settings: SamplerSettings
+) -> None:
+    plain = images(drawn(resolver, conditions, settings)[1])
+    gpu = SuperResolver(tiny_weights(), "cuda")
+    for size in (None, 4, 1):  # recorded for each size, and replayed
+        gpu.batch = size
+        assert largest_difference(images(drawn(gpu, conditions, settings)[1]), plain) <= 1e-4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_records_its_steps_and_repeats_itself(conditions: list[Condition]) -> None:
+    gpu = SuperResolver(tiny_weights(), "cuda")
+    first = images(drawn(gpu, conditions, QUICK)[1])
+    assert gpu.denoiser._able  # type: ignore[attr-defined]
+    assert len(gpu.denoiser._recordings) == 1  # type: ignore[attr-defined]
+    assert_equal(images(drawn(gpu, conditions, QUICK)[1]), first)
+    half = images(drawn(SuperResolver(tiny_weights(), "cuda", half=True), conditions, QUICK)[1])
+    assert 0 < largest_difference(half, first) <= 1e-2

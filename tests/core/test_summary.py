@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftddm_core.evaluation.checks import Roles, check, worst
+from ftddm_core.evaluation.checks import Roles, check, live_pairs, worst
 from ftddm_core.evaluation.protocol import parse
 from ftddm_core.evaluation.summary import (
     Figures,
@@ -37,6 +37,8 @@ PROTOCOL = parse(
             {"name": "cold", "kind": "ftddm", "tau": 0},
             {"name": "usual", "kind": "ftddm"},
             {"name": "hot", "kind": "ftddm", "tau": 1},
+            {"name": "live", "kind": "ftddm", "tau": 1, "steps": 10},
+            {"name": "other", "kind": "ftddm", "tau": 1, "steps": 10, "sampler": "ddim"},
             {"name": "short", "kind": "ftddm", "tau": 1, "t_trunc": 20, "metabolites": ["tCho"]},
             {"name": "full", "kind": "ddpm", "tau": 1, "metabolites": ["tCho"]},
             {"name": "many, 19 samples", "kind": "ftddm", "tau": 1, "samples": 19},
@@ -152,6 +154,24 @@ def test_promises_are_kept_or_missed_by_the_numbers() -> None:
     found = promises(rows=worse)
     assert not found["hot over full, PSNR (dB)"]
     assert not found["sharpness of hot"]
+
+
+def test_a_live_picture_is_held_against_the_chain_of_all_its_steps() -> None:
+    assert live_pairs(PROTOCOL) == [("live", "hot")]
+    kept = promises(
+        rows=[*ALL, *rows("live", 24.4, 1.02)], seconds={"live": 1.0, "full": 61.0, "hot": 9.0}
+    )
+    what = "live over hot, "
+    assert kept[f"{what}PSNR (dB)"]
+    assert kept[f"{what}SSIM"]
+    assert kept[f"{what}sharpness"]
+    assert kept["live faster than full, times"]
+    for psnr, detail in ((24.3, 1.0), (24.5, 1.1), (24.5, 0.9)):
+        found = promises(rows=[*ALL, *rows("live", psnr, detail)])
+        assert found[f"{what}PSNR (dB)"] == (psnr > 24.35)
+        assert found[f"{what}sharpness"] == (detail == 1.0)
+    assert not promises(seconds={"live": 1.0, "full": 59.0})["live faster than full, times"]
+    assert "live over hot, SSIM" not in promises()
 
 
 def test_what_was_not_run_is_not_promised() -> None:

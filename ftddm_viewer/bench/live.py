@@ -1,0 +1,196 @@
+"""How soon a picture follows a move, through a real session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from statistics import median
+
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_viewer import live_settings
+from ftddm_viewer.bench.inputs import Inputs
+from ftddm_viewer.bench.plan import Plan
+from ftddm_viewer.bench.record import Line
+from ftddm_viewer.bench.timing import Tell
+from ftddm_viewer.bench.watch import Watch, WatchedModel
+from ftddm_viewer.session import Session
+
+MOVES = ("tau_flow", "tau_diffusion", "t_trunc", "seed", "upscale", "slice", "metabolite")
+"""What can be moved, in the order of the table."""
+
+
+@contextmanager
+def opened(model: WatchedModel, inputs: Inputs) -> Iterator[Watch]:
+    """Give the watch of a session that shows the study; its work ends with the block."""
+    session = Session(model)
+    watch = Watch(session)
+    try:
+        session.show(inputs.case.study, inputs.case.label)
+        watch.settled()
+        yield watch
+    finally:
+        session.close()
+
+
+def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, tell: Tell) -> list[Line]:
+    """Return for every kind of move the median time to its first and to its final picture.
+
+    Every repeat makes each move once, to a value that was not there before. The seed changes
+    between any two moves, so that no picture of before can stand in for one.
+
+    Parameters
+    ----------
+    watch
+        Of a session that shows `inputs`.
+    call
+        Seconds of a denoiser call for one slice.
+
+    Returns
+    -------
+    list of dict
+        `move`, `first` and `final` in seconds, `first_calls` and `final_calls` in denoiser calls,
+        `repeats`.
+    """
+    session, seed = watch.session, 0
+    found: dict[str, list[tuple[float, float]]] = {move: [] for move in MOVES}
+    for repeat in range(plan.repeats):
+        for number, move in enumerate(MOVES):
+            seed += 1
+            watch.timed(partial(session.update, seed=seed))
+            seed += move == "seed"
+            found[move].append(watch.timed(_move(session, inputs, move, repeat, seed)))
+            tell((repeat + (number + 1) / len(MOVES)) / plan.repeats)
+    lines = []
+    for move, times in found.items():
+        first, final = (median(column) for column in zip(*times, strict=True))
+        calls = {"first_calls": first / call, "final_calls": final / call}
+        lines.append({"move": move, "first": first, "final": final, **calls, "repeats": len(times)})
+    return lines
+
+
+def _move(
+    session: Session, inputs: Inputs, move: str, repeat: int, seed: int
+) -> Callable[[], object]:
+    """Return a move to a value that is new at every repeat."""
+    if move == "slice":
+        following = (session.state.slice_index + 1) % inputs.prepared.n_slices
+        return partial(session.choose, slice_index=following)
+    if move == "metabolite":
+        names = [*inputs.prepared.conditions]
+        after = names[(names.index(session.state.metabolite) + 1) % len(names)]
+        return partial(session.choose, metabolite=after)
+    share = (repeat % 40 + 1) / 100
+    values = {
+        "tau_flow": 0.5 + share,
+        "tau_diffusion": 0.5 - share,
+        "t_trunc": 99 - repeat % 40,
+        "seed": seed,
+        "upscale": 3 + 5 * share,
+    }
+    return partial(session.update, **{move: values[move]})
+
+
+def drag(watch: Watch, model: WatchedModel, call: float, step: float, plan: Plan) -> Line:
+    """Return what becomes of a slider that is moved faster than chains end.
+
+    Parameters
+    ----------
+    watch
+        Of an open session of `model`.
+    call, step
+        Seconds of a denoiser call for one slice, and of the longest step of a chain.
+
+    Returns
+    -------
+    dict
+        `moves` in `seconds`; `runs`, chains that began; `most`, chains alive at once; `pictures`
+        that arrived during the drag; `final`, from the last move to its final picture;
+        `undisturbed`, the same of a move by itself; `overstay`, the longest time that a chain went
+        on after the move that overtook it, and `overstay_calls`; `lingered`, the same after its
+        first picture, which it may still show, and `lingered_steps`. Times in seconds.
+    """
+    session, interval = watch.session, plan.drag_seconds / plan.drag_moves
+    alone = [
+        watch.timed(partial(session.update, tau_flow=0.4 - i % 40 / 100))[1]
+        for i in range(plan.repeats)
+    ]
+    model.forget()
+    watch.arrivals.clear()
+    start, moved = time.perf_counter(), []
+    for i in range(plan.drag_moves):
+        time.sleep(max(0.0, start + i * interval - time.perf_counter()))
+        moved.append(time.perf_counter())
+        session.update(tau_flow=(i + 0.5) / plan.drag_moves)
+    final = watch.settled() - moved[-1]
+    shown = [arrival.time for arrival in watch.arrivals]
+    overstay = longest_overstay(model.runs, moved)
+    lingered = longest_overstay(model.runs, moved, shown)
+    return {
+        "moves": len(moved),
+        "seconds": moved[-1] - moved[0],
+        "runs": model.begun,
+        "most": model.most,
+        "pictures": sum(at <= moved[-1] for at in shown),
+        "final": final,
+        "undisturbed": median(alone),
+        "overstay": overstay,
+        "overstay_calls": overstay / call,
+        "lingered": lingered,
+        "lingered_steps": lingered / step,
+    }
+
+
+def longest_overstay(
+    runs: Sequence[tuple[float, float]], moved: Sequence[float], shown: Sequence[float] = ()
+) -> float:
+    """Return the longest time that a run went on after a move had come while it ran.
+
+    Parameters
+    ----------
+    runs
+        Begin and end of each.
+    moved
+        When moves were made.
+    shown
+        When pictures came, where a run is not to end before its first one.
+
+    Examples
+    --------
+    >>> runs, moved = [(0.0, 1.5), (1.5, 1.75), (2.5, 9.0)], [0.0, 1.0, 2.0]
+    >>> longest_overstay(runs, moved)
+    0.5
+    >>> longest_overstay(runs, moved, shown=[1.25, 1.375, 1.6])
+    0.25
+    """
+    late = [0.0]
+    for begin, end in runs:
+        overtaken = [at for at in moved if begin < at < end]
+        first_picture = [at for at in shown if begin < at < end]
+        if overtaken:
+            late.append(end - max(overtaken[:1] + first_picture[:1]))
+    return max(late)
+
+
+def longest_step(resolver: SuperResolver, inputs: Inputs, plan: Plan) -> float:
+    """Return the longest time between two of a live chain's questions whether to stop."""
+    return median(
+        max(later - earlier for earlier, later in pairwise(_asked(resolver, inputs)))
+        for _ in range(plan.repeats)
+    )
+
+
+def _asked(resolver: SuperResolver, inputs: Inputs) -> list[float]:
+    """Return when a chain asked, and when it ended."""
+    asked: list[float] = []
+
+    def ask() -> bool:
+        asked.append(time.perf_counter())
+        return False
+
+    chosen, slices = live_settings(), [inputs.k]
+    for _ in resolver.sample([inputs.condition], chosen, slices=slices, cancelled=ask):
+        pass
+    return [*asked, time.perf_counter()]

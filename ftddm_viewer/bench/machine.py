@@ -1,0 +1,55 @@
+"""What a record says of the machine: what it can do, never whose it is or what it is called."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ftddm_core.sampling.device import usable_cores
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores, threads, memory in bytes, GPU, torch and operating system.
+
+    What the system does not tell is None.
+    """
+    return {
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "threads": torch.get_num_threads(),
+        "memory": _memory(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": str(torch.__version__),
+        "system": _system(),
+    }
+
+
+def _cpu() -> str:
+    """Return the processor's model; elsewhere than on Linux what Python knows of it."""
+    if CPUINFO.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", CPUINFO.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _system() -> str:
+    """Return the operating system; the kernel's release is left out, it may carry names."""
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (AttributeError, OSError, KeyError):
+        return f"{platform.system()} {platform.mac_ver()[0]}".strip()

@@ -1,0 +1,109 @@
+"""One run of the benchmark: everything, on every device asked for, as one record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_viewer import CASE_UPSCALE, live_settings
+from ftddm_viewer.bench.bars import bars
+from ftddm_viewer.bench.calls import calls, seconds_of_call
+from ftddm_viewer.bench.growth import growth, volumes
+from ftddm_viewer.bench.inputs import Inputs
+from ftddm_viewer.bench.live import drag, longest_step, moves, opened
+from ftddm_viewer.bench.machine import machine
+from ftddm_viewer.bench.memory import memory
+from ftddm_viewer.bench.peers import peers
+from ftddm_viewer.bench.plan import Plan
+from ftddm_viewer.bench.record import FORMAT, Record
+from ftddm_viewer.bench.timing import Stage
+from ftddm_viewer.bench.tradeoff import tradeoff
+from ftddm_viewer.bench.watch import WatchedModel
+
+
+def measure(
+    study: Study, weights: str, devices: Sequence[str], plan: Plan, stage: Stage, command: str = ""
+) -> Record:
+    """Run it all and return the record.
+
+    Parameters
+    ----------
+    study
+        High-resolution, with a mask: the bundled case, or a part of it.
+    weights
+        Name or folder.
+    devices
+        One after the other.
+    plan
+        How much of everything.
+    stage
+        Draws the progress of each part.
+    command
+        That makes the record again.
+
+    Raises
+    ------
+    CheckpointError, SettingsError
+        If there are no such weights, or no such device.
+    """
+    inputs = Inputs(study)
+    models = [WatchedModel(weights, device) for device in devices]
+    first = models[0].load()
+    shape = inputs.condition.shape
+    runs = [_run(model, inputs, weights, plan, stage) for model in models]
+    with stage("trade-off") as tell:
+        table = tradeoff(first, inputs, plan, tell)
+    return {
+        "format": FORMAT,
+        "software": version("ftddm-viewer"),
+        "command": command,
+        "plan": _plain(asdict(plan)),
+        "weights": {"name": first.weights.name, "sha256": first.weights.digest},
+        "machine": machine(),
+        "live": live_settings().exact(CASE_UPSCALE).to_dict(),
+        "case": {
+            "matrix": [*shape[:2]],
+            "slices": shape[2],
+            "metabolites": len(inputs.prepared.conditions),
+            "metabolite": inputs.metabolite,
+            "k": inputs.k,
+            "upscale": CASE_UPSCALE,
+        },
+        "devices": runs,
+        "tradeoff": table,
+    }
+
+
+def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: Stage) -> Record:
+    """Return what one device does."""
+    resolver: SuperResolver = model.load()
+    name = str(resolver.device)
+    run: Record = {"device": name}
+    with stage(f"{name}: memory") as tell:
+        run["memory"] = memory(weights, name, plan)
+        tell(1)
+    with stage(f"{name}: calls"):
+        run["calls"] = calls(resolver, inputs, plan)
+    call = seconds_of_call(run["calls"])
+    with opened(model, inputs) as watch:
+        with stage(f"{name}: moves") as tell:
+            run["moves"] = moves(watch, inputs, call, plan, tell)
+        step = longest_step(resolver, inputs, plan)
+        run["drag"] = drag(watch, model, call, step, plan)
+    with stage(f"{name}: one slice") as tell:
+        run["peers"] = peers(resolver, inputs, plan, tell)
+    with stage(f"{name}: volumes") as tell:
+        run["volumes"] = volumes(resolver, inputs, plan, tell)
+    with stage(f"{name}: growth") as tell:
+        run["growth"] = growth(resolver, inputs, plan, tell)
+    run["bars"] = bars(run)
+    return run
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return lists for tuples, as JSON will have them."""
+    return {key: [*value] if isinstance(value, tuple) else value for key, value in values.items()}

@@ -1,0 +1,93 @@
+"""Memory that a whole volume takes above the loaded networks, measured in a process of its own.
+
+``python -m ftddm_viewer.bench.memory`` prints it as JSON. A process of its own, because a system
+tells only the most that a process ever held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from ftddm_core.sampling.device import use_cores
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_viewer import live_settings
+from ftddm_viewer.bench.inputs import Inputs, bundled_study
+from ftddm_viewer.bench.plan import Plan
+from ftddm_viewer.bench.record import Line
+from ftddm_viewer.bench.timing import sampling
+
+STATM = Path("/proc/self/statm")
+
+TINY = 16
+"""Matrix of the slice that the networks are called with before anything is measured."""
+
+
+def memory(weights: str, device: str, plan: Plan) -> Line | None:
+    """Measure in a fresh process.
+
+    Returns
+    -------
+    dict or None
+        `slices` of all metabolites; `model`, what is held once the networks have been called, and
+        `above`, by how much more there was at the most, both in bytes. None where the system does
+        not tell, or ended the process.
+    """
+    words = ["--weights", weights, "--device", device]
+    words += ["--slices", str(plan.volume_slices), "--metabolites", str(plan.volume_metabolites)]
+    command = [sys.executable, "-m", __name__, *words]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        return None
+    line: Line = json.loads(found.stdout)
+    return line
+
+
+def main() -> None:
+    """Print the measurement."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--slices", type=int, required=True)
+    parser.add_argument("--metabolites", type=int, required=True)
+    options = parser.parse_args()
+    use_cores()
+    resolver = SuperResolver.load(options.weights, options.device)
+    inputs = Inputs(bundled_study())
+    sampling(resolver, [inputs.at_matrix(TINY)], live_settings())()
+    before = _held(resolver.device)
+    whole = inputs.volume(options.slices, options.metabolites)
+    sampling(resolver, whole, live_settings())()
+    above = _most(resolver.device) - before
+    slices = options.slices * options.metabolites
+    print(json.dumps({"slices": slices, "model": before, "above": above}))
+
+
+def _held(device: torch.device) -> int:
+    """Return the bytes held now; where the system tells only the most so far, that."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    if STATM.is_file():
+        import resource
+
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    return _most(device)
+
+
+def _most(device: torch.device) -> int:
+    """Return the most bytes that were held at one time."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    import resource  # there is none on Windows, where this is not measured
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The record of a run: a plain dict, ready for JSON, from which the page follows.
+
+Every time in it is in seconds, memory in bytes; what was not measured is None.
+
+- `format`: `FORMAT`; `software`: version; `command`: that makes it again; `plan`: every size, see
+  `plan.Plan`;
+- `weights`: `name` and `sha256`; `machine`: see `machine.machine`;
+- `live`: the live `SamplerSettings`, exactly;
+- `case`: `matrix`, `slices` and number of `metabolites` of the study, the `metabolite` and the
+  slice `k` that one slice stands for, and by how much it is degraded, `upscale`;
+- `devices`: for each, its name as `device` and what was measured: `memory` (`memory.memory`),
+  `calls` (`calls.calls`), `moves` and `drag` (`live`), `peers` (`peers.peers`), `volumes` and
+  `growth` (`growth`), `bars` (`bars.bars`);
+- `tradeoff` (`tradeoff.tradeoff`): on the first device, since figures are the same on all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ftddm_core.errors import FormatError
+
+FORMAT = 1
+"""Version of the record; a change that an older page cannot show raises it."""
+
+Record = dict[str, Any]
+"""A record, or what it holds of one device."""
+
+Line = dict[str, Any]
+"""A row of one of its tables."""
+
+
+def encode_record(record: Record) -> bytes:
+    """Return a record as JSON."""
+    return (json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_record(path: Path) -> Record:
+    """Return a record from a file.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, or holds no record of this format.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be read: {error}.") from None
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != FORMAT or "devices" not in record:
+        raise FormatError(
+            f"{path} is no record of `ftddm bench` that this program knows: make it again with "
+            f"ftddm bench --json {path.name}."
+        )
+    return dict(record)

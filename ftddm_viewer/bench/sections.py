@@ -1,0 +1,219 @@
+"""The sections of the performance page, each from a table of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ftddm_viewer.bench.record import Line, Record
+from ftddm_viewer.bench.words import milliseconds, picture, place, short, times, wrapped
+from ftddm_viewer.results.words import HEADS, cell, grid, plural
+
+Pictures = Mapping[str, str]
+
+MOVE_WORDS = {
+    "tau_flow": "τ_f",
+    "tau_diffusion": "τ_d",
+    "t_trunc": "T_trunc",
+    "seed": "seed",
+    "upscale": "factor s",
+    "slice": "slice",
+    "metabolite": "metabolite",
+}
+
+
+def _bars(run: Record, record: Record, pictures: Pictures) -> str:
+    text = (
+        "What was promised beside what was measured; ✗ marks what was missed. Bars on time are for "
+        "two CPU cores, or for a GPU."
+    )
+    rows = []
+    for line in run["bars"]:
+        sign = "≤" if line["better"] == "lower" else "≥"
+        measured = f"{short(line['value'])} {line['unit']}".strip()
+        if line["value"] is None:
+            measured = "not measured"
+        verdict = "reached" if line["reached"] else "✗ missed"
+        rows.append([line["what"], measured, f"{sign} {short(line['bar'])}", verdict])
+    return _section("What was promised", text, grid(["", "measured", "bar", ""], rows))
+
+
+def _calls(run: Record, record: Record, pictures: Pictures) -> str:
+    text = (
+        "One call of each network. A chain calls the flow once (its encoding and its inverse) and "
+        "the denoiser once a step; a volume's slices go through them together."
+    )
+    rows = [
+        [line["network"], str(line["batch"]), milliseconds(line["seconds"]),
+         milliseconds(line["seconds"] / line["batch"])]
+        for line in run["calls"]
+    ]  # fmt: skip
+    heads = ["network", "slices together", "ms a call", "ms a slice"]
+    return _section("One call", text, grid(heads, rows))
+
+
+def _moves(run: Record, record: Record, pictures: Pictures) -> str:
+    text = (
+        "How soon a picture follows a move, from the call that a face makes to the picture it is "
+        "told of. The first picture is a running estimate, the final one is the result. In "
+        "brackets the same in denoiser calls for one slice, as measured above. A move of the "
+        "factor degrades the study anew first."
+    )
+    rows = [
+        [MOVE_WORDS[line["move"]], *(
+            f"{milliseconds(line[which])} ({short(line[f'{which}_calls'])})"
+            for which in ("first", "final")
+        )]
+        for line in run["moves"]
+    ]  # fmt: skip
+    heads = ["what is moved", "first picture, ms (calls)", "final picture, ms (calls)"]
+    return _section("After a move", text, grid(heads, rows))
+
+
+def _drag(run: Record, record: Record, pictures: Pictures) -> str:
+    found = run["drag"]
+    text = (
+        f"τ_f is moved {found['moves']} times in {short(found['seconds'])} s, faster than chains "
+        "end. The newest setting wins; a chain that was overtaken may still show its first "
+        "picture, so that pictures keep coming, and then ends at its next step."
+    )
+    overstay = f"{milliseconds(found['overstay'])} ms, {short(found['overstay_calls'])} calls"
+    lingered = f"{milliseconds(found['lingered'])} ms, {short(found['lingered_steps'])} steps"
+    rows = [
+        ["chains that began", short(found["runs"])],
+        ["most chains alive at once", short(found["most"])],
+        ["pictures while it lasts", short(found["pictures"])],
+        ["final picture after the last move", f"{milliseconds(found['final'])} ms"],
+        ["final picture of a move by itself", f"{milliseconds(found['undisturbed'])} ms"],
+        ["longest that a chain went on after it was overtaken", overstay],
+        ["the same after its first picture", lingered],
+    ]
+    return _section("A drag", text, grid(["", "measured"], rows))
+
+
+def _peers(run: Record, record: Record, pictures: Pictures) -> str:
+    lines = run["peers"]
+    keys = [line["key"] for line in lines]
+    text = (
+        f"One {'×'.join(str(n) for n in record['case']['matrix'])} slice from the same conditions. "
+        "DDPM begins from noise and takes every step with the same denoiser; the paper's "
+        "architecture has the sizes of Dong et al. 2025, untrained, since speed does not depend on "
+        "training."
+    )
+    if "diffusers" in keys:
+        text += (
+            " The UNet of diffusers is untrained too; it is given the same conditions as further "
+            "channels, and has no flow."
+        )
+    else:
+        text += " diffusers is not installed here, so its UNet is missing."
+    slow = {line["key"]: line["method"] for line in lines}
+    rows = [
+        [line["method"], str(line["calls"]), short(line["seconds"]), times(line["over_ddpm"]),
+         times(line["over_paper"])]
+        for line in lines
+    ]  # fmt: skip
+    heads = ["method", "denoiser calls", "seconds"]
+    heads += [f"faster than {slow[key].partition(', the')[0]}" for key in ("ddpm", "paper")]
+    return _section("One slice", text, grid(heads, rows))
+
+
+def _volumes(run: Record, record: Record, pictures: Pictures) -> str:
+    plan, memory = record["plan"], run["memory"]
+    text = (
+        f"A volume of {plural(plan['volume_slices'], 'slice')} and "
+        f"{plural(plan['volume_metabolites'], 'metabolite')}; every slice counts once a metabolite."
+    )
+    rows = [
+        [line["what"], str(line["slices"]), short(line["seconds"]), short(line["slices_a_second"])]
+        for line in run["volumes"]
+    ]
+    table = grid(["what", "slices", "seconds", "slices a second"], rows)
+    if memory is None:
+        told = "Its memory was not measured here."
+    else:
+        told = (
+            f"In a process of its own, the live volume took {short(memory['above'] / 1e9)} GB at "
+            f"the most above the {short(memory['model'] / 1e9)} GB that were held once the "
+            "networks had been called."
+        )
+    return _section("Whole volumes", text, table, wrapped(told))
+
+
+def _growth(run: Record, record: Record, pictures: Pictures) -> str:
+    text = (
+        "One slice with live settings, one size varied at a time; the last column is relative to "
+        "the first of its kind. The dotted lines in the figure are in proportion to the number of "
+        "voxels, slices, samples or steps."
+    )
+    first: dict[str, float] = {}
+    rows = []
+    for line in run["growth"]:
+        first.setdefault(line["varied"], line["seconds"])
+        ratio = times(line["seconds"] / first[line["varied"]])
+        rows.append([line["varied"], str(line["value"]), short(line["seconds"]), ratio])
+    table = grid(["varied", "value", "seconds", "relative"], rows)
+    name = picture(run["device"], "growth")
+    words = f"Seconds on {place(run['device'])} against matrix, slices, samples and steps"
+    return _section("How the cost grows", text, table, _image(pictures, name, words))
+
+
+SECTIONS: Sequence[Callable[[Record, Record, Pictures], str]] = (
+    _bars, _calls, _moves, _drag, _peers, _volumes, _growth,
+)  # fmt: skip
+"""Of one device, in the order of the page; each is given what it did, the record and figures."""
+
+
+def tradeoff_section(record: Record, pictures: Pictures) -> str:
+    """Return what fewer steps cost."""
+    table = record["tradeoff"]
+    text = (
+        "The bundled case against its truth, by calls of the denoiser, for every sampler and for "
+        "the full chain, at the default temperatures and at 1; over "
+        f"{plural(table[0]['slices'], 'slice')}, counted once a metabolite. To be near the full "
+        "chain is what matters: an image nearer to the mean of what the data allow has a higher "
+        "PSNR and less detail. Sharpness is the detail beyond what was acquired relative to the "
+        "truth's: 1 is as sharp, more is grainier."
+    )
+    parts = [f"## What fewer steps cost\n\n{wrapped(text)}"]
+    for words, lines in by_temperature(table).items():
+        parts.append(f"### At {words}\n\n{wrapped(_full_chain(lines))}")
+        parts += [_by_calls(lines, figure) for figure in ("psnr", "ssim", "sharpness")]
+    shown = "PSNR, SSIM and sharpness against calls of the denoiser"
+    parts.append(_image(pictures, "tradeoff.png", shown))
+    return "\n\n".join(part for part in parts if part)
+
+
+def by_temperature(table: Sequence[Line]) -> dict[str, list[Line]]:
+    """Return the lines of the trade-off at each pair of temperatures, by its words."""
+    found: dict[str, list[Line]] = {}
+    for line in table:
+        words = f"τ_f {line['tau_flow']:g} and τ_d {line['tau_diffusion']:g}"
+        found.setdefault(words, []).append(line)
+    return found
+
+
+def _full_chain(lines: Sequence[Line]) -> str:
+    full = next(line for line in lines if line["full"])
+    return (
+        f"The full chain, `{full['sampler']}` with {plural(full['calls'], 'call')}, has a PSNR of "
+        f"{cell(full, 'psnr')} dB, an SSIM of {cell(full, 'ssim')} and a sharpness of "
+        f"{cell(full, 'sharpness')}."
+    )
+
+
+def _by_calls(lines: Sequence[Line], figure: str) -> str:
+    known = {(line["sampler"], line["calls"]): line for line in lines if not line["full"]}
+    calls = sorted({n for _, n in known})
+    rows = [
+        [f"`{sampler}`", *(cell(known[sampler, n], figure) for n in calls)]
+        for sampler in dict.fromkeys(name for name, _ in known)
+    ]
+    return grid([f"{HEADS[figure]}; calls", *(str(n) for n in calls)], rows)
+
+
+def _section(title: str, text: str, *parts: str) -> str:
+    return "\n\n".join([f"### {title}", wrapped(text), *(part for part in parts if part)])
+
+
+def _image(pictures: Pictures, name: str, words: str) -> str:
+    return f"![{words}]({pictures[name]})" if name in pictures else ""

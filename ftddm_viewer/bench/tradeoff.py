@@ -1,0 +1,68 @@
+"""What fewer steps cost: every sampler's output against the truth of the bundled case."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ftddm_core.evaluation.compare import slice_figures
+from ftddm_core.evaluation.tables import figures_over
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.sampling.result import Result
+from ftddm_core.settings import SAMPLER_NAMES, SamplerSettings
+from ftddm_viewer.bench.inputs import Inputs
+from ftddm_viewer.bench.plan import Plan
+from ftddm_viewer.bench.record import Line
+from ftddm_viewer.bench.timing import Tell
+
+FIGURES = ("psnr", "ssim", "sharpness")
+
+
+def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
+    """Return the figures of every sampler at few steps, and of the full chain.
+
+    Returns
+    -------
+    list of dict
+        `sampler`, `tau_flow`, `tau_diffusion`; `full`, whether it is the full chain; `calls` of the
+        denoiser; `psnr` in dB, `ssim` and `sharpness`, None where not defined; `slices` that were
+        compared, of all metabolites.
+    """
+    usual = SamplerSettings(t_trunc=plan.chain)
+    wanted = []
+    for base in (usual, usual.replace(tau_flow=1.0, tau_diffusion=1.0)):
+        wanted.append(base)
+        for sampler in SAMPLER_NAMES:
+            wanted += [base.replace(sampler=sampler, steps=n) for n in plan.tradeoff_steps]
+    total, done = sum(settings.steps or plan.chain for settings in wanted), 0
+    lines = []
+    for settings in wanted:
+        calls = settings.steps or plan.chain
+        how: Line = {name: getattr(settings, name) for name in ("tau_flow", "tau_diffusion")}
+        how |= {"sampler": settings.sampler_used, "full": settings.steps is None, "calls": calls}
+        lines.append(how | _figures(resolver, inputs, settings, plan))
+        done += calls
+        tell(done / total)
+    return lines
+
+
+def _figures(
+    resolver: SuperResolver, inputs: Inputs, settings: SamplerSettings, plan: Plan
+) -> Line:
+    conditions, slices = inputs.prepared.conditions, inputs.middle(plan.tradeoff_slices)
+    result: Result | None = None
+    for update in resolver.sample(conditions.values(), settings, slices=slices, every=math.inf):
+        result = update.result
+    if result is None:
+        raise RuntimeError("The sampling ended without a result.")
+    measured = []
+    for name, condition in conditions.items():
+        for k in slices:
+            mask = condition.mask[..., k]
+            truth = np.nan_to_num(inputs.case.study.maps[name].data[..., k]) * mask
+            output = result.maps[name].data[..., k]
+            measured.append(slice_figures(output, truth, mask, condition.acquired))
+    found = figures_over(measured)
+    finite = {name: found[name] if np.isfinite(found[name]) else None for name in FIGURES}
+    return {**finite, "slices": len(measured)}

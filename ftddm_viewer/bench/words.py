@@ -1,0 +1,57 @@
+"""Numbers of the performance page: three significant digits, and a dash where there is none."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+
+from ftddm_viewer.results.words import number
+
+
+def short(value: float | None) -> str:
+    """Return a number with three significant digits, whole ones as they are.
+
+    >>> [short(x) for x in (0.012345, 12.345, 1234.5, 3, -0.5, None)]
+    ['0.0123', '12.3', '1234', '3', '−0.500', '–']
+    """
+    if value is None or not math.isfinite(value):
+        return "–"
+    if isinstance(value, int) or not value:
+        return number(value, 0)
+    return number(value, max(0, 2 - math.floor(math.log10(abs(value)))))
+
+
+def milliseconds(seconds: float) -> str:
+    """Return seconds in ms.
+
+    >>> milliseconds(0.0213)
+    '21.3'
+    """
+    return short(1e3 * seconds)
+
+
+def times(ratio: float | None) -> str:
+    """Return how often faster something is.
+
+    >>> times(9.24)
+    '9.24×'
+    """
+    return "–" if ratio is None else f"{short(ratio)}×"
+
+
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines of 100 characters; code is left alone."""
+    if text.startswith("```"):
+        return text
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
+def place(device: str) -> str:
+    """Return what a device is called on the page."""
+    kind = device.partition(":")[0]
+    return {"cpu": "the CPU", "cuda": "the GPU"}.get(kind, kind)
+
+
+def picture(device: str, name: str) -> str:
+    """Return the file name of a device's figure."""
+    return f"{device.partition(':')[0]}-{name}.png"

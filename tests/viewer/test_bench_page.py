@@ -1,0 +1,317 @@
+"""The performance page, its figures and its bars, from a made-up record alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import Ftddm, files_in
+
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.bench.bars import bars
+from ftddm_viewer.bench.live import MOVES
+from ftddm_viewer.bench.page import page
+from ftddm_viewer.bench.peers import with_ratios
+from ftddm_viewer.bench.plots import growth_plot, plots, tradeoff_plot
+from ftddm_viewer.bench.record import FORMAT, encode_record, read_record
+from ftddm_viewer.bench.words import short
+from ftddm_viewer.figures import save_figure
+
+SECONDS = {"chain": 1.5, "live": 0.25, "ddpm": 15.0, "diffusers": 3.0, "paper": 7.5}
+GROWTH = {"matrix": (32, 64), "slices": (1, 4, 16), "samples": (1, 4), "steps": (1, 2, 5)}
+
+
+def made_up(device: str = "cpu") -> dict[str, Any]:
+    """Return what a device did that reaches every bar of a CPU."""
+    peers = [
+        {"key": key, "method": f"{key}, in words", "calls": 100, "seconds": s, "repeats": 3}
+        for key, s in SECONDS.items()
+    ]
+    volumes = [
+        {"key": key, "what": f"{key} of a volume", "slices": 273, "seconds": 4.0,
+         "slices_a_second": 68.25, "repeats": 1}
+        for key in ("live", "chain", "volume_chain")
+    ]  # fmt: skip
+    run: dict[str, Any] = {
+        "device": device,
+        "memory": {"slices": 273, "model": 400_000_000, "above": 700_000_000},
+        "calls": [
+            {"network": name, "batch": batch, "seconds": 0.015 * batch, "repeats": 5}
+            for batch in (1, 16)
+            for name in ("denoiser", "flow")
+        ],
+        "moves": [
+            {"move": move, "first": 0.03 + 0.001 * i, "final": 0.3, "first_calls": 2.0 + 0.1 * i,
+             "final_calls": 20.0, "repeats": 7}
+            for i, move in enumerate(MOVES)
+        ],
+        "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "pictures": 12, "final": 0.35,
+                 "undisturbed": 0.3, "overstay": 0.0123, "overstay_calls": 0.82,
+                 "lingered": 0.009, "lingered_steps": 0.75},
+        "peers": with_ratios(peers),
+        "volumes": volumes,
+        "growth": [
+            {"varied": varied, "value": value, "seconds": 0.01 * value, "repeats": 7}
+            for varied, values in GROWTH.items()
+            for value in values
+        ],
+    }  # fmt: skip
+    return run | {"bars": bars(run)}
+
+
+@pytest.fixture
+def record() -> dict[str, Any]:
+    tradeoff = [
+        {"sampler": sampler, "tau_flow": tau, "tau_diffusion": tau, "full": False, "calls": calls,
+         "psnr": 25.0 + calls + tau, "ssim": 0.9 + 0.01 * calls, "sharpness": 0.4, "slices": 28}
+        for tau in (0.5, 1.0)
+        for sampler in ("ancestral", "ddim")
+        for calls in (1, 2, 3)
+    ]  # fmt: skip
+    for tau in (0.5, 1.0):
+        full = {"full": True, "calls": 100, "psnr": 28.21, "ssim": 0.9632, "sharpness": 0.5}
+        tradeoff.append(tradeoff[0] | full | {"tau_flow": tau, "tau_diffusion": tau})
+    return {
+        "format": FORMAT,
+        "software": "1.2.3",
+        "command": "ftddm bench --json perf.json --markdown docs/perf.md",
+        "plan": {"repeats": 7, "volume_slices": 39, "volume_metabolites": 7},
+        "weights": {"name": "small", "sha256": "0123456789abcdef" * 4},
+        "machine": {"cpu": "A Processor", "cores": 2, "threads": 2, "memory": 8_000_000_000,
+                    "gpu": None, "torch": "2.9", "system": "An OS"},
+        "live": {"sampler": "ddim", "steps": 7, "t_trunc": 100},
+        "case": {"matrix": [64, 64], "slices": 16, "metabolites": 7, "metabolite": "tNAA", "k": 9,
+                 "upscale": 4.0},
+        "devices": [made_up()],
+        "tradeoff": tradeoff,
+    }  # fmt: skip
+
+
+def shown(record: dict[str, Any]) -> str:
+    names = [f"{run['device']}-growth.png" for run in record["devices"]]
+    return page(record, {name: f"perf/{name}" for name in (*names, "tradeoff.png")})
+
+
+def missed(run: dict[str, Any]) -> list[str]:
+    return [line["what"] for line in bars(run) if not line["reached"]]
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_the_page_says_what_it_is_first(record: dict[str, Any]) -> None:
+    head = " ".join(shown(record).partition("## ")[0].split())
+    assert head.startswith(f"# Performance **{RESEARCH_ONLY}.**")
+    assert f"```sh {record['command']} ```" in head
+    for said in ("**simulated**", "64×64 voxels in 16 slices of 7 metabolites", "A Processor",
+                 "2 cores", "8.00 GB", "GPU: none", "An OS, torch 2.9, ftddm-viewer 1.2.3",
+                 "`small`, `0123456789ab`", "sampler `ddim`, 7 steps"):  # fmt: skip
+        assert said in head
+
+
+def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) -> None:
+    text = shown(record)
+    for row in (
+        "| denoiser | 16 | 240 | 15.0 |",
+        "| τ_f | 30.0 (2.00) | 300 (20.0) |",
+        "| metabolite | 36.0 (2.60) | 300 (20.0) |",
+        "| chains that began | 18 |",
+        "| final picture after the last move | 350 ms |",
+        "| longest that a chain went on after it was overtaken | 12.3 ms, 0.820 calls |",
+        "| the same after its first picture | 9.00 ms, 0.750 steps |",
+        "| chain, in words | 100 | 1.50 | 10.0× | 5.00× |",
+        "| ddpm, in words | 100 | 15.0 | 1.00× | 0.500× |",
+        "| live of a volume | 273 | 4.00 | 68.2 |",
+        "| matrix | 64 | 0.640 | 2.00× |",
+        "| `ddim` | 26.50 | 27.50 | 28.50 |",
+        "| `ancestral` | 27.00 | 28.00 | 29.00 |",
+    ):
+        assert row in text
+    words = " ".join(text.split())
+    assert "0.700 GB at the most above the 0.400 GB" in words
+    assert "moved 20 times in 0.950 s" in words
+    assert "a PSNR of 28.21 dB, an SSIM of 0.963 and a sharpness of 0.50" in words
+    assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
+
+
+def test_a_bar_that_was_missed_is_shown_as_missed(record: dict[str, Any]) -> None:
+    text = shown(record)
+    assert "| drag: chains alive at once | 1 | ≤ 1 | reached |" in text
+    assert "| 10.0 times as fast | ≥ 9.20 | reached |" in text
+    assert "missed |" not in text
+    run = record["devices"][0]
+    run["drag"]["most"] = 2
+    run["memory"] = None
+    run["bars"] = bars(run)
+    text = shown(record)
+    assert "| drag: chains alive at once | 2 | ≤ 1 | ✗ missed |" in text
+    assert "| not measured | ≤ 1.50 | ✗ missed |" in text
+    assert "Its memory was not measured here." in text
+    assert text.count("missed |") == 2
+
+
+def test_a_section_for_every_device_and_a_link_to_every_figure(record: dict[str, Any]) -> None:
+    assert "On the GPU" not in shown(record)
+    record["devices"].insert(0, made_up("cuda"))
+    text = shown(record)
+    assert text.index("## On the GPU") < text.index("## On the CPU") < text.index("## What fewer")
+    assert text.count("### After a move") == 2
+    links = re.findall(r"!\[.+\]\((.+)\)", text)
+    assert links == [f"perf/{name}" for name in plots(record)]
+    assert links == ["perf/cuda-growth.png", "perf/cpu-growth.png", "perf/tradeoff.png"]
+    assert max(len(line) for line in text.splitlines() if line[:1] not in "|!") <= 100
+
+
+def test_what_was_left_out_is_said(record: dict[str, Any]) -> None:
+    assert "The UNet of diffusers is untrained too" in " ".join(shown(record).split())
+    peers = record["devices"][0]["peers"]
+    record["devices"][0]["peers"] = [line for line in peers if line["key"] != "diffusers"]
+    words = " ".join(shown(record).split())
+    assert "diffusers is not installed here, so its UNet is missing" in words
+    assert "| diffusers, in words |" not in words
+    record["tradeoff"][0]["sharpness"] = record["machine"]["memory"] = None
+    text = shown(record)
+    assert "| `ancestral` | – | 0.40 | 0.40 |" in text
+    assert "memory: unknown" in text
+    assert "None" not in text
+
+
+def test_three_digits() -> None:
+    numbers = (0.0, 7, 0.00123456, 99.96, 123456.0, -0.0512, float("nan"), None)
+    expected = ["0", "7", "0.00123", "100.0", "123456", "−0.0512", "–", "–"]
+    assert [short(number) for number in numbers] == expected
+
+
+# ---------------------------------------------------------------- the figures
+
+
+def test_the_figures_are_the_records_numbers(record: dict[str, Any]) -> None:
+    figure = growth_plot(record["devices"][0])
+    for axis, (varied, values) in zip(figure.axes, GROWTH.items(), strict=True):
+        assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+        assert axis.get_xlabel() == varied
+        measured, expected = (line.get_xydata() for line in axis.lines)
+        np.testing.assert_allclose(measured, [(v, 0.01 * v) for v in values])
+        slope = np.polyfit(*np.log(expected).T, 1)[0]  # in proportion to the voxels, slices, ...
+        assert slope == pytest.approx(2 if varied == "matrix" else 1)
+    record["tradeoff"][0]["psnr"] = None
+    figure = tradeoff_plot(record["tradeoff"])
+    assert len(figure.axes) == 6
+    ancestral, ddim, full = figure.axes[0].lines
+    np.testing.assert_allclose(ancestral.get_xydata(), [(1, np.nan), (2, 27.5), (3, 28.5)])
+    np.testing.assert_allclose(ddim.get_xydata(), [(1, 26.5), (2, 27.5), (3, 28.5)])
+    assert full.get_ydata() == [28.21, 28.21]
+    assert "τ_f 1" in figure.axes[3].get_title(loc="left")
+
+
+def test_the_figures_carry_the_notice_and_are_the_same_bytes_again(record: dict[str, Any]) -> None:
+    def drawn() -> dict[str, bytes]:
+        found = {}
+        for name, figure in plots(record).items():
+            assert RESEARCH_ONLY in [text.get_text() for text in figure.texts]
+            content = BytesIO()
+            save_figure(figure, content)
+            found[name] = content.getvalue()
+        return found
+
+    assert drawn() == drawn()
+
+
+# ---------------------------------------------------------------- the bars
+
+
+def test_bars_are_reached_at_their_very_value() -> None:
+    run = made_up()
+    assert missed(run) == []
+    run["moves"][3] |= {"first": 0.2, "first_calls": 5.0, "final": 0.6}
+    run["drag"] |= {"pictures": 1, "final": 0.5, "undisturbed": 0.4, "lingered_steps": 1.0}
+    run["memory"]["above"] = 1_500_000_000
+    assert missed(run) == []
+    assert {line["what"] for line in bars(run) if line["value"] == 0.2} == {
+        "first picture after the slowest kind of move, seed"
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "count"),
+    [
+        ("moves", {"first": 0.21, "first_calls": 5.1}, 2),
+        ("moves", {"final": 0.61}, 1),
+        ("drag", {"most": 2}, 1),
+        ("drag", {"pictures": 0}, 1),
+        ("drag", {"final": 0.41}, 1),
+        ("drag", {"lingered_steps": 1.1}, 1),
+        ("memory", {"above": 1_600_000_000}, 1),
+        ("chain", {"over_paper": 3.9}, 1),
+        ("chain", {"over_ddpm": 9.1}, 1),
+        ("live", {"over_ddpm": 59.0}, 1),
+    ],
+)
+def test_each_bar_can_be_missed_by_itself(part: str, change: dict[str, float], count: int) -> None:
+    run = made_up()
+    peers = {line["key"]: line for line in run["peers"]}
+    line = run[part][5] if part == "moves" else run[part] if part in run else peers[part]
+    line |= change
+    assert len(missed(run)) == count
+
+
+def test_which_bars_a_device_has() -> None:
+    on_cpu, on_gpu = bars(made_up("cpu")), bars(made_up("cuda:0"))
+    assert (len(on_cpu), len(on_gpu), len(bars(made_up("mps")))) == (11, 6, 4)
+    gpu = [line for line in on_gpu if not line["what"].startswith("drag")]
+    assert [(line["value"], line["bar"], line["reached"]) for line in gpu] == [
+        (4.0, 5, True),
+        (1.5, 0.15, False),
+    ]
+
+
+# ---------------------------------------------------------------- from a file
+
+
+def test_the_page_again_from_a_file(record: dict[str, Any], tmp_path: Path, ftddm: Ftddm) -> None:
+    source, target = tmp_path / "perf.json", tmp_path / "docs" / "perf.md"
+    source.write_bytes(encode_record(record))
+    assert read_record(source) == record
+    outcome = ftddm("bench", "--from", source, "--markdown", target)
+    assert outcome.code == 0, outcome.err
+    assert "cpu: 11 of 11 bars reached." in outcome.out
+    before = files_in(tmp_path)
+    assert set(before) == {
+        "perf.json", "docs/perf.md", "docs/perf/cpu-growth.png", "docs/perf/tradeoff.png",
+    }  # fmt: skip
+    assert before["docs/perf.md"].decode() == shown(record)
+    assert ftddm("bench", "--from", source, "--markdown", target).code == 0
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[1]", "no record of `ftddm bench`"),
+        ('{"format": 99, "devices": []}', "no record of `ftddm bench`"),
+        ("part", "lacks a part of a record"),
+    ],
+)
+def test_what_is_no_record_is_refused(
+    content: str | None, message: str, record: dict[str, Any], tmp_path: Path, ftddm: Ftddm
+) -> None:
+    source = tmp_path / "perf.json"
+    if content == "part":
+        damaged = copy.deepcopy(record)
+        del damaged["devices"][0]["drag"]
+        content = json.dumps(damaged)
+    if content is not None:
+        source.write_text(content, encoding="utf-8")
+    before = files_in(tmp_path)
+    outcome = ftddm("bench", "--from", source, "--markdown", tmp_path / "perf.md")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert message in outcome.err
+    assert files_in(tmp_path) == before
