@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from math import prod
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -25,7 +27,13 @@ from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filli
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume
-from ftddm_core.sampling.condition import Condition, default_mask, form_conditions
+from ftddm_core.sampling.condition import (
+    Conditions,
+    Guides,
+    Shape,
+    default_mask,
+    output_grid,
+)
 from ftddm_viewer.frame import Frame
 from ftddm_viewer.image_rows import most_varied_slice, upper_limit
 from ftddm_viewer.saving import fingerprints, study_label
@@ -38,6 +46,10 @@ FAVOURITES = ("tNAA", "NAA", "tCho")
 
 HEADROOM = 1.25
 """Upper colour limit of an enlarged map, relative to the acquired one's: detail adds contrast."""
+
+KEPT_VOXELS = 2**23
+"""Voxels of recent output grids whose masks and MRI are kept: some 150 MB where all maps share a
+mask, and every grid that s leads to where maps are degraded."""
 
 
 class Mode(StrEnum):
@@ -52,6 +64,28 @@ MODE_WORDS = {
     Mode.RESTORE: "Degrade by s, restore, compare",
 }
 """For a list to choose from."""
+
+
+class RecentGuides:
+    """What guides a study's maps, kept for the output grids that were used last.
+
+    Moving s to and fro leads to the same few of them. Safe from any thread.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._recent: dict[tuple[Shape, bytes], Guides] = {}
+        self._lock = Lock()
+
+    def on(self, shape: Shape, affine: FloatArray) -> Guides:
+        """Return the guides on an output grid; errors as for `Guides`."""
+        key = (shape, affine.tobytes())  # to the bit, so that no result depends on those before
+        with self._lock:
+            guides = self._recent.pop(key, None) or Guides(self._study, shape, affine)
+            self._recent[key] = guides  # the newest is the last
+            while len(self._recent) > 1 and sum(prod(s) for s, _ in self._recent) > KEPT_VOXELS:
+                del self._recent[next(iter(self._recent))]
+        return guides
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +154,11 @@ class Case:
         return Mode.RESTORE if masked and fine else Mode.ENLARGE
 
     @cached_property
+    def guides(self) -> RecentGuides:
+        """Masks and MRI on the output grids of the factors that were looked at last."""
+        return RecentGuides(self.study)
+
+    @cached_property
     def mri_tops(self) -> Mapping[str, float]:
         """The upper grey limit of each MRI."""
         return {name: upper_limit(image.data[image.data > 0]) for name, image in self.mri.items()}
@@ -168,14 +207,14 @@ class Prepared:
     acquired
         The study whose maps are taken as acquired: degraded in the mode "restore".
     conditions
-        Metabolite -> what the networks are told.
+        Metabolite -> what the networks are told, formed when it is first asked for.
     """
 
     case: Case
     mode: Mode
     upscale: float
     acquired: Study
-    conditions: Mapping[str, Condition]
+    conditions: Conditions
     _shown: dict[tuple[str, str], Volume] = field(default_factory=dict, repr=False)
 
     @property
@@ -218,17 +257,19 @@ class Prepared:
 
 
 def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
-    """Form what the networks are told about every metabolite at a factor s.
+    """Make ready what the networks are told about every metabolite at a factor s.
+
+    A metabolite's condition is formed when it is first asked for, so that a picture of one need not
+    wait for the others. A map without signal is an error then, and not before.
 
     Raises
     ------
     GeometryError
-        If an image does not overlap the maps; or, in the mode "restore", if a map has no mask.
-    FormatError
-        If a map has no signal inside its mask.
+        If an image does not overlap the maps, or the output would be too large; or, in the mode
+        "restore", if a map has no mask.
     """
     study, matrix = case.study, None
     if mode is Mode.RESTORE:
         study, matrix = degrade(case.study, upscale), case.study.grid.shape[:2]
-    conditions = {c.metabolite: c for c in form_conditions(study, upscale, matrix)}
-    return Prepared(case, mode, upscale, study, conditions)
+    guides = case.guides.on(*output_grid(study.grid, upscale, matrix))
+    return Prepared(case, mode, upscale, study, Conditions(study, guides))

@@ -203,6 +203,9 @@ def build_parser() -> Parser:
         "--markdown", type=Path, required=True, metavar="FILE", help="write the page (.md) there"
     )
     bench.add_argument(
+        "--readme", type=Path, metavar="FILE", help="put a short table between the marks in it"
+    )
+    bench.add_argument(
         "--device", help="auto, cpu, cuda or mps (the fastest and the CPU, one after the other)"
     )
     bench.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")

@@ -31,13 +31,14 @@ CORE = [name for name in MODULES if name.split(".")[0] == "ftddm_core"]
 
 # Part of the core -> the parts it may import, besides itself.
 LAYERS: dict[str, set[str]] = {
+    "cores": set(),
     "errors": set(),
     "settings": {"errors"},
     "assets": {"errors"},
-    "imaging": {"errors"},
+    "imaging": {"cores", "errors"},
     "phantom": {"errors", "imaging"},
     "model": {"errors", "assets"},
-    "sampling": {"errors", "settings", "imaging", "model"},
+    "sampling": {"cores", "errors", "settings", "imaging", "model"},
     "training": {"errors", "imaging", "phantom", "model", "sampling"},
     "evaluation": {"errors", "settings", "imaging", "phantom", "model", "sampling"},
 }

@@ -39,12 +39,15 @@ def degrade(study: Study, upscale: float) -> Study:
     matrix = study.grid.shape[:2]
     coarse = coarse_matrix(matrix, upscale)
     affine = refined_affine(study.grid.affine, matrix, coarse)
-    maps = {}
+    maps, placed = {}, {}
     for name, volume in study.maps.items():
         mask = study.mask_of(name)
         if mask is None:
             raise GeometryError(f"{name} has no mask; a study is degraded inside its mask only.")
-        trusted = regrid_nearest(mask, volume.shape, volume.affine).data > 0
+        key = (mask, volume.affine.tobytes())  # maps share their grid to rounding only
+        if key not in placed:
+            placed[key] = regrid_nearest(mask, volume.shape, volume.affine).data > 0
+        trusted = placed[key]
         held = np.where(trusted & np.isfinite(volume.data), volume.data, 0)
         maps[name] = replace(volume, data=truncate(held, coarse).astype(np.float32), affine=affine)
     return replace(study, maps=maps, crlb={})

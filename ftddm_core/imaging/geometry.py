@@ -11,15 +11,22 @@ coordinates, never through indices of one image used on another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.cores import usable_cores
 from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.imaging.volume import FloatArray, Volume
+
+BoolArray = NDArray[np.bool_]
+T = TypeVar("T")
 
 TIE = 1e-4
 """Voxels. Affines are stored as float32 and positions carry that noise (about 1e-5 voxels); a
@@ -27,6 +34,9 @@ point within TIE below a voxel's lower edge counts as on it, so noise cannot dec
 
 MAX_SUBPOINTS = 16
 """Most sub-points per axis in an output voxel: bounds the time spent on very fine sources."""
+
+MOST_THREADS = 8
+"""Most threads that bring one image onto a grid; each holds a plane of points at a time."""
 
 
 def output_matrix(acquired: tuple[int, int], upscale: float) -> tuple[int, int]:
@@ -98,11 +108,15 @@ def regrid_nearest(volume: Volume, shape: tuple[int, int, int], affine: FloatArr
         If no target voxel centre lies inside the source.
     """
     data = np.zeros(shape, dtype=volume.data.dtype)
+    values = volume.data.reshape(-1)
     overlap = False
-    for k, points in _planes(volume, shape, affine):
-        index, inside = _locate(points, volume.shape)
-        i, j, l = index[:, inside]  # noqa: E741 - indices into the source's three axes
-        data[..., k][inside] = volume.data[i, j, l]
+    plane = _planes(volume, shape, affine)
+    for k in range(shape[2]):
+        points, inside = plane(k)
+        place = np.zeros(shape[:2], np.intp)  # in `values`; of no meaning outside the source
+        for x, n in zip(_from_edge(points), volume.shape, strict=True):
+            place = place * n + x.astype(np.intp)
+        np.copyto(data[..., k], values.take(place, mode="clip"), where=inside)
         overlap = overlap or bool(inside.any())
     if not overlap:
         raise _no_overlap(volume, shape, affine)
@@ -138,8 +152,14 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
     from scipy.ndimage import map_coordinates
 
     affine = np.asarray(affine, dtype=float)
-    source = np.where(np.isfinite(volume.data), volume.data, 0).astype(np.float32)
-    span = np.linalg.norm((np.linalg.inv(volume.affine) @ affine)[:3, :3], axis=0)
+    steps = (np.linalg.inv(volume.affine) @ affine)[:3, :3]
+    # In memory the source's slices that lie most nearly in the target's are kept together, for
+    # each plane of points to touch few of them: several times faster for a fine source.
+    across = int(np.abs(steps[:, 2]).argmax())
+    slices = np.moveaxis(volume.data, across, 0)
+    finite = np.where(np.isfinite(slices), slices, 0).astype(np.float32, order="C", copy=False)
+    source = np.moveaxis(finite, 0, across)
+    span = np.linalg.norm(steps, axis=0)
     count = np.clip(np.ceil(span - TIE), 1, MAX_SUBPOINTS).astype(int)
     cx, cy, cz = (int(c) for c in count)
 
@@ -148,41 +168,80 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
     lattice[:3, :3] /= count
     lattice[:3, 3] += affine[:3, :3] @ ((1 / count - 1) / 2)
 
+    fine = (shape[0] * cx, shape[1] * cy, shape[2] * cz)
+    plane = _planes(volume, fine, lattice)
+
+    def means(k: int) -> FloatArray | None:
+        points, inside = plane(k)
+        if not inside.any():
+            return None
+        # mode="nearest" continues the outermost values over the outer half of their voxels.
+        values = map_coordinates(source, points, order=1, mode="nearest") * inside
+        blocks = values.reshape(shape[0], cx, shape[1], cy)
+        return np.asarray(blocks.mean(axis=(1, 3)) / cz)
+
     data = np.zeros(shape)
     overlap = False
-    for k, points in _planes(volume, (shape[0] * cx, shape[1] * cy, shape[2] * cz), lattice):
-        _, inside = _locate(points, volume.shape)
-        if inside.any():
+    for k, values in enumerate(_in_order(means, fine[2])):
+        if values is not None:
+            data[..., k // cz] += values
             overlap = True
-            # mode="nearest" continues the outermost values over the outer half of their voxels.
-            values = map_coordinates(source, points, order=1, mode="nearest") * inside
-            blocks = values.reshape(shape[0], cx, shape[1], cy)
-            data[..., k // cz] += blocks.mean(axis=(1, 3)) / cz
     if not overlap:
         raise _no_overlap(volume, shape, affine)
     return replace(volume, data=data.astype(np.float32), affine=affine)
 
 
+def check_overlap(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> None:
+    """Raise the GeometryError of `regrid_nearest` where it would, without its work."""
+    plane = _planes(volume, shape, affine)
+    if not any(plane(k)[1].any() for k in range(shape[2])):
+        raise _no_overlap(volume, shape, affine)
+
+
 def _planes(
     volume: Volume, shape: tuple[int, int, int], affine: FloatArray
-) -> Iterator[tuple[int, FloatArray]]:
-    """Yield slice k and its voxel centres (3, X, Y) in the source's voxel coordinates.
+) -> Callable[[int], tuple[FloatArray, BoolArray]]:
+    """Return what gives slice k's voxel centres and which of them lie in a voxel of the source.
 
-    One slice at a time keeps the memory small whatever the target.
+    The centres (3, X, Y) are in the source's voxel coordinates. One slice at a time keeps the
+    memory small whatever the target.
     """
     a, b, c, origin = (np.linalg.inv(volume.affine) @ affine)[:3].T[:, :, None, None]
     plane = a * np.arange(shape[0])[:, None] + b * np.arange(shape[1])
-    for k in range(shape[2]):
-        yield k, plane + (c * k + origin)
+
+    def points(k: int) -> tuple[FloatArray, BoolArray]:
+        centres = plane + (c * k + origin)
+        inside = np.ones(shape[:2], bool)
+        for x, n in zip(_from_edge(centres), volume.shape, strict=True):
+            inside &= (x >= 0) & (x < n)
+        return centres, inside
+
+    return points
 
 
-def _locate(
-    points: FloatArray, shape: tuple[int, int, int]
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the indices (3, X, Y) of the voxels around the points, and which voxels exist."""
-    index = np.floor(points + (0.5 + TIE)).astype(np.intp)
-    inside = np.logical_and.reduce((index >= 0) & (index < np.reshape(shape, (3, 1, 1))))
-    return index, inside
+def _from_edge(points: FloatArray) -> FloatArray:
+    """Return how many voxels the points lie beyond the lower edge of the first."""
+    return points + (0.5 + TIE)
+
+
+def _in_order(work: Callable[[int], T], n: int) -> Iterator[T]:
+    """Yield work(0) to work(n - 1), computed by a few threads that never run far ahead.
+
+    What is made of them in turn is the same to the last bit, however many threads there are. They
+    are worth their while since numpy and scipy let other threads run while they compute.
+    """
+    threads = min(usable_cores(), MOST_THREADS, n)
+    if threads < 2:
+        yield from map(work, range(n))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[T]] = deque()
+        for k in range(n):
+            ahead.append(pool.submit(work, k))
+            if len(ahead) > 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _no_overlap(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> GeometryError:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.fourier import Matrix, zero_fill
 from ftddm_core.imaging.geometry import (
+    check_overlap,
     effective_upscale,
     output_matrix,
     refined_affine,
@@ -31,6 +33,8 @@ from ftddm_core.imaging.volume import Study, Volume
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
+Shape = tuple[int, int, int]
+T = TypeVar("T")
 
 CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
 """Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is the map that
@@ -122,7 +126,7 @@ def stack(
     zeros = np.zeros_like(lowres)
     mri = (zeros if image is None else image for image in (t1, flair))
     given = (lowres, mask, *mri, inside)
-    return np.stack(given).astype(np.float32)
+    return np.stack(given, dtype=np.float32, casting="same_kind")
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,6 +263,180 @@ def default_mask(volume: Volume) -> Volume:
     return volume.with_data(held.astype(np.float32))
 
 
+def output_grid(
+    grid: Volume, upscale: float, matrix: Matrix | None = None
+) -> tuple[Shape, FloatArray]:
+    """Return matrix (Nx, Ny, Z) and affine that maps are brought to at a factor s.
+
+    Parameters
+    ----------
+    grid
+        Any of the maps as they were acquired.
+    upscale
+        Factor s.
+    matrix
+        Output matrix where it is known, as for a degraded study; None computes it from s.
+
+    Raises
+    ------
+    GeometryError
+        If the output would be larger than `LARGEST_MATRIX`.
+    """
+    acquired = (grid.shape[0], grid.shape[1])
+    matrix = matrix or output_matrix(acquired, upscale)
+    if max(matrix) > LARGEST_MATRIX:
+        raise GeometryError(
+            f"An output matrix of {matrix[0]} x {matrix[1]} voxels is more than the "
+            f"{LARGEST_MATRIX} x {LARGEST_MATRIX} that are supported: lower the upscaling, or crop "
+            "the maps."
+        )
+    return (*matrix, grid.shape[2]), refined_affine(grid.affine, acquired, matrix)
+
+
+class Guide(NamedTuple):
+    """What guides one map on the output grid: trusted voxels, and MRI scaled to 0..1 or None."""
+
+    mask: BoolArray
+    t1: NDArray[np.float32] | None
+    flair: NDArray[np.float32] | None
+
+
+class Guides:
+    """What guides a study's maps on one output grid, each image brought there once.
+
+    T1 and FLAIR are placed when it is made, a mask when the first of its maps is asked for.
+    Conditions with the same output grid may share one, those of a study and of the same study
+    degraded, too. Safe from any thread.
+
+    Parameters
+    ----------
+    study
+        Masks, T1 and FLAIR. A map without a mask trusts every voxel of its own that holds a value.
+    shape, affine
+        Output matrix (Nx, Ny, Z) and affine in mm.
+
+    Raises
+    ------
+    GeometryError
+        If a mask or an MRI does not overlap the output grid, which the message names.
+    """
+
+    def __init__(self, study: Study, shape: Shape, affine: FloatArray) -> None:
+        self.shape = shape
+        self.affine = affine
+        self._study = study
+        self._mri = {
+            role: self._placed(role, volume, regrid_mean).data
+            for role, volume in (("T1", study.t1), ("FLAIR", study.flair))
+            if volume is not None
+        }
+        checked: set[Volume] = set()  # now, with the MRI; the work itself can wait
+        for name in study.maps:
+            mask = study.mask_of(name)
+            if mask is not None and mask not in checked:
+                self._placed(f"mask of {name}", mask, check_overlap)
+                checked.add(mask)
+        self._made: dict[Volume | str, Guide] = {}
+        self._lock = Lock()
+
+    def of(self, metabolite: str) -> Guide:
+        """Return what guides one map; maps with the same mask share it.
+
+        Raises
+        ------
+        GeometryError
+            If an MRI shows too few of the trusted voxels.
+        """
+        key = self._study.mask_of(metabolite) or metabolite
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(metabolite)
+            return self._made[key]
+
+    def _make(self, metabolite: str) -> Guide:
+        source = self._study.mask_of(metabolite) or default_mask(self._study.maps[metabolite])
+        placed = self._placed(f"mask of {metabolite}", source, regrid_nearest).data
+        mask = np.asarray(np.nan_to_num(placed) > 0)
+        return Guide(mask, self._scaled("T1", mask), self._scaled("FLAIR", mask))
+
+    def _placed(
+        self, role: str, volume: Volume, place: Callable[[Volume, Shape, FloatArray], T]
+    ) -> T:
+        try:
+            return place(volume, self.shape, self.affine)
+        except GeometryError as error:
+            raise GeometryError(f"{role}: {error}") from None
+
+    def _scaled(self, role: str, mask: BoolArray) -> NDArray[np.float32] | None:
+        image = self._mri.get(role)
+        if image is None:
+            return None
+        share = float(np.mean(image[mask] > 0)) if mask.any() else 1.0
+        if share < MIN_COVER:
+            raise GeometryError(
+                f"{role} shows only {share:.0%} of the trusted voxels of the maps. "
+                "Check that both belong to the same examination and are registered."
+            )
+        return scale_mri(image, mask)
+
+
+class Conditions(Mapping[str, Condition]):
+    """Metabolite -> the condition of its map, formed when it is first asked for; once.
+
+    Names, their number and `upscale` are known without forming any. To go through the values forms
+    all of them. Safe from any thread.
+
+    Parameters
+    ----------
+    study
+        Maps as they were acquired.
+    guides
+        What guides them on the output grid.
+    """
+
+    def __init__(self, study: Study, guides: Guides) -> None:
+        self._study = study
+        self._guides = guides
+        self._formed: dict[str, Condition] = {}
+        self._lock = Lock()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._study.maps)
+
+    def __len__(self) -> int:
+        return len(self._study.maps)
+
+    def __contains__(self, metabolite: object) -> bool:
+        return metabolite in self._study.maps
+
+    def __getitem__(self, metabolite: str) -> Condition:
+        """Return one map's condition, always the same object; raises what `form` does."""
+        if metabolite not in self._formed:  # one that is there waits for none that is being formed
+            with self._lock:
+                if metabolite not in self._formed:
+                    self._formed[metabolite] = self.form(metabolite)
+        return self._formed[metabolite]
+
+    @property
+    def upscale(self) -> float:
+        """Effective factor s of every condition."""
+        return effective_upscale(self._study.grid.shape[:2], self._guides.shape[:2])
+
+    def form(self, metabolite: str) -> Condition:
+        """Form one map's condition anew, without keeping it.
+
+        Raises
+        ------
+        FormatError
+            If the map has no signal inside its mask.
+        GeometryError
+            If an MRI shows too few of the trusted voxels.
+        """
+        volume = self._study.maps[metabolite]
+        guide, affine = self._guides.of(metabolite), self._guides.affine
+        return form_condition(metabolite, volume.data, *guide, affine, volume.unit, volume.header)
+
+
 def form_conditions(
     study: Study, upscale: float, matrix: Matrix | None = None
 ) -> Iterator[Condition]:
@@ -283,56 +461,5 @@ def form_conditions(
     FormatError
         If a map has no signal inside its mask.
     """
-    grid = study.grid
-    acquired = (grid.shape[0], grid.shape[1])
-    matrix = matrix or output_matrix(acquired, upscale)
-    if max(matrix) > LARGEST_MATRIX:
-        raise GeometryError(
-            f"An output matrix of {matrix[0]} x {matrix[1]} voxels is more than the "
-            f"{LARGEST_MATRIX} x {LARGEST_MATRIX} that are supported: lower the upscaling, or crop "
-            "the maps."
-        )
-    shape = (*matrix, grid.shape[2])
-    affine = refined_affine(grid.affine, acquired, matrix)
-
-    def place(role: str, volume: Volume, regrid: Any) -> FloatArray:
-        try:
-            placed: FloatArray = regrid(volume, shape, affine).data
-        except GeometryError as error:
-            raise GeometryError(f"{role}: {error}") from None
-        return placed
-
-    mri = {
-        role: place(role, volume, regrid_mean)
-        for role, volume in (("T1", study.t1), ("FLAIR", study.flair))
-        if volume is not None
-    }
-    masks: dict[int, BoolArray] = {}
-
-    def scale(role: str, image: FloatArray, mask: BoolArray) -> FloatArray:
-        share = float(np.mean(image[mask] > 0)) if mask.any() else 1.0
-        if share < MIN_COVER:
-            raise GeometryError(
-                f"{role} shows only {share:.0%} of the trusted voxels of the maps. "
-                "Check that both belong to the same examination and are registered."
-            )
-        return scale_mri(image, mask)
-
-    for name, volume in study.maps.items():
-        given = study.mask_of(name)
-        source = default_mask(volume) if given is None else given
-        if id(given) not in masks or given is None:
-            placed = place(f"mask of {name}", source, regrid_nearest)
-            masks[id(given)] = np.asarray(np.nan_to_num(placed) > 0)
-        mask = masks[id(given)]
-        scaled = {role: scale(role, image, mask) for role, image in mri.items()}
-        yield form_condition(
-            name,
-            volume.data,
-            mask,
-            scaled.get("T1"),
-            scaled.get("FLAIR"),
-            affine,
-            volume.unit,
-            volume.header,
-        )
+    guides = Guides(study, *output_grid(study.grid, upscale, matrix))
+    yield from map(Conditions(study, guides).form, study.maps)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import torch
 from torch import nn
 
+from ftddm_core.cores import usable_cores
 from ftddm_core.errors import SettingsError
 
 CPU_VOXELS = 16 * 64 * 64
@@ -44,26 +44,6 @@ def pick_device(wanted: str = "auto") -> torch.device:
             f"The device '{wanted}' is not available here: use auto, cpu, cuda or mps."
         ) from None
     return device
-
-
-def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return how many CPU cores this process may keep busy.
-
-    Fewer than the machine has where it was given only some of them, or a share of their time.
-
-    Parameters
-    ----------
-    root
-        Where Linux tells the share, as ``<microseconds> <of how many>`` in ``cpu.max``.
-    """
-    given = getattr(os, "sched_getaffinity", None)  # Linux only
-    cores = len(given(0)) if given else os.cpu_count() or 1
-    try:
-        time, period = (root / "cpu.max").read_text(encoding="ascii").split()
-        share = int(time) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):  # no such file, or "max": no limit
-        return cores
-    return max(1, min(cores, round(share)))
 
 
 def use_cores() -> None:

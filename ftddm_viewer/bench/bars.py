@@ -60,7 +60,7 @@ def _drag_bars(drag: Line) -> list[Line]:
         _bar("drag: chains alive at once", drag["most"], "", 1),
         _bar("drag: pictures while it lasts", drag["pictures"], "", 1, "higher"),
         _bar("drag: final picture later than a single move's", late, "s", DRAG_SLACK),
-        _bar("drag: longest that an overtaken chain stayed", drag["lingered_steps"], "steps", 1),
+        _bar("drag: steps that an overtaken chain still began", drag["lingered_steps"], "", 1),
     ]
 
 

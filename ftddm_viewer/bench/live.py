@@ -6,16 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
 from statistics import median
 
-from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_viewer import live_settings
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
 from ftddm_viewer.bench.timing import Tell
-from ftddm_viewer.bench.watch import Watch, WatchedModel
+from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
 from ftddm_viewer.session import Session
 
 MOVES = ("tau_flow", "tau_diffusion", "t_trunc", "seed", "upscale", "slice", "metabolite")
@@ -93,15 +90,15 @@ def _move(
     return partial(session.update, **{move: values[move]})
 
 
-def drag(watch: Watch, model: WatchedModel, call: float, step: float, plan: Plan) -> Line:
+def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
     """Return what becomes of a slider that is moved faster than chains end.
 
     Parameters
     ----------
     watch
         Of an open session of `model`.
-    call, step
-        Seconds of a denoiser call for one slice, and of the longest step of a chain.
+    call
+        Seconds of a denoiser call for one slice.
 
     Returns
     -------
@@ -110,7 +107,8 @@ def drag(watch: Watch, model: WatchedModel, call: float, step: float, plan: Plan
         that arrived during the drag; `final`, from the last move to its final picture;
         `undisturbed`, the same of a move by itself; `overstay`, the longest time that a chain went
         on after the move that overtook it, and `overstay_calls`; `lingered`, the same after its
-        first picture, which it may still show, and `lingered_steps`. Times in seconds.
+        first picture, which it may still show, and `lingered_steps`, the most steps that it began
+        then. Times in seconds.
     """
     session, interval = watch.session, plan.drag_seconds / plan.drag_moves
     alone = [
@@ -126,8 +124,8 @@ def drag(watch: Watch, model: WatchedModel, call: float, step: float, plan: Plan
         session.update(tau_flow=(i + 0.5) / plan.drag_moves)
     final = watch.settled() - moved[-1]
     shown = [arrival.time for arrival in watch.arrivals]
-    overstay = longest_overstay(model.runs, moved)
-    lingered = longest_overstay(model.runs, moved, shown)
+    overstay, _ = longest_overstay(model.runs, moved)
+    lingered, steps = longest_overstay(model.runs, moved, shown)
     return {
         "moves": len(moved),
         "seconds": moved[-1] - moved[0],
@@ -139,58 +137,43 @@ def drag(watch: Watch, model: WatchedModel, call: float, step: float, plan: Plan
         "overstay": overstay,
         "overstay_calls": overstay / call,
         "lingered": lingered,
-        "lingered_steps": lingered / step,
+        "lingered_steps": steps,
     }
 
 
 def longest_overstay(
-    runs: Sequence[tuple[float, float]], moved: Sequence[float], shown: Sequence[float] = ()
-) -> float:
-    """Return the longest time that a run went on after a move had come while it ran.
+    runs: Sequence[Run], moved: Sequence[float], shown: Sequence[float] = ()
+) -> tuple[float, int]:
+    """Return how long, and for how many steps, a chain went on after a move that overtook it.
 
     Parameters
     ----------
     runs
-        Begin and end of each.
+        Chains.
     moved
         When moves were made.
     shown
-        When pictures came, where a run is not to end before its first one.
+        When pictures came, where a chain is not to end before its first one.
+
+    Returns
+    -------
+    seconds, steps
+        The most of any chain, and the most steps that any began in that time.
 
     Examples
     --------
-    >>> runs, moved = [(0.0, 1.5), (1.5, 1.75), (2.5, 9.0)], [0.0, 1.0, 2.0]
-    >>> longest_overstay(runs, moved)
-    0.5
-    >>> longest_overstay(runs, moved, shown=[1.25, 1.375, 1.6])
-    0.25
+    >>> runs = [Run(0.0, 1.5, [0.0, 1.25]), Run(1.5, 1.75), Run(2.5, 9.0)]
+    >>> longest_overstay(runs, moved=[0.0, 1.0, 2.0])
+    (0.5, 1)
+    >>> longest_overstay(runs, moved=[0.0, 1.0, 2.0], shown=[1.375, 1.6])
+    (0.125, 0)
     """
-    late = [0.0]
-    for begin, end in runs:
-        overtaken = [at for at in moved if begin < at < end]
-        first_picture = [at for at in shown if begin < at < end]
+    seconds, steps = 0.0, 0
+    for run in runs:
+        overtaken = [at for at in moved if run.begin < at < run.end]
+        first_picture = [at for at in shown if run.begin < at < run.end]
         if overtaken:
-            late.append(end - max(overtaken[:1] + first_picture[:1]))
-    return max(late)
-
-
-def longest_step(resolver: SuperResolver, inputs: Inputs, plan: Plan) -> float:
-    """Return the longest time between two of a live chain's questions whether to stop."""
-    return median(
-        max(later - earlier for earlier, later in pairwise(_asked(resolver, inputs)))
-        for _ in range(plan.repeats)
-    )
-
-
-def _asked(resolver: SuperResolver, inputs: Inputs) -> list[float]:
-    """Return when a chain asked, and when it ended."""
-    asked: list[float] = []
-
-    def ask() -> bool:
-        asked.append(time.perf_counter())
-        return False
-
-    chosen, slices = live_settings(), [inputs.k]
-    for _ in resolver.sample([inputs.condition], chosen, slices=slices, cancelled=ask):
-        pass
-    return [*asked, time.perf_counter()]
+            due = max(overtaken[:1] + first_picture[:1])
+            seconds = max(seconds, run.end - due)
+            steps = max(steps, sum(at > due for at in run.steps))
+    return seconds, steps

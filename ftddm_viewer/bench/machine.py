@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ftddm_core.sampling.device import usable_cores
+from ftddm_core.cores import usable_cores
 
 CPUINFO = Path("/proc/cpuinfo")
 

@@ -77,7 +77,8 @@ def _drag(run: Record, record: Record, pictures: Pictures) -> str:
         "picture, so that pictures keep coming, and then ends at its next step."
     )
     overstay = f"{milliseconds(found['overstay'])} ms, {short(found['overstay_calls'])} calls"
-    lingered = f"{milliseconds(found['lingered'])} ms, {short(found['lingered_steps'])} steps"
+    begun = plural(found["lingered_steps"], "step")
+    lingered = f"{milliseconds(found['lingered'])} ms, {begun} begun"
     rows = [
         ["chains that began", short(found["runs"])],
         ["most chains alive at once", short(found["most"])],

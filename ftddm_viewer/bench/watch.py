@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.sampling.result import Update
@@ -18,13 +18,29 @@ PATIENCE = 600.0
 """Seconds after which a picture is not waited for any more."""
 
 
+class Run(NamedTuple):
+    """A chain, by `time.perf_counter`.
+
+    Parameters
+    ----------
+    begin, end
+        When it began and ended.
+    steps
+        When each of its steps began: it had asked whether to stop, and was not to.
+    """
+
+    begin: float
+    end: float
+    steps: Sequence[float] = ()
+
+
 class WatchedModel(Model):
     """A model that notes when every chain began and ended, and how many ran at once.
 
     Attributes
     ----------
     runs
-        Begin and end of every chain that ended, by `time.perf_counter`.
+        Every chain that ended.
     begun, most
         Chains that began, and the most that ran at the same time.
     """
@@ -37,22 +53,29 @@ class WatchedModel(Model):
 
     def forget(self) -> None:
         """Begin to count anew."""
-        self.runs: list[tuple[float, float]] = []
+        self.runs: list[Run] = []
         self.begun = self.most = 0
 
-    def sample(self, *args: Any, **words: Any) -> Iterator[Update]:
+    def sample(self, *args: Any, cancelled: Callable[[], bool], **words: Any) -> Iterator[Update]:
         """Yield what `Model.sample` does."""
-        start = time.perf_counter()
+        start, steps = time.perf_counter(), list[float]()
+
+        def asked() -> bool:
+            if stop := cancelled():
+                return stop
+            steps.append(time.perf_counter())
+            return False
+
         with self._counting:
             self.begun += 1
             self._alive += 1
             self.most = max(self.most, self._alive)
         try:
-            yield from super().sample(*args, **words)
+            yield from super().sample(*args, cancelled=asked, **words)
         finally:
             with self._counting:
                 self._alive -= 1
-                self.runs.append((start, time.perf_counter()))
+                self.runs.append(Run(start, time.perf_counter(), steps))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.model.checkpoint import load_weights
 from ftddm_core.sampling.device import pick_device
+from ftddm_viewer.bench.excerpt import excerpt
 from ftddm_viewer.bench.inputs import bundled_study
 from ftddm_viewer.bench.measure import measure
 from ftddm_viewer.bench.page import page
@@ -18,6 +19,7 @@ from ftddm_viewer.bench.plots import plots
 from ftddm_viewer.bench.record import Record, encode_record, read_record
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.figures import save_figure
+from ftddm_viewer.marks import with_excerpt
 from ftddm_viewer.results.words import plural
 from ftddm_viewer.saving import check_writable, save_files
 
@@ -40,6 +42,9 @@ def bench(options: Namespace) -> None:
         name = options.json.name
         save_files({name: encode_record(record)}, options.json.parent, overwrite=True)
     save_files(files, options.markdown.parent, overwrite=True)
+    if options.readme:
+        text = with_excerpt(options.readme, "bench", excerpt(record))
+        save_files({options.readme.name: text.encode()}, options.readme.parent, overwrite=True)
     _say(record, options)
 
 
@@ -52,6 +57,8 @@ def _check_files(options: Namespace) -> None:
         raise SettingsError(f"{markdown} cannot hold both the record and the page; name two files.")
     check_writable(markdown.parent, [markdown.name], overwrite=True)
     check_writable(markdown.parent / markdown.stem, [], overwrite=True)
+    if options.readme:
+        with_excerpt(options.readme, "bench", "")  # so that a file without marks is refused now
     if options.json:
         check_writable(options.json.parent, [options.json.name], overwrite=True)
 

@@ -40,8 +40,9 @@ from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.figures import save_figure
+from ftddm_viewer.marks import with_excerpt
 from ftddm_viewer.model import Model
-from ftddm_viewer.results.excerpt import excerpt, with_excerpt
+from ftddm_viewer.results.excerpt import excerpt
 from ftddm_viewer.results.page import page
 from ftddm_viewer.results.pictures import enlarged_rows, method_rows, shown_metabolites
 from ftddm_viewer.results.plots import plots
@@ -62,7 +63,7 @@ def evaluate(options: Namespace) -> None:
         raise SettingsError(f"--results is a file, such as {page_path}.md; {page_path} is not.")
     check_writable(page_path.parent, [page_path.name], overwrite=True)
     if options.readme:
-        with_excerpt(options.readme, "")  # so that a file without marks is refused now
+        with_excerpt(options.readme, "evaluate", "")  # so that a file without marks is refused now
     resolver = Model(options.weights, options.device, half=options.half).load()
     regression = _regression(options)
     runner = Runner(resolver, Cache(options.out / "cache"), regression)
@@ -190,7 +191,7 @@ def _write(
         relative[name] = name if folder == page_path.parent else f"{folder.name}/{name}"
     page_path.write_text(page(outcome, relative, _command(options)), encoding="utf-8")
     if options.readme:
-        text = with_excerpt(options.readme, excerpt(outcome))
+        text = with_excerpt(options.readme, "evaluate", excerpt(outcome))
         options.readme.write_text(text, encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ import pytest
 from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.degrade import acquired_matrix, coarse_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import unfill, zero_fill
-from ftddm_core.imaging.geometry import refined_affine
+from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
 from ftddm_core.imaging.volume import Study, Volume
 
 AFFINE = np.array([[-3.0, 0.2, 0, 80], [0.1, 3.2, 0.3, -90], [0, -0.2, 5.0, 11], [0, 0, 0, 1]])
@@ -77,3 +77,23 @@ def test_degrading_sees_nothing_outside_the_mask():
 def test_degrading_needs_a_mask():
     with pytest.raises(GeometryError, match="tNAA has no mask"):
         degrade(replace(study_of((16, 16, 1)), mask=None), 2)
+
+
+def test_a_mask_is_placed_once_and_each_map_sees_its_own(monkeypatch):
+    rng = np.random.default_rng(1)
+    study = study_of((24, 20, 2))
+    maps = {**study.maps, "Ins": Volume(rng.uniform(1, 2, (24, 20, 2)), AFFINE)}
+    shared, own = (Volume((rng.random((24, 20, 2)) < 0.5) * 1.0, AFFINE) for _ in range(2))
+    masks = {"tNAA": shared, "tCho": own, "Ins": shared}
+    alone = {n: degrade(Study({n: v}, mask=masks[n]), 3).maps[n].data for n, v in maps.items()}
+    placed = []
+
+    def regrid(volume, *grid):
+        placed.append(volume)
+        return regrid_nearest(volume, *grid)
+
+    monkeypatch.setattr("ftddm_core.imaging.degrade.regrid_nearest", regrid)
+    together = degrade(Study(maps, mask=masks), 3)
+    assert placed == [shared, own]
+    for name, data in alone.items():
+        assert together.maps[name].data.tobytes() == data.tobytes()

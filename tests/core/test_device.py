@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
 from ftddm_core.sampling import device as module
-from ftddm_core.sampling.device import ran_out_of_memory, slices_together, usable_cores, use_cores
+from ftddm_core.sampling.device import ran_out_of_memory, slices_together, use_cores
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-
-
-@pytest.fixture
-def sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
-
-
-@pytest.mark.usefixtures("sixteen")
-@pytest.mark.parametrize(
-    ("content", "cores"),
-    [
-        (None, 16),
-        ("max 100000\n", 16),
-        ("200000 100000\n", 2),
-        ("50000 100000\n", 1),
-        ("9900000 100000\n", 16),
-        ("nonsense", 16),
-        ("5 0", 16),
-    ],
-)
-def test_cores_are_those_that_were_given(tmp_path: Path, content: str | None, cores: int) -> None:
-    if content is not None:
-        (tmp_path / "cpu.max").write_text(content)
-    assert usable_cores(tmp_path) == cores
 
 
 def test_threads_are_never_more_than_cores_and_a_wish_is_respected(

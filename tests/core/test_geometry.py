@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import grids, head, linear, oblique_affine, relative_error, world_of
+from scipy.ndimage import map_coordinates
 
 from ftddm_core.errors import GeometryError, SettingsError
+from ftddm_core.imaging import geometry
 from ftddm_core.imaging.geometry import (
+    check_overlap,
     effective_upscale,
     output_matrix,
     refined_affine,
@@ -235,3 +240,110 @@ def test_unit_and_header_stay_with_the_values(regrid):
     source = Volume(np.ones((4, 4, 4)), np.eye(4), unit="mM", header="kept")
     result = regrid(source, (2, 2, 2), np.eye(4))
     assert (result.unit, result.header) == ("mM", "kept")
+
+
+# ---------------------------------------------------------------- the same bytes, however computed
+
+LATTICE = (3, 2, 4)
+"""Sub-points that `regrid_mean` takes in a voxel of `COARSE`, of a source with 2 mm voxels."""
+
+COARSE = (11, 9, 5)
+COARSE_AFFINE = oblique_affine(COARSE, (5.9, 3.9, 7.9), (0.0, 0.0, 0.0), (30.0, -12.0, 40.0))
+
+
+def noise(shape=(40, 36, 44), seed=0):
+    """Return a source that ends inside the field of view of `COARSE`, with its axes along it."""
+    data = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    data[20:22, 5, 30] = np.nan
+    return Volume(data, oblique_affine(shape, (2.0, 2.0, 2.0), (0.0, 0.0, 0.0)))
+
+
+def plain_mean(volume):
+    """Return what `regrid_mean` makes of a source on `COARSE`, as it says it does."""
+    lattice = COARSE_AFFINE.copy()
+    lattice[:3, :3] /= LATTICE
+    lattice[:3, 3] += COARSE_AFFINE[:3, :3] @ ((1 / np.array(LATTICE) - 1) / 2)
+    a, b, c, origin = (np.linalg.inv(volume.affine) @ lattice)[:3].T[:, :, None, None]
+    x, y, z = (n * m for n, m in zip(COARSE, LATTICE, strict=True))
+    source = np.nan_to_num(volume.data)
+    data = np.zeros(COARSE)
+    for k in range(z):
+        points = a * np.arange(x)[:, None] + b * np.arange(y) + (c * k + origin)
+        index = np.floor(points + 0.5001)
+        size = np.reshape(volume.shape, (3, 1, 1))
+        inside = np.logical_and.reduce((index >= 0) & (index < size))
+        values = map_coordinates(source, points, order=1, mode="nearest") * inside
+        blocks = values.reshape(COARSE[0], LATTICE[0], COARSE[1], LATTICE[1])
+        data[..., k // LATTICE[2]] += blocks.mean(axis=(1, 3)) / LATTICE[2]
+    return data.astype(np.float32)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 64])
+def test_threads_change_no_bit(monkeypatch, cores):
+    monkeypatch.setattr(geometry, "usable_cores", lambda: cores)
+    found = regrid_mean(noise(), COARSE, COARSE_AFFINE).data
+    assert found.tobytes() == plain_mean(noise()).tobytes()
+    assert found.any()
+    assert not found.all()  # part of the target lies outside
+
+
+@pytest.mark.parametrize("order", ["C", "F", "strided"])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)])
+def test_how_the_source_lies_in_memory_changes_no_bit(order, axes):
+    """Nor does which of its axes runs along the target's slices, where they run along at all."""
+    source = noise()
+    turned = Volume(source.data.transpose(axes), source.affine[:, [*axes, 3]])
+    data = turned.data.copy(order="F" if order == "F" else "C")
+    if order == "strided":
+        data = np.repeat(data, 2, axis=-1)[..., ::2]
+    laid = turned.with_data(data)
+    for regrid in (regrid_mean, regrid_nearest):
+        expected = regrid(turned, COARSE, COARSE_AFFINE).data
+        assert regrid(laid, COARSE, COARSE_AFFINE).data.tobytes() == expected.tobytes()
+    # Summed in another order, the eight neighbours of a point give the same to rounding.
+    mean = regrid_mean(laid, COARSE, COARSE_AFFINE).data
+    np.testing.assert_allclose(mean, plain_mean(source), atol=1e-6)
+
+
+def test_threads_share_the_work_and_none_runs_far_ahead(monkeypatch):
+    """However slowly the results are taken, few are kept: memory stays bounded."""
+    monkeypatch.setattr(geometry, "usable_cores", lambda: 3)
+    together = threading.Barrier(3, timeout=60)
+    started = []
+
+    def work(k):
+        started.append(k)
+        if k < 3:
+            together.wait()  # three at once, or never
+        return k
+
+    for taken, k in enumerate(geometry._in_order(work, 40)):
+        assert k == taken
+        assert len(started) <= taken + 1 + 2 * 3
+    assert sorted(started) == list(range(40))
+
+
+@pytest.mark.parametrize("cores", [1, 4])
+def test_an_error_in_a_thread_is_the_callers(monkeypatch, cores):
+    monkeypatch.setattr(geometry, "usable_cores", lambda: cores)
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(geometry._in_order(lambda k: 1 / (5 - k), 20))
+    assert threading.active_count() == before
+
+
+@given(st.integers(-14, 14), st.integers(-14, 14), st.integers(-14, 14))
+@settings(deadline=None)
+def test_overlap_is_checked_as_regridding_does(x, y, z):
+    source = Volume(np.ones((4, 5, 6)), oblique_affine((4, 5, 6), (3.0, 3.0, 3.0)))
+    affine = oblique_affine((3, 3, 3), (4.0, 4.0, 4.0), (5.0, 40.0, -20.0))
+    affine[:3, 3] += (x, y, z)
+    words = []
+    for act in (regrid_nearest, check_overlap):
+        try:
+            act(source, (3, 3, 3), affine)
+        except GeometryError as error:
+            words.append(str(error))
+        else:
+            words.append("")
+    assert words[0] == words[1]

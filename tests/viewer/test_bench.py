@@ -9,8 +9,7 @@ import re
 import shutil
 import sys
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from importlib import import_module
@@ -33,11 +32,11 @@ from ftddm_viewer import live_settings
 from ftddm_viewer.bench import memory as bench_memory
 from ftddm_viewer.bench.bars import bars
 from ftddm_viewer.bench.inputs import Inputs, bundled_study
-from ftddm_viewer.bench.live import MOVES, longest_overstay, longest_step
+from ftddm_viewer.bench.live import MOVES, longest_overstay
 from ftddm_viewer.bench.peers import peers, random_weights
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.tradeoff import FIGURES
-from ftddm_viewer.bench.watch import Watch, WatchedModel
+from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
 from ftddm_viewer.cli import main
 from ftddm_viewer.model import Model
 from ftddm_viewer.session import Session
@@ -247,42 +246,38 @@ def test_the_tradeoff_agrees_with_the_evaluation(
 
 
 def test_chains_that_run_at_once_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sample(self: Model, *args: Any) -> Iterator[Any]:
-        yield from args
+    def sample(self: Model, *args: Any, cancelled: Callable[[], bool]) -> Iterator[Any]:
+        for arg in args:
+            assert not cancelled()
+            yield arg
 
     monkeypatch.setattr(Model, "sample", sample)
     model = WatchedModel("none", "cpu")
-    one, two = model.sample(1, 2), model.sample(3)
+    going_on = {"cancelled": lambda: False}
+    one, two = model.sample(1, 2, **going_on), model.sample(3, **going_on)
     assert (next(one), next(two)) == (1, 3)
     one.close()
     assert [*two] == []
-    assert [*model.sample(4)] == [4]
+    assert [*model.sample(4, 5, **going_on)] == [4, 5]
     assert (model.begun, model.most, len(model.runs)) == (3, 2, 3)
-    assert all(begin <= end for begin, end in model.runs)
+    assert [len(run.steps) for run in model.runs] == [1, 1, 2]
+    assert all(run.begin <= at <= run.end for run in model.runs for at in run.steps)
     model.forget()
     assert (model.begun, model.most, model.runs) == (0, 0, [])
 
 
 def test_how_long_an_overtaken_chain_went_on() -> None:
-    assert longest_overstay([], [0.0]) == 0
-    assert longest_overstay([(0.1, 0.9), (1.0, 5.0)], [0.0, 0.95]) == 0  # each ended by itself
-    assert longest_overstay([(0.1, 3.0), (3.0, 4.5)], [0.0, 1.0, 2.0, 4.0]) == 2.0
-    assert longest_overstay([(0.1, 3.0)], [1.0], shown=[0.5, 2.0]) == 2.0  # it had shown one
-    assert longest_overstay([(0.1, 3.0)], [1.0], shown=[2.5, 2.75]) == 0.5
-    assert longest_overstay([(0.1, 3.0)], [1.0], shown=[3.5]) == 2.0
+    def runs(*spans: tuple[float, float]) -> list[Run]:
+        return [Run(*span, steps=[span[0], span[0] + 1.5]) for span in spans]
 
-
-def test_the_longest_step_is_found(
-    inputs: Inputs, resolver: SuperResolver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, calls = resolver.denoiser, []
-
-    def slow(*given: torch.Tensor) -> torch.Tensor:
-        calls.append(time.sleep(0.25 if len(calls) == 3 else 0))
-        return network(*given)
-
-    monkeypatch.setattr(resolver, "denoiser", slow)
-    assert longest_step(resolver, inputs, replace(TINY, repeats=1)) >= 0.25
+    assert longest_overstay([], [0.0]) == (0, 0)
+    ended_by_themselves = runs((0.1, 0.9), (1.0, 5.0))
+    assert longest_overstay(ended_by_themselves, [0.0, 0.95]) == (0, 0)
+    assert longest_overstay(runs((0.1, 3.0), (3.0, 4.5)), [0.0, 1.0, 2.0, 4.0]) == (2.0, 1)
+    had_shown_one = longest_overstay(runs((0.1, 3.0)), [1.0], shown=[0.5, 2.0])
+    assert had_shown_one == (2.0, 1)
+    assert longest_overstay(runs((0.1, 3.0)), [1.0], shown=[2.5, 2.75]) == (0.5, 0)
+    assert longest_overstay(runs((0.1, 3.0)), [1.0], shown=[3.5]) == (2.0, 1)
 
 
 def test_a_session_that_fails_says_why(tmp_path: Path) -> None:
@@ -358,7 +353,7 @@ def test_stopped_on_the_way_nothing_is_written(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ftddm_viewer.bench.measure.longest_step", interrupt)
+    monkeypatch.setattr("ftddm_viewer.bench.measure.drag", interrupt)
     monkeypatch.setattr(COMMAND, "bundled_study", small_study)
     monkeypatch.setattr(COMMAND, "FULL", replace(TINY, repeats=1))
     monkeypatch.setattr("ftddm_viewer.bench.measure.memory", lambda *_: None)

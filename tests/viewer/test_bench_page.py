@@ -53,7 +53,7 @@ def made_up(device: str = "cpu") -> dict[str, Any]:
         ],
         "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "pictures": 12, "final": 0.35,
                  "undisturbed": 0.3, "overstay": 0.0123, "overstay_calls": 0.82,
-                 "lingered": 0.009, "lingered_steps": 0.75},
+                 "lingered": 0.009, "lingered_steps": 1},
         "peers": with_ratios(peers),
         "volumes": volumes,
         "growth": [
@@ -124,7 +124,7 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
         "| chains that began | 18 |",
         "| final picture after the last move | 350 ms |",
         "| longest that a chain went on after it was overtaken | 12.3 ms, 0.820 calls |",
-        "| the same after its first picture | 9.00 ms, 0.750 steps |",
+        "| the same after its first picture | 9.00 ms, 1 step begun |",
         "| chain, in words | 100 | 1.50 | 10.0× | 5.00× |",
         "| ddpm, in words | 100 | 15.0 | 1.00× | 0.500× |",
         "| live of a volume | 273 | 4.00 | 68.2 |",
@@ -230,7 +230,7 @@ def test_bars_are_reached_at_their_very_value() -> None:
     run = made_up()
     assert missed(run) == []
     run["moves"][3] |= {"first": 0.2, "first_calls": 5.0, "final": 0.6}
-    run["drag"] |= {"pictures": 1, "final": 0.5, "undisturbed": 0.4, "lingered_steps": 1.0}
+    run["drag"] |= {"pictures": 1, "final": 0.5, "undisturbed": 0.4, "lingered_steps": 1}
     run["memory"]["above"] = 1_500_000_000
     assert missed(run) == []
     assert {line["what"] for line in bars(run) if line["value"] == 0.2} == {
@@ -246,7 +246,7 @@ def test_bars_are_reached_at_their_very_value() -> None:
         ("drag", {"most": 2}, 1),
         ("drag", {"pictures": 0}, 1),
         ("drag", {"final": 0.41}, 1),
-        ("drag", {"lingered_steps": 1.1}, 1),
+        ("drag", {"lingered_steps": 2}, 1),
         ("memory", {"above": 1_600_000_000}, 1),
         ("chain", {"over_paper": 3.9}, 1),
         ("chain", {"over_ddpm": 9.1}, 1),

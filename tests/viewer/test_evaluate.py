@@ -22,8 +22,10 @@ from ftddm_core.model.checkpoint import save_regression, save_weights
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
-from ftddm_viewer.results.excerpt import BEGIN, END, with_excerpt
+from ftddm_viewer.marks import END, begin, with_excerpt
 from ftddm_viewer.results.sections import _training
+
+BEGIN = begin("evaluate")
 
 PROTOCOL = """
 name = "tiny"
@@ -275,9 +277,9 @@ def test_a_file_without_marks_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(f"{END} {BEGIN}", encoding="utf-8")
     with pytest.raises(FormatError, match="lacks the lines"):
-        with_excerpt(path, "")
+        with_excerpt(path, "evaluate", "")
     with pytest.raises(FormatError, match="cannot be read"):
-        with_excerpt(tmp_path / "missing.md", "")
+        with_excerpt(tmp_path / "missing.md", "evaluate", "")
 
 
 def test_the_page_shows_the_curve_that_the_weights_have_on_record() -> None:

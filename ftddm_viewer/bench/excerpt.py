@@ -1,0 +1,37 @@
+"""A few figures of a benchmark for another page."""
+
+from __future__ import annotations
+
+from ftddm_viewer.bench.record import Record
+from ftddm_viewer.bench.words import place, short, times
+from ftddm_viewer.results.words import grid, plural
+
+
+def excerpt(record: Record) -> str:
+    """Return the times that users meet as a table, and of which machine they are."""
+    parts = []
+    machine = record["machine"]
+    for run in record["devices"]:
+        moves = {line["move"]: line for line in run["moves"]}
+        rows = [
+            [what, short(moves["tau_flow"][which]), ""]
+            for what, which in (
+                ("first picture after a move of τ_f", "first"),
+                ("its final picture", "final"),
+            )
+        ]
+        wanted = ("chain", "ddpm", "paper")
+        rows += [
+            [f"one slice, {line['method']}", short(line["seconds"]), times(line["over_ddpm"])]
+            for line in run["peers"]
+            if line["key"] in wanted
+        ]
+        rows += [
+            [f"whole volume, {line['what']} ({line['slices']} slices)", short(line["seconds"]), ""]
+            for line in run["volumes"]
+        ]
+        table = grid(["", "seconds", "against the whole chain"], rows)
+        name = machine["gpu"] if run["device"].startswith("cuda") else machine["cpu"]
+        cores = "" if run["device"] != "cpu" else f", {plural(machine['cores'], 'core')}"
+        parts.append(f"{table}\n\nOn {place(run['device'])} ({name}{cores}).")
+    return "\n\n".join(parts)
