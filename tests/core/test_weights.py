@@ -103,6 +103,25 @@ def test_the_small_weights_are_bundled() -> None:
     assert "small" in available_weights()
 
 
+@pytest.mark.parametrize(("kind", "least", "most"), [("float16", 0, 1e-3), ("bfloat16", 1e-3, 1)])
+def test_half_precision_has_digits_enough_and_bfloat16_has_not(
+    kind: str, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torch emulates them on a CPU: what `--half` differs by on a GPU."""
+    conditions = [*form_conditions(degrade(slab(), 4), 4, slab().grid.shape[:2])][:1]
+    settings, ours = SamplerSettings(steps=4), SuperResolver(resolver().weights, "cpu")
+
+    def image() -> NDArray[np.floating]:
+        *_, update = ours.sample(conditions, settings, slices=[0])
+        (condition,), (volume,) = conditions, update.result.maps.values()
+        return volume.data / condition.scale
+
+    plain = image()
+    ours.half = True
+    monkeypatch.setattr(torch, "float16", getattr(torch, kind))
+    assert least < np.abs(image() - plain).max() <= most
+
+
 def test_two_draws_of_the_flow_differ_by_more_than_the_noise_of_its_level() -> None:
     low, matrix = degrade(slab(), 4), slab().grid.shape[:2]
     settings = SamplerSettings(upscale=4, t_trunc=0, tau_flow=1)

@@ -280,7 +280,7 @@ def test_a_failed_run_can_be_tried_again(
     panel, model = opened.panel, opened.session.model
     assert panel.update_now.isHidden()
 
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise FormatError("The weights are gone.")
 
     with monkeypatch.context() as broken:

@@ -471,7 +471,9 @@ def test_nothing_of_another_study_stays_until_the_first_picture(
     """A new study's output is empty before its first picture, and not the last patient's."""
     held, model = Event(), opened.session.model
     usual = model.sample
-    monkeypatch.setattr(model, "sample", lambda *words: (held.wait(60), usual(*words))[1])
+    monkeypatch.setattr(
+        model, "sample", lambda *given, **how: (held.wait(60), usual(*given, **how))[1]
+    )
     output = layer(viewer, "output")
     opened.session.open(write_study(tmp_path / "next"))
     settle(lambda: np.isnan(output.data).all())

@@ -417,13 +417,13 @@ def test_an_interrupted_run_writes_nothing(
     study: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = SuperResolver._batch
+    real = SuperResolver._batches
 
     def batch(*args: Any) -> Any:
         yield next(real(*args))
         raise error
 
-    monkeypatch.setattr(SuperResolver, "_batch", batch)
+    monkeypatch.setattr(SuperResolver, "_batches", batch)
     outcome = ftddm(*quick)
     assert outcome == (130, "", "ftddm: cancelled, nothing was written.\n")
     assert {path.name for path in study.parent.iterdir()} == {"patient"}

@@ -33,7 +33,8 @@ def test_view_hands_over_what_was_asked_for(
     ((arguments, words),) = opened
     assert arguments == ([study],)
     assert words == {
-        "weights": str(weights), "device": "cpu", "t1": Path("x.nii"), "flair": None, "mask": None,
+        "weights": str(weights), "device": "cpu", "half": False,
+        "t1": Path("x.nii"), "flair": None, "mask": None,
     }  # fmt: skip
 
 
