@@ -26,7 +26,7 @@ AUTOMATIC = "automatic"
 """In place of a sampler: the one that suits the number of steps."""
 FULL_SAMPLER, FEW_STEPS_SAMPLER = "ancestral", "dpm_solver_2m_sde"
 """The method's own, for the full chain; and of those that follow tau_d the one that comes closest
-to it in fewer steps, as `ftddm bench` shows."""
+to it in fewer steps: `ftddm bench` compares them, `ftddm evaluate` holds it against the chain."""
 SAMPLER_NAMES = (
     "ancestral",
     "ancestral_fixed_large",
@@ -237,7 +237,7 @@ class SamplerSettings:
         full = self.steps is None or self.steps == self.t_trunc
         return FULL_SAMPLER if full else FEW_STEPS_SAMPLER
 
-    def exact(self, upscale: float) -> SamplerSettings:
+    def exact(self, upscale: float | None) -> SamplerSettings:
         """Return the settings for the record: nothing is left to be chosen by the program."""
         return self.replace(upscale=upscale, sampler=self.sampler_used)
 

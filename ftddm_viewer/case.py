@@ -47,9 +47,9 @@ FAVOURITES = ("tNAA", "NAA", "tCho")
 HEADROOM = 1.25
 """Upper colour limit of an enlarged map, relative to the acquired one's: detail adds contrast."""
 
-KEPT_VOXELS = 2**23
-"""Voxels of recent output grids whose masks and MRI are kept: some 150 MB where all maps share a
-mask, and every grid that s leads to where maps are degraded."""
+KEPT_VOXELS = 2**21
+"""Voxels of recent output grids whose masks and MRI are kept, 17 bytes of each where all maps share
+a mask; every grid that s leads to where the maps of a 64 x 64 x 39 study are degraded."""
 
 
 class Mode(StrEnum):

@@ -274,7 +274,7 @@ def _add_model(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--half",
         action="store_true",
-        help="compute in half precision, on a GPU: faster, maps differ by up to 1e-3",
+        help="compute in half precision, on a GPU: faster, maps differ by about 1e-3 of the scale",
     )
     group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
+from ftddm_viewer.jobs import apart
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.condition import Condition
@@ -48,7 +49,7 @@ class Model:
     @property
     def place(self) -> str:
         """The device in use, "" until the networks are loaded."""
-        return "" if self._resolver is None else str(self._resolver.device)
+        return "" if self._resolver is None else self._resolver.where
 
     def load(self) -> SuperResolver:
         """Return the resolver, loading it first where that is still to be done.
@@ -60,12 +61,15 @@ class Model:
         """
         with self._loading:
             if self._resolver is None:
-                from ftddm_core.sampling.device import use_cores
-                from ftddm_core.sampling.resolver import SuperResolver
-
-                use_cores()
-                self._resolver = SuperResolver.load(self.weights, self.device, half=self.half)
+                self._resolver = apart(self._load)
             return self._resolver
+
+    def _load(self) -> SuperResolver:
+        from ftddm_core.sampling.device import use_cores
+        from ftddm_core.sampling.resolver import SuperResolver
+
+        use_cores()
+        return SuperResolver.load(self.weights, self.device, half=self.half)
 
     def usual_upscale(self, study: Study) -> float:
         """Return the factor that brings a study's voxels nearest to the trained ones."""

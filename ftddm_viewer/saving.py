@@ -125,7 +125,7 @@ def sidecar(result: Result, metabolite: str, inputs: Mapping[str, Any]) -> dict[
         "KSpaceResidual": {"Before": before, "After": after},
         "MayBeNegativeOrOutsideMask": result.settings.consistency,
         "Weights": {"Name": result.weights, "SHA256": result.digest},
-        "Device": result.device.partition(":")[0],
+        "Device": re.sub(r":\d+", "", result.device),
         "Software": {name: _version(name) for name in SOFTWARE},
         "Inputs": dict(inputs),
     }

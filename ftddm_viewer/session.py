@@ -3,8 +3,9 @@
 A `Session` holds one immutable `State`. Commands replace it and start background work; work
 replaces it too, while it is still wanted. After every replacement `changed` is emitted with the old
 and the new state, on whichever thread made it: a face goes to its own thread, reads the newest
-`state` and applies what differs. A picture that was overtaken by newer settings never gets into the
-state, so no face can show it.
+`state` and applies what differs. A picture that was overtaken by newer settings gets into the state
+only as the first of its chain, so that pictures keep coming while a hand moves; a view knows which
+settings it is of.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from psygnal import Signal
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
@@ -204,6 +206,7 @@ class Session:
         """Stop all work and forget the study; return whether the work ended in time."""
         with self._lock:
             self._jobs.cancel()
+            self._recall = Recall()
             self.state = State()
         return self._jobs.wait(timeout)
 
@@ -251,9 +254,9 @@ class Session:
         turned_live = new.live and not old.live
         if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
             return old
-        # While a hand moves, one picture of where it just was may come first; but what is looked at
-        # must not make way for something else.
-        patient = not turned or new.fitting_view() is not None
+        # While a hand moves, one picture of where it just was may come first; but the picture of
+        # what is looked at now must not make way for one of what was.
+        patient = not turned or new.picture is None or new.fitting_view() is not None
         if not self._catch_up(patient=patient) and moved:
             self._jobs.cancel()
             self._replace(activity=Activity.IDLE, **AT_REST)
@@ -388,9 +391,7 @@ class Session:
             self._report(token, view=view, **clock.read(update.done))
             token.land()
         for other in view.prepared.conditions:  # they tell of every map, seen or not
-            if token.cancelled():
-                return
-            view.prepared.conditions[other]
+            self._condition(token, view, other)
         self._report(token, notes=_notes(view.prepared))
 
     def _volume(self, token: Token) -> None:
@@ -399,7 +400,7 @@ class Session:
         view = self._prepare(token)
         self._load(token)
         names = sorted(view.prepared.conditions, key=lambda name: name != state.metabolite)
-        conditions = [view.prepared.conditions[name] for name in names]
+        conditions = [self._condition(token, view, name) for name in names]
         clock, running = Clock(), RunningMean()
         for update in self.model.sample(
             conditions, view.settings, first=state.slice_index, cancelled=token.cancelled
@@ -415,6 +416,12 @@ class Session:
                 new = {k: p for k, p in running.take(update).items() if k not in final}
                 view = view.adding(new)
             self._report(token, view=view, **changes)
+
+    def _condition(self, token: Token, view: View, name: str) -> Condition:
+        """Return a metabolite's condition, which may be formed for it, unless it is too late."""
+        if token.cancelled():
+            raise Cancelled("Superseded.")
+        return view.prepared.conditions[name]
 
     def _load(self, token: Token) -> None:
         """Load the networks, if that is still to be done, and say so."""

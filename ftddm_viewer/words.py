@@ -109,11 +109,12 @@ def other_volume(state: State) -> str:
     if state.finished is None:
         return ""
     made, mode = state.finished.result.settings, state.finished.prepared.mode
+    asked = state.settings.replace(sampler=state.settings.sampler_used)
     words = []
     if mode is not state.mode:
         words.append("degraded and restored" if mode is Mode.RESTORE else "enlarged")
     for control in controls():
-        value, now = getattr(made, control.name), getattr(state.settings, control.name)
+        value, now = getattr(made, control.name), getattr(asked, control.name)
         if control.name == "upscale" and now is None:
             now = state.shown_value("upscale")
         if value != now:

@@ -14,7 +14,7 @@ from ftddm_core.evaluation.measure import CALIBRATION_SAMPLES, name_of_mean
 from ftddm_core.evaluation.protocol import DEFAULT, MethodPlan, Protocol, temperatures_of
 from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT, Figures
 from ftddm_core.evaluation.tables import Table
-from ftddm_core.settings import AUTOMATIC, FEW_STEPS_SAMPLER
+from ftddm_core.settings import FEW_STEPS_SAMPLER, FULL_SAMPLER
 
 GAIN_AT_ZERO = {2.0: 2.3, 4.0: 4.3, 8.0: 4.3}
 """Factor -> dB over zero-filling that temperature 0 must reach."""
@@ -198,15 +198,15 @@ def _chain(
 
 
 def live_pairs(protocol: Protocol) -> list[tuple[str, str]]:
-    """Return the methods of few steps, each with the one that takes all, else the same."""
+    """Return each method of few steps beside the full chain of the same other settings."""
     plain = [m for m in protocol.methods if m.settings and m.samples == 1 and not m.drop]
     found = []
     for few in plain:
         chosen = few.settings
         if chosen is None or chosen.sampler_used != FEW_STEPS_SAMPLER:
             continue
-        whole = chosen.replace(steps=None, sampler=AUTOMATIC)
-        known = [m for m in plain if m.settings == whole]
+        whole = chosen.replace(steps=None, sampler=FULL_SAMPLER)
+        known = [m for m in plain if m.settings and m.settings.exact(None) == whole]
         if known:
             found.append((few.name, _most_run(known).name))
     return found

@@ -332,7 +332,7 @@ def _record(
             "curves": {which: run.get("curve", []) for which, run in runs.items()},
         },
         "regression": {"sha256": runner.regression[1]} if runner.regression else None,
-        "device": f"{platform.machine()} {runner.resolver.device}",
+        "device": f"{platform.machine()} {runner.resolver.where}",
         "cases": record_of(cases),
         "others": record_of(others),
         "simulated": bool(cases) and all(case.simulated for case in cases),

@@ -21,6 +21,7 @@ from ftddm_core.imaging.fourier import consistency_residual
 from ftddm_core.imaging.geometry import output_matrix
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition, form_conditions
+from ftddm_core.sampling.result import PROGRESS
 from ftddm_core.settings import SamplerSettings
 
 FloatArray = NDArray[np.float32]
@@ -102,15 +103,18 @@ def enlarge(
     """
     settings = SamplerSettings(upscale=ENLARGEMENT)
     conditions = {c.metabolite: c for c in form_conditions(study, ENLARGEMENT)}
-    stated = settings.to_dict() | {
+    stated = settings.exact(ENLARGEMENT).to_dict() | {
         "enlarged": Case("", "", study).digest,
         "weights": runner.resolver.weights.digest,
+        "where": "float16" if runner.resolver.half else "float32",
     }
     keys = {name: key_of(stated | {"told": c.digest}) for name, c in conditions.items()}
     missing = [conditions[name] for name, key in keys.items() if runner.cache.load(key) is None]
     if missing:
         result = None
-        for update in runner.resolver.sample(missing, settings, cancelled=runner.cancelled):
+        for update in runner.resolver.sample(
+            missing, settings, cancelled=runner.cancelled, every=PROGRESS
+        ):
             tell(update.done)
             result = update.result
         for name, volume in result.maps.items() if result else ():

@@ -22,6 +22,7 @@ from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.guided_tv import ETA, ITERATIONS, LAMBDA, guided_tv
 from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
 from ftddm_core.sampling.condition import Condition
+from ftddm_core.sampling.result import PROGRESS
 
 if TYPE_CHECKING:  # they bring torch, which the tables can do without
     from ftddm_core.model.unet import UNet
@@ -119,6 +120,8 @@ class Runner:
             stated["steps"] = denoiser_calls(method)
             stated["sampler"] = method.settings.sampler_used
             stated["weights"] = self.resolver.weights.digest
+            if self.resolver.half:
+                stated["half"] = True
         else:
             stated = {"kind": method.kind}
             if method.kind == "guided-tv":
@@ -227,7 +230,7 @@ class Runner:
                 alone = replace(method, drop=(), samples=1)
                 run.append(replace(alone, factors=(factor,), metabolites=tuple(metabolites)))
             group.append(method.name)
-        device = f"{platform.machine()} {self.resolver.device}"
+        device = f"{platform.machine()} {self.resolver.where}"
         kept = [self.key(Entry(method, 0, case, factor, metabolites[0])) for method in run]
         key = key_of({"timing": kept, "device": device, "metabolites": list(metabolites)})
         found = self.cache.load_figures(key)
@@ -289,7 +292,10 @@ class Runner:
     ) -> list[NDArray[np.float32]]:
         settings = _settings_of(method, draw)
         result = None
-        for update in self.resolver.sample(conditions, settings, cancelled=self.cancelled):
+        updates = self.resolver.sample(
+            conditions, settings, cancelled=self.cancelled, every=PROGRESS
+        )
+        for update in updates:
             tell(update.done)
             result = update.result
         if result is None:

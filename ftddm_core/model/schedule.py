@@ -162,4 +162,6 @@ class NoiseSchedule:
 
 
 def _like(coefficient: Tensor, x: Tensor) -> Tensor:
-    return coefficient.to(x.dtype).to(x.device)
+    """Return a coefficient for a map; a single one may stay on the CPU: no device waits for it."""
+    typed = coefficient.to(x.dtype)
+    return typed.to(x.device) if typed.ndim else typed

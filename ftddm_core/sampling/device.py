@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ CPU_VOXELS = 16 * 64 * 64
 """Voxels that go through the networks together on a CPU: more are no faster, and need memory."""
 
 BYTES_PER_VOXEL = 4096
-"""Memory that the networks need for each, with room to spare: `small` takes a third of it."""
+"""Memory that is planned for each; a batch that needs more after all is halved."""
 
 SHARE = 0.5
 """Of the memory that is free on a device, how much a batch may be planned to take."""
@@ -57,10 +57,10 @@ def use_cores() -> None:
 
 
 def place(network: nn.Module, device: torch.device) -> None:
-    """Move a network to a device, its kernels in the order (channels last) that is fastest."""
+    """Move a network to a device, its kernels in the order that is fastest there."""
     network.to(device)
     for parameter in network.parameters():
-        if parameter.ndim == 4:
+        if parameter.ndim == 4 and device.type in ("cpu", "cuda"):
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
@@ -80,15 +80,22 @@ def halved(device: torch.device, *, half: bool) -> AbstractContextManager[object
     Torch decides layer by layer; sums and normalisations stay in float32. Casts of weights are not
     kept, for a recording (`graphed`) must hold them.
     """
-    return torch.autocast(device.type, torch.float16, enabled=half, cache_enabled=False)
+    if not half:
+        return nullcontext()
+    return torch.autocast(device.type, torch.float16, cache_enabled=False)
 
 
 def slices_together(device: torch.device, height: int, width: int) -> int:
-    """Return how many slices of a grid go through the networks together, at least 1."""
-    voxels = CPU_VOXELS
-    if device.type != "cpu" and (free := free_memory(device)):
-        voxels = int(SHARE * free) // BYTES_PER_VOXEL
-    return max(1, min(MOST_SLICES, voxels // (height * width)))
+    """Return how many slices of a grid go through the networks together, at least 1.
+
+    On a GPU a power of two: memory that comes and goes does not change it a little each time, and
+    steps are recorded (`graphed`) for few sizes.
+    """
+    free = 0 if device.type == "cpu" else free_memory(device)
+    if not free:
+        return max(1, CPU_VOXELS // (height * width))
+    slices = int(SHARE * free) // BYTES_PER_VOXEL // (height * width)
+    return 1 << max(0, min(MOST_SLICES, slices).bit_length() - 1)
 
 
 def free_memory(device: torch.device) -> int:
@@ -97,8 +104,8 @@ def free_memory(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + kept)
-    if device.type == "mps":
-        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    if device.type == "mps":  # what torch keeps for later is free too
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     return 0
 
 

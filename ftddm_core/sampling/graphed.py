@@ -7,12 +7,15 @@ of them at once. The kernels and their numbers are the same.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+Shapes = tuple[Any, ...]
+"""Shape and type of every input."""
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +23,12 @@ KEPT = 4
 """Recordings that are kept, each with its own memory: one for every shape of the inputs."""
 
 WARM_UP = 3
-"""Plain runs before a recording, in which libraries choose their algorithms."""
+"""Plain calls before a recording, in which libraries choose their algorithms; a shape that is met
+no more often is never recorded."""
 
 
 class Graphed:
-    """Calls a network as it is, to the caller's eye.
+    """Calls a network as it is, to the caller's eye; from one thread at a time.
 
     Parameters
     ----------
@@ -34,8 +38,9 @@ class Graphed:
 
     def __init__(self, network: Callable[..., Tensor]) -> None:
         self.network = network
-        self._recordings: OrderedDict[tuple[Any, ...], _Recording] = OrderedDict()
-        self._able = True
+        self._calls: Counter[Shapes] = Counter()
+        self._recordings: OrderedDict[Shapes, _Recording] = OrderedDict()
+        self._refused: set[Shapes] = set()
 
     def forget(self) -> None:
         """Give up the memory of all recordings."""
@@ -43,22 +48,32 @@ class Graphed:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the network's output, a tensor of its own."""
-        if not self._able:
-            return self.network(*inputs)
         key = tuple((given.shape, given.dtype) for given in inputs)
-        if key not in self._recordings:
-            try:
-                self._recordings[key] = _Recording(self.network, inputs)
-            except torch.OutOfMemoryError:
-                raise  # a smaller batch may be recorded
-            except RuntimeError as error:
-                logger.warning("No CUDA graph can be recorded, so steps are slower: %s", error)
-                self._able = False
+        with torch.cuda.device(inputs[0].device):
+            if key not in self._recordings and not self._record(key, inputs):
                 return self.network(*inputs)
-        self._recordings.move_to_end(key)
+            self._recordings.move_to_end(key)
+            return self._recordings[key](inputs)
+
+    def _record(self, key: Shapes, inputs: tuple[Tensor, ...]) -> bool:
+        """Record the work for inputs of a shape, if its time has come; return whether it is."""
+        self._calls[key] += 1
+        if self._calls[key] <= WARM_UP or key in self._refused:
+            return False
+        here = torch.cuda.current_stream()
+        try:
+            self._recordings[key] = _Recording(self.network, inputs)
+        except torch.OutOfMemoryError:
+            raise  # a smaller batch may be recorded
+        except RuntimeError as error:
+            logger.warning("No CUDA graph can be recorded, so steps are slower: %s", error)
+            self._refused.add(key)
+            return False
+        finally:
+            torch.cuda.set_stream(here)  # a recording that fails leaves its own behind
         while len(self._recordings) > KEPT:
             self._recordings.popitem(last=False)
-        return self._recordings[key](inputs)
+        return True
 
 
 class _Recording:
@@ -66,14 +81,9 @@ class _Recording:
 
     def __init__(self, network: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(given.clone() for given in inputs)
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UP):
-                network(*self._inputs)
-        torch.cuda.current_stream().wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # Other threads may use the device meanwhile: only this one's work is recorded.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._output = network(*self._inputs)
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> Tensor:

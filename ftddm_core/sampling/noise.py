@@ -72,7 +72,4 @@ def batch_normal(
     """
     if not keys:
         raise ValueError("batch_normal needs at least one NoiseKey, found none")
-    drawn = torch.from_numpy(np.stack([key.normal(tag, shape) for key in keys])[:, None])
-    if torch.device(device).type == "cuda":  # from pinned memory the copy holds nothing up
-        return drawn.pin_memory().to(device, non_blocking=True)
-    return drawn.to(device)
+    return torch.from_numpy(np.stack([key.normal(tag, shape) for key in keys])[:, None]).to(device)

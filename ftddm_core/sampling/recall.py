@@ -33,7 +33,7 @@ class Recall:
         Bytes that are kept at most; what was not used for longest goes first.
     """
 
-    def __init__(self, limit: int = 64 * 2**20) -> None:
+    def __init__(self, limit: int = 32 * 2**20) -> None:
         self.limit = limit
         self._subject: tuple[object, ...] = ()
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()

@@ -31,13 +31,10 @@ from ftddm_core.sampling.device import (
 from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
-from ftddm_core.sampling.result import Result, Update
+from ftddm_core.sampling.result import PROGRESS, Result, Update
 from ftddm_core.sampling.sampler import SAMPLERS, levels_of
 from ftddm_core.sampling.tally import Tally
 from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
-
-PROGRESS = 0.1
-"""In s: how often `SuperResolver.run` tells how far it is, which costs a picture each time."""
 
 
 def settle_upscale(
@@ -63,7 +60,7 @@ class SuperResolver:
         Slices that go through the networks together; None for as many as suit the device.
     half
         Whether the denoiser computes in float16, which is for GPUs: faster, and maps then differ by
-        up to 1e-3 of the scale from those of the same seed.
+        about 1e-3 of the scale from those of the same seed.
 
     Raises
     ------
@@ -107,7 +104,6 @@ class SuperResolver:
         if self.device.type == "cuda":
             self.denoiser = Graphed(weights.denoiser)
         self.flow = MergedFlow(weights.flow)
-        self._most_voxels: int | None = None
 
     @classmethod
     def load(
@@ -115,6 +111,11 @@ class SuperResolver:
     ) -> SuperResolver:
         """Load weights by name or folder; `half` as for the class."""
         return cls(load_weights(weights), device, half=half)
+
+    @property
+    def where(self) -> str:
+        """The device, and the precision where it is not float32."""
+        return f"{self.device}, float16" if self.half else str(self.device)
 
     def run(
         self,
@@ -267,12 +268,13 @@ class SuperResolver:
         step = SAMPLERS[settings.sampler_used]
         n_steps = len(levels_of(step, settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
         ready: tuple[Update, Copy] | None = None
-        done, told, due = 0, 0.0, 0.0
+        done, told, due, size = 0, 0.0, 0.0, 0
         while done < len(keys):
             if cancelled():  # the chain asks too, but T_trunc = 0 has none
                 raise Cancelled(f"Stopped after {done} of {len(keys)} slices, as asked.")
             height, width = conditions[keys[done].metabolite].channels.shape[1:3]
-            batch = keys[done : done + self._size(height, width)]
+            size = size or self.batch or slices_together(self.device, height, width)
+            batch, lacking = keys[done : done + size], None
             try:
                 drawing = draw_batch(networks, batch, conditions, settings, cancelled, recall)
                 for number, drawn in enumerate(drawing, 1):
@@ -285,34 +287,30 @@ class SuperResolver:
                         due = now + every
                         images = Copy(drawn.images).fetch()
                         yield Update("estimate", told, batch, images, drawn.t)
+                last = Copy(drawn.images)
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
-                self._take_less(len(batch), height, width, error)
+                lacking = str(error)  # not the error: it holds on to what the step had made
+            if lacking is not None:
+                size = self._less(len(batch), (height, width), lacking)
                 continue
-            ready = Update("sample", told, batch, t=drawn.t), Copy(drawn.images)
+            ready = Update("sample", told, batch, t=drawn.t), last
             done += len(batch)
         if ready is not None:
             yield ready[0].showing(ready[1].fetch())
 
-    def _size(self, height: int, width: int) -> int:
-        """Return how many slices to take together."""
-        size = self.batch or slices_together(self.device, height, width)
-        if self._most_voxels is not None:
-            size = min(size, self._most_voxels // (height * width))
-        return max(1, size)
-
-    def _take_less(self, size: int, height: int, width: int, error: BaseException) -> None:
-        """Halve the batch, from now on."""
+    def _less(self, size: int, grid: tuple[int, int], lacking: str) -> int:
+        """Make room, and return the size of a smaller batch."""
         if size == 1:
             raise SettingsError(
-                f"{self.device} has not enough memory for one slice of {height} x {width} voxels: "
-                "choose a smaller upscaling, or another device."
-            ) from error
-        self._most_voxels = size // 2 * height * width
+                f"{self.device} has not enough memory for one slice of {grid[0]} x {grid[1]} "
+                f"voxels ({lacking}): choose a smaller upscaling, or another device."
+            )
         if isinstance(self.denoiser, Graphed):
             self.denoiser.forget()
         release_memory(self.device)
+        return size // 2
 
     def _finish(
         self,
@@ -339,11 +337,11 @@ class SuperResolver:
             maps=maps,
             deviation=deviation,
             conditions=conditions,
-            settings=settings.replace(sampler=settings.sampler_used),
+            settings=settings.exact(settings.upscale),
             residual=residual,
             weights=self.weights.name,
             digest=self.weights.digest,
-            device=f"{self.device}, float16" if self.half else str(self.device),
+            device=self.where,
             seconds=time.perf_counter() - start,
         )
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # noise brings torch, which what is shown of a result can do 
 
 FloatArray = NDArray[np.float32]
 
+PROGRESS = 0.1
+"""In s: how often work that nobody watches tells how far it is, which costs a picture each time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -32,7 +35,7 @@ class Result:
     conditions
         What the networks were told about each metabolite.
     settings
-        The exact settings, `upscale` filled in.
+        The exact settings: `upscale` and `sampler` as they were used.
     residual
         Metabolite -> k-space residual of the mean before and after data consistency (the same
         where off).

@@ -28,8 +28,8 @@ LAST_LEVEL = 3
 """Where `log_snr_timesteps` make their last estimate: below, there is next to no noise left."""
 
 LEAST_LOG_SNR = -5.1
-"""Where `log_snr_timesteps` begin to count: there is next to no signal above, however many levels
-of it there are."""
+"""Where `log_snr_timesteps` begin to count, as `_log_snr` has it: there is next to no signal above,
+however many levels of it there are."""
 
 
 class Step(Protocol):
@@ -321,7 +321,7 @@ def _halfway(
 
 
 def _log_snr(schedule: NoiseSchedule, t: int) -> float:
-    """Return log(sqrt(ab_t) / sqrt(1 - ab_t))."""
+    """Return log(sqrt(ab_t) / sqrt(1 - ab_t)), half the log of the powers' ratio: Lu's lambda."""
     ab = float(schedule.alpha_bar[t])
     return (math.log(ab) - math.log1p(-ab)) / 2
 

@@ -6,6 +6,8 @@ from typing import Literal
 
 from ftddm_viewer.bench.record import Line, Record
 
+DRAG_GAP = 0.2
+"""Seconds without a new picture after which pictures do not keep coming."""
 DRAG_SLACK = 0.1
 """Seconds that the final picture of a drag may come later than that of a single move."""
 
@@ -58,7 +60,7 @@ def _drag_bars(drag: Line) -> list[Line]:
     late = drag["final"] - drag["undisturbed"]
     return [
         _bar("drag: chains alive at once", drag["most"], "", 1),
-        _bar("drag: pictures while it lasts", drag["pictures"], "", 1, "higher"),
+        _bar("drag: longest time without a new picture", drag["gap"], "s", DRAG_GAP),
         _bar("drag: final picture later than a single move's", late, "s", DRAG_SLACK),
         _bar("drag: steps that an overtaken chain still began", drag["lingered_steps"], "", 1),
     ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ftddm_core.sampling.device import slices_together
+from ftddm_core.sampling.device import computing, slices_together
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
@@ -56,12 +56,12 @@ def _networks(
     generator = torch.Generator().manual_seed(0)
     normal = torch.randn((batch, 1, *condition.shape[2:]), generator=generator).to(device)
 
-    @torch.inference_mode()
     def denoise() -> None:
-        resolver.denoiser(normal, condition, level, upscale)
+        with computing():
+            resolver.denoiser(normal, condition, level, upscale)
 
-    @torch.inference_mode()
     def draw() -> None:
-        flow.sample(normal, flow.tell(condition, level, upscale), tau_flow=0.5)
+        with computing():
+            flow.sample(normal, flow.tell(condition, level, upscale), tau_flow=0.5)
 
     return {"denoiser": denoise, "flow": draw}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from statistics import median
 
 from ftddm_viewer.bench.inputs import Inputs
@@ -104,11 +105,11 @@ def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
     -------
     dict
         `moves` in `seconds`; `runs`, chains that began; `most`, chains alive at once; `pictures`
-        that arrived during the drag; `final`, from the last move to its final picture;
-        `undisturbed`, the same of a move by itself; `overstay`, the longest time that a chain went
-        on after the move that overtook it, and `overstay_calls`; `lingered`, the same after its
-        first picture, which it may still show, and `lingered_steps`, the most steps that it began
-        then. Times in seconds.
+        that arrived during the drag, and `gap`, the longest time without one; `final`, from the
+        last move to its final picture; `undisturbed`, the same of a move by itself; `overstay`, the
+        longest time that a chain went on after the move that overtook it, and `overstay_calls`;
+        `lingered`, the same after its first picture, which it may still show, and `lingered_steps`,
+        the most steps that it began then. Times in seconds.
     """
     session, interval = watch.session, plan.drag_seconds / plan.drag_moves
     alone = [
@@ -124,6 +125,7 @@ def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
         session.update(tau_flow=(i + 0.5) / plan.drag_moves)
     final = watch.settled() - moved[-1]
     shown = [arrival.time for arrival in watch.arrivals]
+    during = [at for at in shown if at <= moved[-1]]
     overstay, _ = longest_overstay(model.runs, moved)
     lingered, steps = longest_overstay(model.runs, moved, shown)
     return {
@@ -131,7 +133,8 @@ def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
         "seconds": moved[-1] - moved[0],
         "runs": model.begun,
         "most": model.most,
-        "pictures": sum(at <= moved[-1] for at in shown),
+        "pictures": len(during),
+        "gap": max(b - a for a, b in pairwise([moved[0], *during, moved[-1]])),
         "final": final,
         "undisturbed": median(alone),
         "overstay": overstay,

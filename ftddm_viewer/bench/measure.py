@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -23,6 +24,7 @@ from ftddm_viewer.bench.record import FORMAT, Record
 from ftddm_viewer.bench.timing import Stage
 from ftddm_viewer.bench.tradeoff import tradeoff
 from ftddm_viewer.bench.watch import WatchedModel
+from ftddm_viewer.jobs import apart
 
 
 def measure(
@@ -56,7 +58,7 @@ def measure(
     shape = inputs.condition.shape
     runs = [_run(model, inputs, weights, plan, stage) for model in models]
     with stage("trade-off") as tell:
-        table = tradeoff(first, inputs, plan, tell)
+        table = apart(partial(tradeoff, first, inputs, plan, tell))
     return {
         "format": FORMAT,
         "software": version("ftddm-viewer"),
@@ -86,19 +88,20 @@ def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: S
     with stage(f"{name}: memory") as tell:
         run["memory"] = memory(weights, name, plan)
         tell(1)
+    # All but the session works on threads that end: see `jobs.apart`.
     with stage(f"{name}: calls"):
-        run["calls"] = calls(resolver, inputs, plan)
+        run["calls"] = apart(partial(calls, resolver, inputs, plan))
     call = seconds_of_call(run["calls"])
     with opened(model, inputs) as watch:
         with stage(f"{name}: moves") as tell:
             run["moves"] = moves(watch, inputs, call, plan, tell)
         run["drag"] = drag(watch, model, call, plan)
     with stage(f"{name}: one slice") as tell:
-        run["peers"] = peers(resolver, inputs, plan, tell)
+        run["peers"] = apart(partial(peers, resolver, inputs, plan, tell))
     with stage(f"{name}: volumes") as tell:
-        run["volumes"] = volumes(resolver, inputs, plan, tell)
+        run["volumes"] = apart(partial(volumes, resolver, inputs, plan, tell))
     with stage(f"{name}: growth") as tell:
-        run["growth"] = growth(resolver, inputs, plan, tell)
+        run["growth"] = apart(partial(growth, resolver, inputs, plan, tell))
     run["bars"] = bars(run)
     return run
 

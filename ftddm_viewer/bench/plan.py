@@ -52,4 +52,4 @@ FULL = Plan()
 """The one whose page is published."""
 
 QUICK = Plan(repeats=1, calls=5, paper_chains=(100,), tradeoff_slices=1)
-"""The same sizes once, without what takes longest."""
+"""Most of the same sizes, each time taken once, without what takes longest."""

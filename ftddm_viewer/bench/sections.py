@@ -83,6 +83,7 @@ def _drag(run: Record, record: Record, pictures: Pictures) -> str:
         ["chains that began", short(found["runs"])],
         ["most chains alive at once", short(found["most"])],
         ["pictures while it lasts", short(found["pictures"])],
+        ["longest time without a new picture", f"{milliseconds(found['gap'])} ms"],
         ["final picture after the last move", f"{milliseconds(found['final'])} ms"],
         ["final picture of a move by itself", f"{milliseconds(found['undisturbed'])} ms"],
         ["longest that a chain went on after it was overtaken", overstay],

@@ -91,6 +91,8 @@ def _command(options: Namespace) -> str:
     for flag in ("json", "markdown"):
         path: Path = getattr(options, flag)
         words += [f"--{flag}", path.name if path.is_absolute() else path.as_posix()]
+    if options.readme:
+        words += ["--readme", options.readme.name]
     if options.device is not None:
         words += ["--device", options.device]
     if options.weights != "small":

@@ -201,9 +201,7 @@ def test_where_memory_ends_smaller_batches_give_the_same_maps(
     assert largest_difference(images(result), images(plain)) <= 1e-4
     done = [update.done for update in running]
     assert done == sorted(done)
-    small.sizes.clear()
-    drawn(resolver, conditions, QUICK)  # what was learned is not forgotten
-    assert set(small.sizes) == {size}
+    assert max(n for n in small.sizes if n <= most) == size
 
 
 def test_no_memory_for_one_slice_is_said_in_words(

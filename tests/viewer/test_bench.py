@@ -151,7 +151,8 @@ def test_the_drag(run: dict[str, Any]) -> None:
     assert drag["seconds"] > 0
     assert 1 <= drag["runs"] <= 5
     assert drag["most"] == 1
-    assert drag["pictures"] >= 0
+    assert 0 <= drag["gap"] <= drag["seconds"]
+    assert (drag["pictures"] == 0) == (drag["gap"] == drag["seconds"])
     assert min(drag["final"], drag["undisturbed"]) > 0
     call = run["calls"][0]["seconds"]
     assert drag["overstay_calls"] == pytest.approx(drag["overstay"] / call)

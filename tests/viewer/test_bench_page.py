@@ -51,7 +51,8 @@ def made_up(device: str = "cpu") -> dict[str, Any]:
              "final_calls": 20.0, "repeats": 7}
             for i, move in enumerate(MOVES)
         ],
-        "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "pictures": 12, "final": 0.35,
+        "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "pictures": 12,
+                 "gap": 0.12, "final": 0.35,
                  "undisturbed": 0.3, "overstay": 0.0123, "overstay_calls": 0.82,
                  "lingered": 0.009, "lingered_steps": 1},
         "peers": with_ratios(peers),
@@ -230,11 +231,12 @@ def test_bars_are_reached_at_their_very_value() -> None:
     run = made_up()
     assert missed(run) == []
     run["moves"][3] |= {"first": 0.2, "first_calls": 5.0, "final": 0.6}
-    run["drag"] |= {"pictures": 1, "final": 0.5, "undisturbed": 0.4, "lingered_steps": 1}
+    run["drag"] |= {"gap": 0.2, "final": 0.5, "undisturbed": 0.4, "lingered_steps": 1}
     run["memory"]["above"] = 1_500_000_000
     assert missed(run) == []
     assert {line["what"] for line in bars(run) if line["value"] == 0.2} == {
-        "first picture after the slowest kind of move, seed"
+        "first picture after the slowest kind of move, seed",
+        "drag: longest time without a new picture",
     }
 
 
@@ -244,7 +246,7 @@ def test_bars_are_reached_at_their_very_value() -> None:
         ("moves", {"first": 0.21, "first_calls": 5.1}, 2),
         ("moves", {"final": 0.61}, 1),
         ("drag", {"most": 2}, 1),
-        ("drag", {"pictures": 0}, 1),
+        ("drag", {"gap": 0.21}, 1),
         ("drag", {"final": 0.41}, 1),
         ("drag", {"lingered_steps": 2}, 1),
         ("memory", {"above": 1_600_000_000}, 1),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ftddm_viewer.jobs import Clock, Jobs, Token
+from ftddm_viewer.jobs import Clock, Jobs, Token, apart
 
 PATIENCE = 30.0
 
@@ -102,6 +102,14 @@ def test_cancelling_and_an_impatient_job_do_not_wait_for_a_result(jobs: Jobs) ->
         go_on.set()
         assert jobs.wait(PATIENCE)
         assert seen == [True]
+
+
+def test_work_apart_leaves_no_thread_and_hands_on_what_comes_of_it() -> None:
+    before = threading.active_count()
+    assert apart(threading.current_thread) is not threading.current_thread()
+    with pytest.raises(ZeroDivisionError):
+        apart(lambda: 1 / 0)
+    assert threading.active_count() == before
 
 
 def test_the_clock_tells_what_is_left_once_it_can_be_told() -> None:

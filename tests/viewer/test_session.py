@@ -190,9 +190,37 @@ def test_pictures_keep_coming_while_a_hand_moves_and_nothing_queues_up(
     assert state.view.settings.tau_flow == moves[-1]
 
 
+def test_pictures_keep_coming_while_slices_are_scrolled_after_a_move(
+    opened: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run of the move comes to its picture, though what is looked at has changed since."""
+    steps: list[int] = []
+    original = SuperResolver.sample
+    turns = iter([1 - opened.state.slice_index, opened.state.slice_index] * 3)
+
+    def sample(resolver: SuperResolver, *args: Any, **kwargs: Any) -> Any:
+        steps.append(0)
+        for update in original(resolver, *args, **kwargs | {"every": 0.0}):
+            steps[-1] += 1
+            for k in islice(turns, 1):
+                opened.choose(slice_index=k)
+            yield update
+
+    opened.choose(slice_index=1 - opened.state.slice_index)  # no picture of the other one is kept
+    done(opened)
+    monkeypatch.setattr(SuperResolver, "sample", sample)
+    opened.update(seed=3)
+    state = done(opened)
+    assert state.up_to_date
+    assert all(steps)
+
+
 def test_what_is_looked_at_does_not_make_way_for_what_was(
     opened: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in ("tCho", "tNAA"):  # there is a picture of both, to be kept until the next
+        opened.choose(metabolite=name)
+        done(opened)
     brake = Brake(monkeypatch, pictures=0)
     opened.update(tau_flow=0.0)
     assert brake.holding.wait(PATIENCE)

@@ -14,6 +14,7 @@ from ftddm_core.errors import FormatError, SettingsError
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.case import Mode
 from ftddm_viewer.session import Session
+from ftddm_viewer.words import other_volume
 
 
 def test_a_volume_equals_the_command_line_one_file_by_file(
@@ -42,6 +43,17 @@ def test_a_volume_equals_the_command_line_one_file_by_file(
     with pytest.raises(FormatError, match="exists already"):
         opened.save(tmp_path / "window")
     assert opened.save(tmp_path / "window", overwrite=True)
+
+
+def test_a_volume_says_that_settings_differ_only_where_they_do(opened: Session) -> None:
+    opened.compute_volume()
+    assert other_volume(done(opened)) == ""
+    opened.update(sampler=opened.state.settings.sampler_used)  # another word for the same
+    assert other_volume(done(opened)) == ""
+    opened.update(seed=3, sampler="ddim")
+    assert other_volume(done(opened)) == (
+        "The volume to save was made with other settings: seed 0, step dpm_solver_2m_sde."
+    )
 
 
 def test_a_degraded_study_says_so_in_its_files(

@@ -1,0 +1,31 @@
+"""What is said of the work that goes on: how far it is, and how long it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from ftddm_viewer.state import Activity, State
+from ftddm_viewer.words import going_on
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "Sampling, 40%."),
+        (0.4, "Sampling, 40%."),
+        (1.2, "Sampling, 40%, about 2 s left."),
+        (9.0, "Sampling, 40%, about 9 s left."),
+        (41.0, "Sampling, 40%, about 45 s left."),
+        (90.0, "Sampling, 40%, about 2 min left."),
+        (1000.0, "Sampling, 40%, about 17 min left."),
+    ],
+)
+def test_time_left_is_told_where_it_is_known(seconds: float | None, words: str) -> None:
+    state = State(activity=Activity.SAMPLING, progress=0.4, remaining=seconds)
+    assert going_on(state) == words
+
+
+def test_a_whole_volume_says_how_long_it_takes_and_how_to_stop_it() -> None:
+    state = State(activity=Activity.VOLUME, progress=0.25, remaining=70)
+    assert going_on(state).startswith("Computing the whole volume, 25%, about 70 s left. ")
+    assert "cancel it to change them" in going_on(state)
