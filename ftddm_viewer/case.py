@@ -268,8 +268,9 @@ def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
         If an image does not overlap the maps, or the output would be too large; or, in the mode
         "restore", if a map has no mask.
     """
-    study, matrix = case.study, None
-    if mode is Mode.RESTORE:
-        study, matrix = degrade(case.study, upscale), case.study.grid.shape[:2]
-    guides = case.guides.on(*output_grid(study.grid, upscale, matrix))
-    return Prepared(case, mode, upscale, study, Conditions(study, guides))
+    study, grid = case.study, case.study.grid
+    if mode is Mode.RESTORE:  # onto the truth's own grid, whatever s
+        study, place = degrade(study, upscale), (grid.shape, grid.affine)
+    else:
+        place = output_grid(grid, upscale)
+    return Prepared(case, mode, upscale, study, Conditions(study, case.guides.on(*place)))

@@ -12,7 +12,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
 
 Work = Callable[["Token"], None]
 T = TypeVar("T")
@@ -136,6 +140,21 @@ def apart(work: Callable[[], T]) -> T:
     if raised:
         raise raised[0]
     return returned[0]
+
+
+def calm() -> AbstractContextManager[object]:
+    """Let numpy's products of matrices run on one thread within this block.
+
+    They are small, and the threads that BLAS would give them go on turning for a tenth of a second
+    after it, in the way of the networks that follow.
+    """
+    limited: AbstractContextManager[object] = _pools().limit(limits=1, user_api="blas")
+    return limited
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class Clock:

@@ -28,7 +28,7 @@ from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.estimates import RunningMean, final_pictures
-from ftddm_viewer.jobs import Clock, Jobs, Token, Work
+from ftddm_viewer.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files
 from ftddm_viewer.state import Activity, Finished, State, View
@@ -276,7 +276,8 @@ class Session:
         def work(token: Token) -> None:
             error = ""
             try:
-                job(token)
+                with calm():
+                    job(token)
             except Cancelled:
                 return  # whoever cancelled has told what goes on now
             except Exception as problem:
@@ -375,11 +376,11 @@ class Session:
     def _preview(self, token: Token) -> None:
         """Compute the picture that is looked at."""
         state = self.state
-        view = self._prepare(token)
         name, k = state.metabolite, state.slice_index
+        view = self._prepare(token)
+        conditions = [self._condition(token, view, name)]
         self._load(token)
         clock, running = Clock(), RunningMean()
-        conditions = [view.prepared.conditions[name]]
         for update in self.model.sample(
             conditions, view.settings, slices=[k], cancelled=token.cancelled, recall=self._recall
         ):

@@ -235,7 +235,7 @@ SAMPLERS: Mapping[str, Step] = MappingProxyType(
     }
 )
 DETERMINISTIC: frozenset[Step] = frozenset({ddim, dpm_solver_2m})
-"""Steps that ignore their noise: for them none is drawn, which is all that this entry changes."""
+"""Steps that ignore their noise, and tau_d with it: for them none is drawn."""
 
 EVEN_IN_LOG_SNR: frozenset[Step] = frozenset({dpm_solver_2m, dpm_solver_2m_sde})
 """Steps whose levels are `log_snr_timesteps`; those of all others are `timesteps`."""

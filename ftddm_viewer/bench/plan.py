@@ -45,7 +45,7 @@ class Plan:
     samples: tuple[int, ...] = (1, 4, 16)
     steps: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100)
     tradeoff_steps: tuple[int, ...] = tuple(range(1, 11))
-    tradeoff_slices: int = 4
+    tradeoff_slices: int = 2
 
 
 FULL = Plan()

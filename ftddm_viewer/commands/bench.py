@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from argparse import Namespace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ftddm_viewer.bench.plots import plots
 from ftddm_viewer.bench.record import Record, encode_record, read_record
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.figures import save_figure
+from ftddm_viewer.jobs import apart
 from ftddm_viewer.marks import with_excerpt
 from ftddm_viewer.results.words import plural
 from ftddm_viewer.saving import check_writable, save_files
@@ -64,7 +66,7 @@ def _check_files(options: Namespace) -> None:
 
 
 def _measured(options: Namespace) -> Record:
-    load_weights(options.weights)  # refused now if there are none
+    apart(partial(load_weights, options.weights))  # refused now if there are none
     devices = [options.device]
     if options.device is None:  # a machine with a GPU has two that are worth knowing
         devices = [*dict.fromkeys((str(pick_device()), "cpu"))]

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from threadpoolctl import threadpool_info
 
-from ftddm_viewer.jobs import Clock, Jobs, Token, apart
+from ftddm_viewer.jobs import Clock, Jobs, Token, apart, calm
 
 PATIENCE = 30.0
 
@@ -110,6 +111,17 @@ def test_work_apart_leaves_no_thread_and_hands_on_what_comes_of_it() -> None:
     with pytest.raises(ZeroDivisionError):
         apart(lambda: 1 / 0)
     assert threading.active_count() == before
+
+
+def test_matrices_are_multiplied_on_one_thread_within_the_block_only() -> None:
+    def threads() -> set[int]:
+        found = threadpool_info()
+        return {pool["num_threads"] for pool in found if pool["user_api"] == "blas"}
+
+    before = threads()
+    with calm():
+        assert threads() == {1}
+    assert threads() == before
 
 
 def test_the_clock_tells_what_is_left_once_it_can_be_told() -> None:
