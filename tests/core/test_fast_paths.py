@@ -12,6 +12,7 @@ from test_resolver import NAMES, QUICK, Spy, assert_equal, largest_difference, p
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.sampling.condition import Condition, form_conditions
+from ftddm_core.sampling.graphed import WARM_UP, Graphed
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result, Update
@@ -270,7 +271,7 @@ def test_cuda_gives_the_cpus_maps(
 ) -> None:
     plain = images(drawn(resolver, conditions, settings)[1])
     gpu = SuperResolver(tiny_weights(), "cuda")
-    for size in (None, 4, 1):  # recorded for each size, and replayed
+    for size in (None, 4, 1, 1):  # plain at first, then recorded and replayed
         gpu.batch = size
         assert largest_difference(images(drawn(gpu, conditions, settings)[1]), plain) <= 1e-4
 
@@ -278,9 +279,12 @@ def test_cuda_gives_the_cpus_maps(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_records_its_steps_and_repeats_itself(conditions: list[Condition]) -> None:
     gpu = SuperResolver(tiny_weights(), "cuda")
-    first = images(drawn(gpu, conditions, QUICK)[1])
-    assert gpu.denoiser._able  # type: ignore[attr-defined]
-    assert len(gpu.denoiser._recordings) == 1  # type: ignore[attr-defined]
-    assert_equal(images(drawn(gpu, conditions, QUICK)[1]), first)
-    half = images(drawn(SuperResolver(tiny_weights(), "cuda", half=True), conditions, QUICK)[1])
-    assert 0 < largest_difference(half, first) <= 1e-2
+    assert isinstance(gpu.denoiser, Graphed)
+    settings = QUICK.replace(steps=2 * WARM_UP)  # recorded on the way
+    first = images(drawn(gpu, conditions, settings)[1])
+    assert len(gpu.denoiser._recordings) == 1
+    assert_equal(images(drawn(gpu, conditions, settings)[1]), first)
+    gpu.denoiser.forget()
+    assert_equal(images(drawn(gpu, conditions, settings)[1]), first)
+    half = SuperResolver(tiny_weights(), "cuda", half=True)
+    assert 0 < largest_difference(images(drawn(half, conditions, settings)[1]), first) <= 1e-2
