@@ -15,6 +15,7 @@ from tiny import Ftddm, files_in
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.bars import bars
+from ftddm_viewer.bench.excerpt import excerpt
 from ftddm_viewer.bench.live import MOVES
 from ftddm_viewer.bench.page import page
 from ftddm_viewer.bench.peers import with_ratios
@@ -22,6 +23,7 @@ from ftddm_viewer.bench.plots import growth_plot, plots, tradeoff_plot
 from ftddm_viewer.bench.record import FORMAT, encode_record, read_record
 from ftddm_viewer.bench.words import short
 from ftddm_viewer.figures import save_figure
+from ftddm_viewer.marks import END, begin, with_excerpt
 
 SECONDS = {"chain": 1.5, "live": 0.25, "ddpm": 15.0, "diffusers": 3.0, "paper": 7.5}
 GROWTH = {"matrix": (32, 64), "slices": (1, 4, 16), "samples": (1, 4), "steps": (1, 2, 5)}
@@ -317,3 +319,33 @@ def test_what_is_no_record_is_refused(
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert message in outcome.err
     assert files_in(tmp_path) == before
+
+
+# ---------------------------------------------------------------- what is published
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_published_page_and_table_follow_from_the_published_record() -> None:
+    record = read_record(DOCS / "performance.json")
+    pictures = {name: f"performance/{name}" for name in plots(record)}
+    assert page(record, pictures) == (DOCS / "performance.md").read_text(encoding="utf-8")
+    assert all((DOCS / path).is_file() for path in pictures.values())
+    readme = DOCS.parent / "README.md"
+    assert with_excerpt(readme, "bench", excerpt(record)) == readme.read_text(encoding="utf-8")
+
+
+def test_the_readmes_table_is_put_between_its_marks(tmp_path: Path, ftddm: Ftddm) -> None:
+    record, readme = tmp_path / "record.json", tmp_path / "README.md"
+    record.write_bytes((DOCS / "performance.json").read_bytes())
+    readme.write_text(f"before\n{begin('bench')}\nold\n{END}\nafter\n", encoding="utf-8")
+    words = ("--from", record, "--markdown", tmp_path / "page.md", "--readme", readme)
+    assert ftddm("bench", *words).code == 0
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n{begin('bench')}\n\n|  | seconds |")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    readme.write_text("no marks", encoding="utf-8")
+    outcome = ftddm("bench", *words)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "lacks the lines" in outcome.err
