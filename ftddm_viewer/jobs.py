@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -142,19 +141,43 @@ def apart(work: Callable[[], T]) -> T:
     return returned[0]
 
 
-def calm() -> AbstractContextManager[object]:
+@contextmanager
+def calm() -> Iterator[None]:
     """Let numpy's products of matrices run on one thread within this block.
 
     They are small, and the threads that BLAS would give them go on turning for a tenth of a second
-    after it, in the way of the networks that follow.
+    after it, in the way of the networks that follow. The limit is the process's: the first of
+    several blocks at a time sets it, and the last takes it back.
     """
-    limited: AbstractContextManager[object] = _pools().limit(limits=1, user_api="blas")
-    return limited
+    _blas.enter()
+    try:
+        yield
+    finally:
+        _blas.leave()
 
 
-@cache
-def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
+class _Blas:
+    """The process's limit, and how many blocks want it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._blocks:
+                self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
+            self._blocks += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                self._limit.restore_original_limits()
+
+
+_blas = _Blas()
 
 
 class Clock:

@@ -12,9 +12,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ftddm_core.errors import Cancelled, SettingsError
@@ -78,15 +79,15 @@ def log_snr_timesteps(
 ) -> tuple[int, ...]:
     """Levels as even in log-SNR as integers can be, from T_trunc to `LAST_LEVEL`, and 0.
 
-    The spacing of Lu et al. 2022, section 4. Returns and raises as `timesteps`, whose levels these
-    are for the full chain.
+    The uniform log-SNR steps of Lu et al. 2022. Returns and raises as `timesteps`, whose levels
+    these are for the full chain.
     """
     n = _count(t_trunc, steps)
     schedule = schedule or NoiseSchedule()
     last = min(LAST_LEVEL, t_trunc)
     if n == 0:
         return (0,)
-    known = np.array([_log_snr(schedule, t) for t in range(1, t_trunc + 1)])
+    known = _log_snr(schedule, np.arange(1, t_trunc + 1))
     wanted = np.linspace(max(known[-1], LEAST_LOG_SNR), known[last - 1], n)
     levels = [t_trunc, *(int(np.abs(known - value).argmin()) + 1 for value in wanted[1:])]
     for i in range(1, n):
@@ -218,8 +219,8 @@ def dpm_solver_2m_sde(
 ) -> Tensor:
     """`ancestral` towards x0 as it is expected halfway down in log-SNR: SDE-DPM-Solver++(2M).
 
-    Lu et al. 2022, "DPM-Solver++", section 5: the noise is that of `ancestral`, tau_d and all;
-    without ``before`` it is `ancestral`.
+    Lu et al. 2022, "DPM-Solver++", its solvers of diffusion SDEs: the noise is that of
+    `ancestral`, tau_d and all; without ``before`` it is `ancestral`.
     """
     ahead = _halfway(x0, t, r, schedule, before)
     return ancestral(x_t, ahead, t, r, z, tau_diffusion, schedule)
@@ -317,13 +318,13 @@ def _halfway(
     u, x0_before = before
     ahead = (_log_snr(schedule, r) - _log_snr(schedule, t)) / 2
     behind = _log_snr(schedule, t) - _log_snr(schedule, u)
-    return x0 + ahead / behind * (x0 - x0_before)
+    return x0 + float(ahead / behind) * (x0 - x0_before)
 
 
-def _log_snr(schedule: NoiseSchedule, t: int) -> float:
+def _log_snr(schedule: NoiseSchedule, t: int | NDArray[np.intp]) -> Any:
     """Return log(sqrt(ab_t) / sqrt(1 - ab_t)), half the log of the powers' ratio: Lu's lambda."""
-    ab = float(schedule.alpha_bar[t])
-    return (math.log(ab) - math.log1p(-ab)) / 2
+    ab = schedule.alpha_bar.numpy()[t]
+    return (np.log(ab) - np.log1p(-ab)) / 2
 
 
 def _ratio(schedule: NoiseSchedule, t: int, r: int) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.record import Record
 from ftddm_viewer.bench.sections import SECTIONS, tradeoff_section
-from ftddm_viewer.bench.words import place, short, wrapped
-from ftddm_viewer.results.words import plural
+from ftddm_viewer.bench.words import place, short
+from ftddm_viewer.results.words import plural, wrapped
 
 PREFACE = (
     "**{notice}.** This page was written by `ftddm bench`; every number and figure on it comes "

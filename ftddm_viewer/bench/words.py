@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 
 from ftddm_viewer.results.words import number
 
@@ -37,13 +36,6 @@ def times(ratio: float | None) -> str:
     '9.24×'
     """
     return "–" if ratio is None else f"{short(ratio)}×"
-
-
-def wrapped(text: str) -> str:
-    """Return a paragraph in lines of 100 characters; code is left alone."""
-    if text.startswith("```"):
-        return text
-    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def place(device: str) -> str:

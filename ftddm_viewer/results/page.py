@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.settings import DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FLOW
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.results.sections import SECTIONS, anatomies_of
-from ftddm_viewer.results.words import plural
+from ftddm_viewer.results.words import plural, wrapped
 
 PREFACE = (
     "**{notice}.** This page was written by `ftddm evaluate`; every number and picture on it comes "
@@ -55,7 +54,7 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
     parts = [
         "# Results\n",
         "\n\n".join(
-            _wrapped(
+            wrapped(
                 text.format(
                     notice=RESEARCH_ONLY,
                     command=command,
@@ -71,13 +70,6 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
     for section in SECTIONS:
         parts.append(section(outcome, pictures))
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
-
-
-def _wrapped(text: str) -> str:
-    """Return a paragraph in lines of 100 characters; code is left alone."""
-    if text.startswith("```"):
-        return text
-    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def _what_ran(outcome: Outcome) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -79,3 +80,10 @@ def by_factor(lines: Table, key: str, figure: str) -> str:
         cells = [cell(known.get((value, factor), {}), figure) for factor in factors]
         rows.append([name, *cells])
     return grid([f"{HEADS[figure]}", *(f"{factor:g}×" for factor in factors)], rows)
+
+
+def wrapped(text: str) -> str:
+    """Return a paragraph in lines of 100 characters; code is left alone."""
+    if text.startswith("```"):
+        return text
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)

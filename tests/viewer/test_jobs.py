@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from ftddm_viewer.jobs import Clock, Jobs, Token, apart, calm
 
@@ -122,6 +122,21 @@ def test_matrices_are_multiplied_on_one_thread_within_the_block_only() -> None:
     with calm():
         assert threads() == {1}
     assert threads() == before
+
+
+def test_blocks_that_overlap_give_the_threads_back_when_the_last_ends() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before, one, other = threads(), calm(), calm()
+        one.__enter__()
+        other.__enter__()
+        one.__exit__(None, None, None)
+        assert set(threads()) == {1}
+        other.__exit__(None, None, None)
+        assert threads() == before
+        assert 2 in before
 
 
 def test_the_clock_tells_what_is_left_once_it_can_be_told() -> None:
