@@ -27,13 +27,8 @@ from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filli
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume
-from ftddm_core.sampling.condition import (
-    Conditions,
-    Guides,
-    Shape,
-    default_mask,
-    output_grid,
-)
+from ftddm_core.sampling.condition import Conditions
+from ftddm_core.sampling.guides import Guides, Shape, default_mask, output_grid
 from ftddm_viewer.frame import Frame
 from ftddm_viewer.image_rows import most_varied_slice, upper_limit
 from ftddm_viewer.saving import fingerprints, study_label

@@ -20,7 +20,7 @@ from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.geometry import regrid_mean, regrid_nearest
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
-from ftddm_core.sampling.condition import default_mask, scale_mri
+from ftddm_core.sampling.guides import default_mask, scale_mri
 from ftddm_core.training.pools import keep_record, pool_folder
 
 SMALLEST = 16

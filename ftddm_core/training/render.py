@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
 from ftddm_core.phantom.patient import Patient, lay_slab
-from ftddm_core.sampling.condition import scale_mri
+from ftddm_core.sampling.guides import scale_mri
 from ftddm_core.training.pools import keep_record
 
 FloatArray = NDArray[np.floating[Any]]

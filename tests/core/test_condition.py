@@ -19,18 +19,16 @@ from ftddm_core.imaging.fourier import truncate, zero_fill
 from ftddm_core.imaging.geometry import refined_affine, regrid_mean, regrid_nearest
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling import condition as module
+from ftddm_core.sampling import guides as guides_module
 from ftddm_core.sampling.condition import (
     CHANNELS,
     Conditions,
-    Guides,
     clean,
-    default_mask,
     form_conditions,
     intensity_scale,
-    output_grid,
-    scale_mri,
     trusted_cells,
 )
+from ftddm_core.sampling.guides import Guides, default_mask, output_grid, scale_mri
 
 CENTRE = np.array([3.0, -12.0, 25.0])  # of every grid here, and of the head
 SHAPE = (15, 16, 4)
@@ -380,13 +378,14 @@ def work(monkeypatch):
     count = Counter()
 
     def counted(name, what):
-        original = getattr(module, name)
+        home = guides_module if hasattr(guides_module, name) else module
+        original = getattr(home, name)
 
         def call(*args, **kwargs):
             count[what(args)] += 1
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(module, name, call)
+        monkeypatch.setattr(home, name, call)
 
     counted("regrid_mean", lambda args: "MRI")
     counted("regrid_nearest", lambda args: "mask")

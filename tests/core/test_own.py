@@ -15,7 +15,7 @@ from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.unet import UNET_PRESETS, UNetConfig
-from ftddm_core.sampling.condition import scale_mri
+from ftddm_core.sampling.guides import scale_mri
 from ftddm_core.training.loop import FitConfig
 from ftddm_core.training.own import LARGEST, convert, convert_pools
 from ftddm_core.training.plan import FitPlan

@@ -16,6 +16,7 @@ from tiny import fine_study
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.io import open_study
 from ftddm_core.sampling import condition as module
+from ftddm_core.sampling import guides as guides_module
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_viewer import case as case_module
 from ftddm_viewer.case import Case, Mode, Prepared, prepare
@@ -41,13 +42,14 @@ def work(case: Case, fine: Case, monkeypatch: pytest.MonkeyPatch) -> Counter[str
     count: Counter[str] = Counter()
 
     def counted(name: str, what: str) -> None:
-        original = getattr(module, name)
+        home = guides_module if hasattr(guides_module, name) else module
+        original = getattr(home, name)
 
         def call(*args: Any) -> Any:
             count[what] += 1
             return original(*args)
 
-        monkeypatch.setattr(module, name, call)
+        monkeypatch.setattr(home, name, call)
 
     counted("regrid_mean", "placed")
     counted("form_condition", "formed")
