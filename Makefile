@@ -33,7 +33,8 @@ pictures: $(VENV)/dev $(VENV)/system
 	@$(SCREEN) $(BIN)/python tests/draw_pictures.py
 
 test: $(VENV)/dev $(VENV)/system
-	@$(SCREEN) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
+	@# Processes share the cores: threads that wait must not spin.
+	@OMP_WAIT_POLICY=passive $(SCREEN) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -35,6 +35,9 @@ SAMPLER_NAMES = (
     "dpm_solver_2m_sde",
 )
 
+CONSISTENCY = ("noise", "exact", "off")
+"""How a map is held to the measurement: to within its noise, exactly, or not at all."""
+
 Value = float | int | bool | str | None
 
 
@@ -198,12 +201,45 @@ class SamplerSettings:
         "The same seed and settings give the same map, slice by slice.",
         bounds=(0, 2**32 - 1),
     )
-    consistency: bool = _control(
-        False,
+    consistency: str = _control(
+        "noise",
         "Data consistency",
         "DC",
-        "Put the acquired k-space samples back, as the last operation. The map may then be "
-        "slightly negative, and not 0 outside the mask.",
+        "What holds the map to the measurement, in every denoising step. noise: it agrees with the "
+        "acquired map to within that map's noise. exact: it agrees as far as the mask allows, "
+        "noise and all. off: the network alone decides, as in the paper.",
+        choices=CONSISTENCY,
+    )
+    noise: float | None = _control(
+        None,
+        "Noise",
+        "σ",
+        "Standard deviation of the acquired map's noise, in per cent of its scale. Empty: from the "
+        "CRLB maps where there are some, else estimated from the map.",
+        bounds=(0, 50),
+        step=0.5,
+        unit="%",
+        empty="automatic",
+    )
+    mri_weight: float | None = _control(
+        None,
+        "MRI weight",
+        "MRI",
+        "How far T1 and FLAIR guide the map: 0 not at all, 1 as the network would have it. Empty: "
+        "what suits the study best when it is degraded once more and restored (the self-check).",
+        bounds=(0, 1),
+        step=0.01,
+        empty="automatic",
+    )
+    detail: float | None = _control(
+        None,
+        "Detail",
+        "detail",
+        "Share of the drawn detail that is shown: 0 shows what the measurement alone says, 1 all "
+        "that the model draws. Empty: the share that the study supports, by the self-check.",
+        bounds=(0, 1),
+        step=0.01,
+        empty="automatic",
     )
     sampler: str = _control(
         AUTOMATIC,
@@ -259,6 +295,8 @@ class SamplerSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
         """Build settings from a sidecar or permalink; names left out take their defaults.
 
+        Older ones have true or false for `consistency`: true stands for "exact", false for "off".
+
         Raises
         ------
         SettingsError
@@ -269,7 +307,10 @@ class SamplerSettings:
             raise SettingsError(
                 f"Unknown setting {', '.join(unknown)}: remove it; there are {', '.join(names)}."
             )
-        return cls(**values)
+        given = dict(values)
+        if isinstance(given.get("consistency"), bool):
+            given["consistency"] = "exact" if given["consistency"] else "off"
+        return cls(**given)
 
 
 @cache

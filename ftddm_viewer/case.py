@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ftddm_core.errors import GeometryError
+from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
@@ -167,6 +167,33 @@ class Case:
     def slice_at(self, position: float) -> int:
         """Return the study's slice nearest to a position along the display's slice axis, in mm."""
         return int(np.abs(self.positions - position).argmin())
+
+    def known_metabolite(self, name: str) -> str:
+        """Return a metabolite's name.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such map.
+        """
+        if name not in self.study.maps:
+            raise SettingsError(
+                f"There is no map of {name}; there are {', '.join(self.study.maps)}."
+            )
+        return name
+
+    def known_slice(self, k: int) -> int:
+        """Return a slice's number, which counts from 0.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such slice.
+        """
+        n_slices = self.study.grid.shape[2]
+        if not 0 <= k < n_slices:
+            raise SettingsError(f"There is no slice {k}: choose one from 0 to {n_slices - 1}.")
+        return int(k)
 
     @property
     def first_metabolite(self) -> str:

@@ -25,6 +25,10 @@ TRAIN = (
 )
 
 
+ALONE = {"consistency": "exact"}
+"""Choices that a flag stands for without a value; it had none once."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -35,7 +39,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse_args(
+        _spelt_out(sys.argv[1:] if arguments is None else arguments)
+    )
     try:
         from ftddm_viewer import commands
 
@@ -86,10 +92,16 @@ def build_parser() -> Parser:
     run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
     _add_out(run)
     _add_roles(run)
-    run.add_argument(
-        "--unfill", action="store_true", help="undo zero-filling done before, by the maps' k-space"
-    )
+    _add_unfill(run)
     _add_sampling(run)
+
+    check = add(
+        "check", "Check the model on a study: degraded once more, restored, compared with itself."
+    )
+    check.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
+    _add_roles(check)
+    _add_unfill(check)
+    _add_model(check)
 
     demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
     _add_out(demo, overwrite=False)
@@ -169,7 +181,10 @@ def build_parser() -> Parser:
         "--anatomies", nargs="+", type=Path, default=[], metavar="DIR|FILE", help="label maps"
     )
     evaluate.add_argument(
-        "--protocol", default="quick", metavar="NAME|FILE", help="quick, full or a file (quick)"
+        "--protocol",
+        default="quick",
+        metavar="NAME|FILE",
+        help="brief, quick, full or a file (quick)",
     )
     evaluate.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="figures, and a cache to go on from"
@@ -247,6 +262,17 @@ def build_parser() -> Parser:
     return parser
 
 
+def _spelt_out(words: Sequence[str]) -> list[str]:
+    """Return the command line with what a flag alone means: what follows it may be a study."""
+    meant = {f"--{name}": (choice, name) for name, choice in ALONE.items()}
+    choices = {control.name: control.choices for control in controls()}
+    found = []
+    for word, after in zip(words, [*words, ""][1:], strict=True):
+        choice, name = meant.get(word, ("", ""))
+        found.append(f"{word}={choice}" if choice and after not in choices[name] else word)
+    return found
+
+
 def settings_from(options: argparse.Namespace) -> SamplerSettings:
     """Return the settings that the flags give; flags left out take their defaults."""
     given = vars(options)
@@ -267,6 +293,12 @@ def _add_out(parser: Parser, *, overwrite: bool = True) -> None:
 def _add_roles(parser: Parser) -> None:
     for role in ("t1", "flair", "mask"):
         parser.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image (NIfTI)")
+
+
+def _add_unfill(parser: Parser) -> None:
+    parser.add_argument(
+        "--unfill", action="store_true", help="undo zero-filling done before, by the maps' k-space"
+    )
 
 
 def _add_model(group: argparse._ActionsContainer) -> None:
@@ -293,6 +325,15 @@ def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
         text = text.replace("%", "%%")
         if control.type is bool:
             group.add_argument(flag, action="store_true", default=None, help=text)
+        elif control.name in ALONE:
+            group.add_argument(
+                flag,
+                nargs="?",
+                const=ALONE[control.name],
+                default=default,
+                choices=control.choices,
+                help=f"{text} The flag alone means {ALONE[control.name]}.",
+            )
         else:
             group.add_argument(
                 flag,

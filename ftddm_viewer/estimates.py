@@ -1,16 +1,13 @@
-"""The sampler's updates as pictures: running estimates, and results with their fidelity."""
+"""The sampler's updates as pictures: running estimates, and results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftddm_core.evaluation.baselines import zero_filling
-from ftddm_core.evaluation.metrics import evaluate
-from ftddm_core.imaging.fourier import consistency_residual
-from ftddm_viewer.case import Prepared
+from ftddm_core.imaging.volume import Volume
 from ftddm_viewer.state import FloatArray, Picture
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -32,12 +29,15 @@ class RunningMean:
             for key, images in self._newest.items():
                 self._finished[key] = self._with(key, images)
             self._batch = update.keys
-        self._newest = {}
-        for noise, image in zip(update.keys, update.images, strict=True):
-            self._newest.setdefault((noise.metabolite, noise.slice_index), []).append(image)
+        self._newest, alone = {}, {}
+        for noise, image, z in zip(update.keys, update.images, update.alone, strict=True):
+            key = (noise.metabolite, noise.slice_index)
+            self._newest.setdefault(key, []).append(image)
+            alone[key] = z
         means = {key: self._with(key, images) for key, images in self._newest.items()}
         return {
-            key: Picture(np.float32(1 / count) * total) for key, (count, total) in means.items()
+            key: Picture(np.float32(1 / count) * total, alone[key])
+            for key, (count, total) in means.items()
         }
 
     def _with(self, key: tuple[str, int], images: list[FloatArray]) -> tuple[int, FloatArray]:
@@ -46,31 +46,22 @@ class RunningMean:
         return count + len(images), total + np.sum(images, axis=0)
 
 
-def final_pictures(
-    result: Result, prepared: Prepared, slices: Iterable[int]
-) -> dict[tuple[str, int], Picture]:
-    """Return a result's slices, compared with the reference where there is one."""
+def final_pictures(result: Result, slices: Sequence[int]) -> dict[tuple[str, int], Picture]:
+    """Return a result's slices; a single one does not keep the volume in memory that it lies in."""
+
+    def cut(volume: Volume, k: int) -> FloatArray:
+        image: FloatArray = volume.data[..., k]
+        return image.copy() if len(slices) == 1 else image
+
     pictures = {}
-    for name, volume in result.maps.items():
+    for name, drawn in result.drawn.items():
+        spread = result.deviation.get(name)
         for k in slices:
-            deviation = result.deviation[name].data[..., k] if name in result.deviation else None
-            image = volume.data[..., k]
-            figures = _fidelity(image, prepared, name, k)
-            pictures[name, k] = Picture(image, deviation, True, figures)
+            pictures[name, k] = Picture(
+                cut(drawn, k),
+                cut(result.alone[name], k),
+                None if spread is None else cut(spread, k),
+                final=True,
+                traces=result.traces[name].of(k),
+            )
     return pictures
-
-
-def _fidelity(image: FloatArray, prepared: Prepared, metabolite: str, k: int) -> dict[str, float]:
-    """Return a slice's figures; see `Picture`."""
-    condition = prepared.conditions[metabolite]
-    mask, lowres = condition.mask[..., k], condition.lowres[..., k]
-    if not mask.any():
-        return {}
-    figures = {"residual": consistency_residual(image, lowres, condition.acquired)}
-    if prepared.reference is not None:
-        truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
-        baseline = zero_filling(condition)[..., k]
-        for prefix, shown in (("", image), ("input_", baseline)):
-            found = evaluate(shown, truth, mask, condition.acquired)
-            figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
-    return figures

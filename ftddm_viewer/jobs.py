@@ -4,7 +4,8 @@ A job is a function that is given a `Token` and asks it, between two steps, whet
 wanted. Starting a job makes every older one unwanted; it begins as soon as the running one has
 noticed. However many are started in between, only the newest ever runs. A job that is started
 patiently lets the running one come to its first result: so results keep coming, however fast jobs
-follow each other. The thread lives no longer than there is work.
+follow each other. What can wait is done while there is no job, and gives way to any at once. The
+thread lives no longer than there is work.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._ready: tuple[Work, Token] | None = None
+        self._later: Work | None = None
         self._running: Token | None = None
         self._busy = False
         self._change = threading.Condition()
@@ -74,16 +76,28 @@ class Jobs:
             self._ready = (work, Token(self))
             if self._running is not None and (self._running.landed or not patient):
                 self._running.stopped = True
-            if not self._busy:
-                self._busy = True
-                threading.Thread(target=self._run, name="ftddm-job", daemon=True).start()
+            self._begin()
+
+    def start_idle(self, work: Work) -> None:
+        """Run `work(token)` as soon as there is no job; one that starts then takes over at once.
+
+        There is one such work at a time. Who wants it to go on after a job has to start it again.
+        """
+        with self._change:
+            self._later = work
+            self._begin()
+
+    def _begin(self) -> None:
+        if not self._busy:
+            self._busy = True
+            threading.Thread(target=self._run, name="ftddm-job", daemon=True).start()
 
     def cancel(self) -> None:
-        """Make the running job unwanted, and forget one that has not begun."""
+        """Make the running job unwanted, and forget what has not begun."""
         with self._change:
             if self._running is not None:
                 self._running.stopped = True
-            self._ready = None
+            self._ready = self._later = None
 
     def land(self, token: Token) -> None:
         """Take note of a job's first result; see `Token.land`."""
@@ -101,6 +115,9 @@ class Jobs:
         while True:
             with self._change:
                 self._running = None
+                if self._ready is None and self._later is not None:
+                    self._ready, self._later = (self._later, Token(self)), None
+                    self._ready[1].landed = True
                 if self._ready is None:
                     self._busy = False
                     self._change.notify_all()

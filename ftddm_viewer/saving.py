@@ -18,6 +18,7 @@ from ftddm_core.imaging.io import encode_volume
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.result import Result
 from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.check_words import check_line, check_record
 
 NOTICE = f"AI-generated. {RESEARCH_ONLY}."
 
@@ -59,7 +60,7 @@ def result_names(study: Study, samples: int) -> list[str]:
                 f"The maps '{other}' and '{name}' would both be written as {stem}.nii.gz: "
                 "rename one, with letters and digits."
             )
-    descriptions = ("ftddm", "ftddmSd") if samples > 1 else ("ftddm",)
+    descriptions = ("ftddm", "ftddmSd", "ftddmError") if samples > 1 else ("ftddm",)
     stems = [result_stem(label, name, what) for name in study.maps for what in descriptions]
     return [f"{stem}{ending}" for stem in stems for ending in (".nii.gz", ".json")]
 
@@ -83,8 +84,9 @@ def result_files(
 ) -> dict[str, bytes]:
     """Return name -> content of a NIfTI and a sidecar for every map of a result.
 
-    A result of several samples also gets its standard deviation, `desc-ftddmSd`. The content
-    depends on inputs, settings, weights and software alone, never on the time or on where it ran.
+    A result of several samples also gets their standard deviation, `desc-ftddmSd`, and how far the
+    map shown may be off, `desc-ftddmError`. The content depends on inputs, settings, weights and
+    software alone, never on the time or on where it ran.
     What `record` says is added to every sidecar; `inputs` are the study's `fingerprints`, taken now
     unless they were taken when it was opened.
     """
@@ -96,20 +98,25 @@ def result_files(
         images = {"ftddm": (result.maps[name], "mean of samples" if several else "sample")}
         if several:
             images["ftddmSd"] = (result.deviation[name], "standard deviation over samples")
+            images["ftddmError"] = (result.error(name), "estimated error of the map shown")
         for description, (volume, statistic) in images.items():
             stem = result_stem(label, name, description)
             files[f"{stem}.nii.gz"] = encode_volume(volume)
-            own = {"Statistic": statistic} | sidecar(result, name, inputs) | dict(record or {})
-            if description == "ftddmSd":
+            own = {"Statistic": statistic} | sidecar(result, study, name, inputs)
+            own |= dict(record or {})
+            if description != "ftddm":
                 del own["KSpaceResidual"]  # it is the mean's
             files[f"{stem}.json"] = (json.dumps(own, indent=2) + "\n").encode()
     return files
 
 
-def sidecar(result: Result, metabolite: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record of how one map was made."""
-    condition = result.conditions[metabolite]
-    before, after = result.residual[metabolite]
+def sidecar(
+    result: Result, study: Study, metabolite: str, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the record of how one map was made, of a study as it was acquired."""
+    condition, weights = result.conditions[metabolite], result.weighting[metabolite]
+    deviation, source = result.noise[metabolite]
+    residual = result.residual[metabolite]
     grid = result.maps[metabolite]
     record: dict[str, Any] = {
         "Notice": NOTICE,
@@ -122,8 +129,18 @@ def sidecar(result: Result, metabolite: str, inputs: Mapping[str, Any]) -> dict[
         "Scale": condition.scale,
         "OutlierVoxels": condition.outliers,
         "Settings": result.settings.to_dict(),
-        "KSpaceResidual": {"Before": before, "After": after},
-        "MayBeNegativeOrOutsideMask": result.settings.consistency,
+        "Weighting": {"MriWeight": weights.mri_weight, "Detail": round(weights.detail, 6)},
+        "SelfCheck": {
+            "Words": check_line(result.check, {metabolite: weights}),
+            **check_record(result.check, metabolite),
+        },
+        "Noise": {"Deviation_percent": round(100 * deviation, 6), "Source": source},
+        "Outside": str(study.outside),
+        "KSpaceResidual": {
+            "Drawn": residual.drawn,
+            "Shown": residual.shown,
+            "Noise": residual.noise,
+        },
         "Weights": {"Name": result.weights, "SHA256": result.digest},
         "Device": re.sub(r":\d+", "", result.device),
         "Software": {name: _version(name) for name in SOFTWARE},

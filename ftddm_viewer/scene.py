@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_core.settings import controls
+from ftddm_core.settings import Value, controls
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import Mode
+from ftddm_viewer.fidelity import fidelity
 from ftddm_viewer.image_rows import nominal_voxels
 from ftddm_viewer.state import Activity, State, View
-from ftddm_viewer.words import value_words
+from ftddm_viewer.words import called, value_words
 
 Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation"]
 
-SELDOM = ("samples", "sampler")
+SELDOM = ("samples", "consistency", "noise", "sampler")
 """Settings that a caption names only where they are not the default."""
 
 DEVIATION_TOP = 0.25
@@ -148,16 +149,21 @@ def _factor(view: View, metabolite: str) -> str:
 
 def _caption(state: State, view: View) -> str:
     """Return how the output was made: no picture may do without."""
-    words = []
+    words, study = [], view.prepared.case.study
+    used: dict[str, Value] = {
+        "mri_weight": view.mri_weight,
+        "detail": view.detail(state.metabolite),
+    }
     for control in controls():
         value = getattr(view.asked, control.name)
         if control.name == "upscale":
             words.append(_factor(view, state.metabolite))
-        elif control.type is bool:
-            words += [control.label.lower()] if value else []
+        elif control.name == "mri_weight" and study.t1 is None and study.flair is None:
+            continue
+        elif control.name in used:
+            words.append(f"{called(control)} {used[control.name]:.2g}")
         elif value != control.default or control.name not in SELDOM:
-            shown = value_words(control, value)
-            words.append(f"{control.symbol} {shown}" if control.bounds else shown)
+            words.append(f"{called(control)} {value_words(control, value)}")
     made = f"AI-generated, {', '.join(words)}"
     picture = state.picture
     if picture is not None and not picture.final and state.activity is Activity.IDLE:
@@ -167,11 +173,10 @@ def _caption(state: State, view: View) -> str:
 
 def _figures(state: State) -> str:
     """Return the fidelity of the picture, before and after, in words."""
-    picture = state.picture
-    if picture is None or not picture.figures:
+    f = {} if state.view is None else fidelity(state.view, state.metabolite, state.slice_index)
+    if not f:
         return ""
-    f = picture.figures
-    words = [f"k-space residual {f['residual']:.2g}"]
+    words = [f"k-space residual {f['residual']:.2g} (noise alone {f['noise']:.2g})"]
     if "psnr" in f:
         words.insert(0, f"PSNR {f['psnr']:.1f} dB (input {f['input_psnr']:.1f})")
         words.insert(1, f"SSIM {f['ssim']:.3f} (input {f['input_ssim']:.3f})")

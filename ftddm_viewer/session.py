@@ -5,17 +5,17 @@ replaces it too, while it is still wanted. After every replacement `changed` is 
 and the new state, on whichever thread made it: a face goes to its own thread, reads the newest
 `state` and applies what differs. A picture that was overtaken by newer settings gets into the state
 only as the first of its chain, so that pictures keep coming while a hand moves; a view knows which
-settings it is of.
+settings it is of. How much of the drawn detail is shown is no work at all: pictures keep x and z.
+While nothing else goes on, the model is checked on the study, once; any job takes over at once.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -27,17 +27,19 @@ from ftddm_core.sampling.recall import Recall
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.checks import Checks
 from ftddm_viewer.estimates import RunningMean, final_pictures
 from ftddm_viewer.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.model import Model
 from ftddm_viewer.saving import save_files
 from ftddm_viewer.state import Activity, Finished, State, View
-from ftddm_viewer.words import error_words, fault_words, notes
+from ftddm_viewer.words import logged_words, notes
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from ftddm_core.sampling.result import Update
 
 AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
 """How far anything is that has not begun."""
-
-logger = logging.getLogger(__name__)
 
 
 class Session:
@@ -47,6 +49,9 @@ class Session:
     ----------
     model
         The networks; several sessions may share them.
+    checks_itself
+        Whether it makes the self-check of what is open by itself; else where `check` asks for it,
+        or a whole volume with automatic weights needs it.
 
     Attributes
     ----------
@@ -60,9 +65,11 @@ class Session:
 
     changed = Signal(object, object)
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, *, checks_itself: bool = True) -> None:
         self.state = State()
         self.model = model
+        self._checks_itself = checks_itself
+        self._checks = Checks()
         self._jobs = Jobs()
         self._recall = Recall()
         self._lock = RLock()
@@ -94,7 +101,8 @@ class Session:
     def update(self, **changes: Value) -> None:
         """Change settings together, and compute the picture anew where the session is live.
 
-        Where T_trunc is lowered below the steps, they follow it, and come back when it rises.
+        Where T_trunc is lowered below the steps, they follow it, and come back when it rises. The
+        detail is only shown anew, even while a whole volume is computed.
 
         Raises
         ------
@@ -103,7 +111,8 @@ class Session:
         """
         checked = {c.name: c.check(changes[c.name]) for c in controls() if c.name in changes}
         with self._lock:
-            self._refuse_during(Activity.VOLUME, "to change the settings")
+            if not changes.keys() <= {"detail"}:
+                self._refuse_during(Activity.VOLUME, "to change the settings")
             wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
             limited = dict(wanted)
             if "steps" not in changes and (wanted["steps"] or 0) > wanted["t_trunc"]:
@@ -112,6 +121,10 @@ class Session:
             self._wanted = wanted
             old = self._choose(settings=settings)
         self._tell(old)
+
+    def toggle_detail(self) -> None:
+        """Show all that is drawn, or again what the self-check supports."""
+        self.update(detail=None if self.state.shows_all else 1.0)
 
     def choose(
         self,
@@ -133,9 +146,9 @@ class Session:
         with self._lock:
             case = self.state.case
             if metabolite is not None and case is not None:
-                changes["metabolite"] = _known_metabolite(case, metabolite)
+                changes["metabolite"] = case.known_metabolite(metabolite)
             if slice_index is not None and case is not None:
-                changes["slice_index"] = _known_slice(case, slice_index)
+                changes["slice_index"] = case.known_slice(slice_index)
             if mode is not None:
                 if mode not in list(Mode):
                     raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
@@ -170,14 +183,21 @@ class Session:
         if self.state.case is not None:
             self._start(self._volume, Activity.VOLUME, "to compute another")
 
+    def check(self) -> None:
+        """Check the model on what is open, if that was not done: while nothing else goes on."""
+        with self._lock:
+            old = self._replace(error="")
+            self._check_later(asked=True)
+        self._tell(old)
+
     def cancel(self) -> None:
         """Stop what goes on in the background; what was computed stays."""
         with self._lock:
             was_opening = self.state.activity is Activity.OPENING
             self._jobs.cancel()
             old = self._replace(activity=Activity.IDLE, **AT_REST)
-            if was_opening:
-                self._catch_up()
+            if not (was_opening and self._catch_up()):
+                self._check_later()
         self._tell(old)
 
     def save(
@@ -211,7 +231,7 @@ class Session:
         return self._jobs.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Return whether the background work ended within `timeout` seconds."""
+        """Return whether the background work, the self-check too, ended within `timeout` s."""
         return self._jobs.wait(timeout)
 
     # ---- from commands to jobs; all but `_start` and `_open` are called under the lock
@@ -249,17 +269,18 @@ class Session:
         """
         old = self._replace(error="", **changes)
         new = self.state
-        turned = _place(new) != _place(old)
-        moved = turned or new.settings != old.settings
+        turned = new.place != old.place
+        moved = turned or new.settings != old.settings.replace(detail=new.settings.detail)
         turned_live = new.live and not old.live
         if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
             return old
         # While a hand moves, one picture of where it just was may come first; but the picture of
         # what is looked at now must not make way for one of what was.
         patient = not turned or new.picture is None or new.fitting_view() is not None
-        if not self._catch_up(patient=patient) and moved:
+        if not self._catch_up(patient=patient) and moved and new.activity is Activity.SAMPLING:
             self._jobs.cancel()
             self._replace(activity=Activity.IDLE, **AT_REST)
+            self._check_later()
         return old
 
     def _catch_up(self, *, patient: bool = False) -> bool:
@@ -269,6 +290,15 @@ class Session:
             self._jobs.start(self._guarded(self._preview), patient=patient)
             self._replace(activity=Activity.SAMPLING, **AT_REST)
         return wanted
+
+    def _check_later(self, *, asked: bool = False) -> None:
+        """Have the self-check made while nothing else goes on, if it is still to be made."""
+        view = self.state.view
+        due = view is not None and self._checks.of(view.prepared) is None
+        begun = self.state.checking
+        if due and (self._checks_itself or asked or begun is not None):
+            self._jobs.start_idle(self._guarded(self._checking))
+            self._replace(checking=begun or 0.0)
 
     def _guarded(self, job: Work) -> Work:
         """Return a job whose errors become the state's, in the user's words."""
@@ -281,19 +311,16 @@ class Session:
             except Cancelled:
                 return  # whoever cancelled has told what goes on now
             except Exception as problem:
-                words = error_words(problem)
-                if words is None:
-                    logger.exception("A job failed.")
-                    words = fault_words(problem)
-                error = words
+                error = logged_words(problem)
             with self._lock:
                 if token.superseded():
                     return
                 was_opening = self.state.activity is Activity.OPENING
                 error = error or self.state.error  # which only the next command clears
                 old = self._replace(activity=Activity.IDLE, **AT_REST, error=error)
-                if was_opening:  # it failed: what was open goes on
-                    self._catch_up()
+                caught_up = was_opening and self._catch_up()  # it failed: what was open goes on
+                if not caught_up and (was_opening or not error):
+                    self._check_later()
             self._tell(old)
 
         return work
@@ -303,7 +330,7 @@ class Session:
     def _replace(self, **changes: Any) -> State:
         """Replace the state, under the lock; return the old one, for `_tell`."""
         old = self.state
-        self.state = replace(old, **changes)
+        self.state = replace(old, **changes).aligned()
         return old
 
     def _tell(self, old: State) -> None:
@@ -342,9 +369,10 @@ class Session:
             mode=mode,
             metabolite=metabolite,
             slice_index=k,
-            view=View(prepared, asked),
+            view=View(prepared, asked, check=self._checks.of(prepared)),
             finished=None,
-            notes=_notes(prepared),
+            notes=notes(prepared, asked.noise),
+            checking=None,
         )
         if self.state.live:
             self._preview(token)
@@ -356,11 +384,10 @@ class Session:
             raise FormatError("No study is open.")
         if state.fitting_view() is not None:
             return view
-        same_mode = view.prepared.mode is state.mode
-        if same_mode and view.asked.upscale == state.settings.upscale:
-            return View(view.prepared, state.settings)
-        prepared = self._prepared(token, view.prepared.case, state.mode, state.settings)
-        return View(prepared, state.settings)
+        prepared = view.prepared
+        if prepared.mode is not state.mode or view.asked.upscale != state.settings.upscale:
+            prepared = self._prepared(token, prepared.case, state.mode, state.settings)
+        return View(prepared, state.settings, check=self._checks.of(prepared))
 
     def _prepared(
         self, token: Token, case: Case, mode: Mode, settings: SamplerSettings
@@ -381,11 +408,9 @@ class Session:
         conditions = [self._condition(token, view, name)]
         self._load(token)
         clock, running = Clock(), RunningMean()
-        for update in self.model.sample(
-            conditions, view.settings, slices=[k], cancelled=token.cancelled, recall=self._recall
-        ):
+        for update in self._sample(token, view, conditions, slices=[k], recall=self._recall):
             if update.result is not None:
-                pictures = final_pictures(update.result, view.prepared, [k])
+                pictures = final_pictures(update.result, [k])
             else:
                 pictures = running.take(update)
             view = view.adding(pictures)
@@ -393,30 +418,66 @@ class Session:
             token.land()
         for other in view.prepared.conditions:  # they tell of every map, seen or not
             self._condition(token, view, other)
-        self._report(token, notes=_notes(view.prepared))
+        self._report(token, notes=notes(view.prepared, view.asked.noise))
 
     def _volume(self, token: Token) -> None:
         """Compute everything, outwards from what is looked at."""
         state = self.state
         view = self._prepare(token)
         self._load(token)
+        if view.asked.mri_weight is None or view.asked.detail is None:
+            self._checked(token, view.prepared)
+            self._report(token, checking=None)
+            view = self._prepare(token)
         names = sorted(view.prepared.conditions, key=lambda name: name != state.metabolite)
         conditions = [self._condition(token, view, name) for name in names]
         clock, running = Clock(), RunningMean()
-        for update in self.model.sample(
-            conditions, view.settings, first=state.slice_index, cancelled=token.cancelled
-        ):
+        for update in self._sample(token, view, conditions, first=state.slice_index):
             changes: dict[str, Any] = clock.read(update.done)
             if update.result is not None:
-                everywhere = range(view.prepared.n_slices)
-                view = view.adding(final_pictures(update.result, view.prepared, everywhere))
-                changes["finished"] = Finished(update.result, view.prepared)
-                changes["notes"] = _notes(view.prepared)
+                view = view.adding(final_pictures(update.result, range(view.prepared.n_slices)))
+                changes["finished"] = Finished.of(update.result, view.prepared)
+                changes["notes"] = notes(view.prepared, view.asked.noise)
             else:
                 final = {key for key, picture in view.pictures.items() if picture.final}
                 new = {k: p for k, p in running.take(update).items() if k not in final}
                 view = view.adding(new)
             self._report(token, view=view, **changes)
+
+    def _checking(self, token: Token) -> None:
+        """Check the model on what is open; what follows from it is shown or computed anew."""
+        view = self.state.view
+        if view is None:
+            return
+        self._checked(token, view.prepared)
+        with self._lock:
+            if token.cancelled():
+                raise Cancelled("Superseded.")
+            old = self._replace(checking=None)
+            self._catch_up()
+        self._tell(old)
+
+    def _checked(self, token: Token, prepared: Prepared) -> None:
+        """Make the self-check of what was acquired, unless it is known, and put it in the view."""
+        if self._checks.of(prepared) is None:
+            self._load(token)
+        check = self._checks.make(
+            self.model,
+            prepared,
+            progress=lambda done: self._report(token, checking=done),
+            cancelled=token.cancelled,
+        )
+        view = self.state.view
+        if view is not None and view.prepared.acquired is prepared.acquired:
+            self._report(token, view=view.checked(check))
+
+    def _sample(
+        self, token: Token, view: View, conditions: Sequence[Condition], **which: Any
+    ) -> Iterator[Update]:
+        """Sample with a view's settings and self-check; `which` as for `Model.sample`."""
+        return self.model.sample(
+            conditions, view.settings, check=view.check, cancelled=token.cancelled, **which
+        )
 
     def _condition(self, token: Token, view: View, name: str) -> Condition:
         """Return a metabolite's condition, which may be formed for it, unless it is too late."""
@@ -430,25 +491,3 @@ class Session:
             self._report(token, loading=True)
             self.model.load()
             self._report(token, loading=False)
-
-
-def _place(state: State) -> tuple[Mode, str, int]:
-    """Return what is looked at."""
-    return state.mode, state.metabolite, state.slice_index
-
-
-def _notes(prepared: Prepared) -> tuple[str, ...]:
-    return tuple(notes(prepared.case.study, prepared.conditions.values()))
-
-
-def _known_metabolite(case: Case, name: str) -> str:
-    if name not in case.study.maps:
-        raise SettingsError(f"There is no map of {name}; there are {', '.join(case.study.maps)}.")
-    return name
-
-
-def _known_slice(case: Case, k: int) -> int:
-    n_slices = case.study.grid.shape[2]
-    if not 0 <= k < n_slices:
-        raise SettingsError(f"There is no slice {k}: choose one from 0 to {n_slices - 1}.")
-    return int(k)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_core.settings import Control, SamplerSettings, Value
+from ftddm_core.sampling.gathered import Traces
+from ftddm_core.sampling.measurement import Measurement
+from ftddm_core.sampling.self_check import SelfCheck, weighting_of
+from ftddm_core.sampling.weighting import shown
+from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import live_settings
 from ftddm_viewer.case import Case, Mode, Prepared
 from ftddm_viewer.saving import result_files
@@ -20,6 +25,8 @@ if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first p
     from ftddm_core.sampling.result import Result
 
 FloatArray = NDArray[np.float32]
+
+NO_MRI = "This study has neither T1 nor FLAIR: there is nothing to weigh."
 
 
 class Activity(StrEnum):
@@ -37,76 +44,164 @@ class Picture:
 
     Parameters
     ----------
-    image, deviation
-        (Nx, Ny) on the output grid, in the map's unit; the deviation over several samples, if any.
+    image, alone, deviation
+        x, what the model drew, z, what the measurement alone says, and the deviation of x over
+        several samples, if any: (Nx, Ny) on the output grid, in the map's unit.
     final
         Whether it is the result, and not a running estimate.
-    figures
-        Its fidelity: "residual" in k-space against the input; where there is a reference, "psnr"
-        and "ssim", and those of the input as "input_psnr" and "input_ssim". Empty until it is
-        final, and where nothing is trusted.
+    traces
+        What decides the residual besides the images; None until it is final.
     """
 
     image: FloatArray
+    alone: FloatArray
     deviation: FloatArray | None = None
     final: bool = False
-    figures: Mapping[str, float] = field(default_factory=dict)
+    traces: Traces | None = None
+
+    def shown(self, detail: float) -> FloatArray:
+        """Return the map to show, with a share of the drawn detail."""
+        return shown(self.image, self.alone, detail)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Pictures that belong together: of one case at one factor, with one set of settings.
+    """Pictures that belong together: of one case at one factor, drawn with one set of settings.
 
     Parameters
     ----------
     prepared
         Case, mode, factor and input.
     asked
-        The settings they were asked for with.
+        The settings they were asked for with, and the detail that is shown of them.
     pictures
         (metabolite, slice) -> picture, as far as they were computed.
+    check
+        The self-check of what was acquired, once it is known.
+    mri_weight
+        With which the pictures were drawn; None for the one that the others ask for.
+
+    Attributes
+    ----------
+    figures
+        What `fidelity` worked out of pictures as they are shown.
     """
 
     prepared: Prepared
     asked: SamplerSettings
     pictures: Mapping[tuple[str, int], Picture] = field(default_factory=dict)
+    check: SelfCheck | None = None
+    mri_weight: float | None = None
+    figures: dict[tuple[str, int], dict[str, float]] = field(
+        default_factory=dict, repr=False, init=False
+    )
     _stacked: dict[tuple[str, str], Volume] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.mri_weight is None:
+            object.__setattr__(self, "mri_weight", self.wanted_mri_weight)
 
     @property
     def settings(self) -> SamplerSettings:
         """The exact settings of every picture."""
         return self.asked.exact(self.prepared.upscale)
 
-    def stacked(self, metabolite: str, what: Literal["image", "deviation"] = "image") -> Volume:
+    @property
+    def wanted_mri_weight(self) -> float:
+        """The MRI weight that is asked for, by the user or by the self-check."""
+        return weighting_of(self.check, self.asked, "").mri_weight
+
+    def detail(self, metabolite: str) -> float:
+        """Return the share of a map's drawn detail that is shown."""
+        drawn = self.asked.replace(mri_weight=self.mri_weight)
+        return weighting_of(self.check, drawn, metabolite).detail
+
+    def fits(self, mode: Mode, settings: SamplerSettings) -> bool:
+        """Return whether its pictures are of a mode and of settings, whatever detail is shown."""
+        chosen = settings
+        if settings.detail != self.asked.detail:
+            chosen = settings.replace(detail=self.asked.detail)
+        asked_for = self.prepared.mode is mode and self.asked == chosen
+        return asked_for and self.mri_weight == self.wanted_mri_weight
+
+    def stacked(self, metabolite: str, what: Literal["shown", "deviation"] = "shown") -> Volume:
         """Return a metabolite's pictures in display space; the same object each time.
 
-        It is NaN where there is no picture, and outside the mask, but for a map with data
-        consistency: that may have values there.
+        It is NaN where there is no picture, and outside the mask.
         """
         key = (metabolite, what)
         if key not in self._stacked:
             condition = self.prepared.conditions[metabolite]
-            shown = condition.mask | self.asked.consistency
             data = np.full(condition.shape, np.nan, np.float32)
+            detail = self.detail(metabolite)
             for (name, k), picture in self.pictures.items():
-                image = getattr(picture, what)
-                if name == metabolite and image is not None:
-                    data[..., k] = np.where(shown[..., k], image, np.nan)
+                if name == metabolite:
+                    image = picture.shown(detail) if what == "shown" else picture.deviation
+                    if image is not None:
+                        data[..., k] = np.where(condition.mask[..., k], image, np.nan)
             volume = Volume(data, condition.affine, condition.unit)
             self._stacked[key] = self.prepared.case.frame.show(volume)
         return self._stacked[key]
 
     def adding(self, pictures: Mapping[tuple[str, int], Picture]) -> View:
         """Return a view with more pictures."""
-        return View(self.prepared, self.asked, {**self.pictures, **pictures})
+        return replace(self, pictures={**self.pictures, **pictures}, _stacked={})
+
+    def showing(self, detail: float | None) -> View:
+        """Return a view that shows another share of the detail of the same pictures."""
+        if detail == self.asked.detail:
+            return self
+        return self._blended(asked=self.asked.replace(detail=detail))
+
+    def checked(self, check: SelfCheck) -> View:
+        """Return a view of the same pictures, now that the self-check is known."""
+        if check is self.check:
+            return self
+        return self._blended(check=check)
+
+    def _blended(self, **changes: Any) -> View:
+        kept = {key: volume for key, volume in self._stacked.items() if key[1] != "shown"}
+        return replace(self, **changes, _stacked=kept)
 
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A whole volume, ready to be saved."""
+    """A whole volume, ready to be saved.
 
-    result: Result
+    Parameters
+    ----------
+    drawn
+        As it was computed.
+    prepared
+        What it was computed from.
+    detail, check
+        What decides how much of its detail is shown.
+    """
+
+    drawn: Result
     prepared: Prepared
+    detail: float | None
+    check: SelfCheck | None
+
+    @classmethod
+    def of(cls, drawn: Result, prepared: Prepared) -> Finished:
+        """Return a volume that is shown as it was asked for."""
+        return cls(drawn, prepared, drawn.settings.detail, drawn.check)
+
+    @cached_property
+    def result(self) -> Result:
+        """The volume as it is shown."""
+        if self.detail == self.drawn.settings.detail and self.check is self.drawn.check:
+            return self.drawn
+        return self.drawn.showing(self.detail, self.check)
+
+    def showing(self, view: View) -> Finished:
+        """Return the volume with as much of its detail as a view shows."""
+        alike = self.prepared.acquired is view.prepared.acquired
+        check = (view.check if alike else None) or self.check
+        if view.asked.detail == self.detail and check is self.check:
+            return self
+        return replace(self, detail=view.asked.detail, check=check)
 
     def files(self) -> dict[str, bytes]:
         """Return name -> content of every map and its sidecar; see `saving.result_files`."""
@@ -142,6 +237,8 @@ class State:
         Pictures, and the input they were made from; None before anything is open.
     finished
         The newest whole volume of this case; its own settings may differ from `settings`.
+    checking
+        Share of the self-check that is done while it is to be made, 0..1; else None.
     """
 
     mode: Mode = Mode.ENLARGE
@@ -157,11 +254,17 @@ class State:
     notes: tuple[str, ...] = ()
     view: View | None = None
     finished: Finished | None = None
+    checking: float | None = None
 
     @property
     def case(self) -> Case | None:
         """What is open."""
         return None if self.view is None else self.view.prepared.case
+
+    @property
+    def place(self) -> tuple[Mode, str, int]:
+        """What is looked at."""
+        return self.mode, self.metabolite, self.slice_index
 
     @property
     def picture(self) -> Picture | None:
@@ -178,10 +281,33 @@ class State:
     def fitting_view(self) -> View | None:
         """Return the view if it was made with what is chosen now."""
         view = self.view
-        if view is None:
-            return None
-        fits = view.prepared.mode is self.mode and view.asked == self.settings
-        return view if fits else None
+        return view if view is not None and view.fits(self.mode, self.settings) else None
+
+    def aligned(self) -> State:
+        """Return the state with as much detail shown of picture and volume as is chosen now."""
+        if self.view is None:
+            return self
+        view = self.view.showing(self.settings.detail)
+        finished = None if self.finished is None else self.finished.showing(view)
+        if view is self.view and finished is self.finished:
+            return self
+        return replace(self, view=view, finished=finished)
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether all that is drawn is shown because the user wants it."""
+        return self.settings.detail == 1
+
+    @property
+    def warned(self) -> bool:
+        """Whether the self-check warns of this study."""
+        return self.view is not None and self.view.check is not None and self.view.check.warned
+
+    def disabled(self, control: Control) -> str:
+        """Return why a control has nothing to do in this study; "" where it has."""
+        study = None if self.case is None else self.case.study
+        bare = study is not None and study.t1 is None and study.flair is None
+        return NO_MRI if control.name == "mri_weight" and bare else ""
 
     def bounds(self, control: Control) -> tuple[float, float] | None:
         """Return what a control can be set to now: there are no more steps than T_trunc."""
@@ -192,8 +318,23 @@ class State:
     def shown_value(self, name: str) -> Value:
         """Return a setting's value, or for an empty one the value it stands for."""
         value: Value = getattr(self.settings, name)
+        view = self.view
         if value is None and name == "steps":
             return self.settings.t_trunc
-        if value is None and name == "upscale" and self.view is not None:
-            return self.view.prepared.upscale
+        if value is not None or view is None:
+            return value
+        if name == "upscale":
+            return view.prepared.upscale
+        if name == "mri_weight":
+            return view.wanted_mri_weight
+        if name == "detail":
+            return view.detail(self.metabolite)
+        if name == "noise":
+            return _shown_noise(view.prepared.conditions[self.metabolite].measurement)
         return value
+
+
+def _shown_noise(measurement: Measurement) -> float:
+    """Return the noise of a map in per cent of its scale, as far as the control can show it."""
+    most = next(c.bounds[1] for c in controls() if c.name == "noise" and c.bounds is not None)
+    return min(100 * measurement.typical_noise, most)

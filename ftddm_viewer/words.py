@@ -5,6 +5,7 @@ An error's text is its own; here is decided which errors are the user's to read.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,12 +13,16 @@ from typing import TYPE_CHECKING
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import Control, Value, controls
-from ftddm_viewer.case import Mode
+from ftddm_viewer.case import Mode, Prepared
+from ftddm_viewer.check_words import LITTLE, LITTLE_DETAIL, SHOW_ALL, SHOW_SUPPORTED, check_line
 from ftddm_viewer.state import Activity, State
 
 if TYPE_CHECKING:
     from ftddm_core.sampling.condition import Condition
+
+logger = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "out of memory; use a smaller upscale (--upscale) or matrix."
 
@@ -41,8 +46,33 @@ def fault_words(error: BaseException) -> str:
     return f"Unexpected {type(error).__name__}: {error}. Please report it."
 
 
-def notes(study: Study, conditions: Iterable[Condition]) -> list[str]:
-    """Return what a careful user would want to know about a study."""
+def logged_words(problem: Exception) -> str:
+    """Return what a face says of an error; a fault of the program is logged."""
+    words = error_words(problem)
+    if words is None:
+        logger.exception("A job failed.")
+    return words or fault_words(problem)
+
+
+def notes(prepared: Prepared, noise: float | None) -> tuple[str, ...]:
+    """Return `study_notes` on an open case; `noise` as in the settings."""
+    return tuple(study_notes(prepared.case.study, prepared.conditions.values(), noise))
+
+
+def study_notes(
+    study: Study, conditions: Iterable[Condition], noise: float | None = None
+) -> list[str]:
+    """Return what a careful user would want to know about a study.
+
+    Parameters
+    ----------
+    study
+        As it was opened.
+    conditions
+        Of its maps.
+    noise
+        As in the settings: where it is set, nothing needs to be said about an estimate.
+    """
     found = [
         f"no {name} given: the model was trained to do without, with less detail to go by."
         for name, image in (("T1", study.t1), ("FLAIR", study.flair))
@@ -57,6 +87,9 @@ def notes(study: Study, conditions: Iterable[Condition]) -> list[str]:
             f"the maps look zero-filled: their k-space fills {acquired[0]}x{acquired[1]} of "
             f"{matrix[0]}x{matrix[1]}; undo that (--unfill) to start from what was acquired."
         )
+    conditions = list(conditions)
+    if noise is None and (estimated := _estimated_noise(conditions)):
+        found.append(f"noise: estimated, {estimated} % of the scale; set it if you know better.")
     for condition in conditions:
         name = condition.metabolite
         for role in ("t1", "flair"):
@@ -71,12 +104,45 @@ def notes(study: Study, conditions: Iterable[Condition]) -> list[str]:
     return found
 
 
+def _estimated_noise(conditions: Iterable[Condition]) -> str:
+    """Return the noise of the maps for which it is an estimate, in per cent; "" for none."""
+    held = [c.measurement for c in conditions if c.measurement.noise_source == "estimate"]
+    found = sorted(100 * measurement.typical_noise for measurement in held)
+    if not found:
+        return ""
+    low, high = f"{found[0]:.1f}", f"{found[-1]:.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def self_check(state: State) -> str:
+    """Return what the self-check found, and what is shown of the map that is looked at."""
+    view = state.view
+    if view is None:
+        return ""
+    drawn = Weighting(view.mri_weight or 0.0, view.detail(state.metabolite))
+    return check_line(view.check, {state.metabolite: drawn}, state.checking)
+
+
+def little_detail(state: State) -> str:
+    """Return what to say beside the temperatures where little of the detail is shown, else ""."""
+    view = state.view
+    little = view is not None and view.detail(state.metabolite) < LITTLE
+    return LITTLE_DETAIL if little else ""
+
+
+def detail_button(state: State) -> str:
+    """Return what the button does that shows all detail, or only what is supported."""
+    return SHOW_SUPPORTED if state.shows_all else SHOW_ALL
+
+
 def going_on(state: State) -> str:
     """Return what goes on, and what the user may do about it."""
     if state.loading:
         return "Loading the networks …"
     if state.activity is Activity.OPENING:
         return "Opening the study …"
+    if state.activity is Activity.VOLUME and state.checking is not None:
+        return f"Checking the model on this study first, {state.checking:.0%}."
     if state.activity is Activity.VOLUME:
         return (
             f"Computing the whole volume, {state.progress:.0%}{_time_left(state)}. The controls "
@@ -108,22 +174,36 @@ def other_volume(state: State) -> str:
     """Return how a whole volume was made, where that is not as things are chosen now; else ""."""
     if state.finished is None:
         return ""
-    made, mode = state.finished.result.settings, state.finished.prepared.mode
+    made, mode = state.finished.drawn.settings, state.finished.prepared.mode
+    weights = state.finished.drawn.weighting.values()
     asked = state.settings.replace(sampler=state.settings.sampler_used)
     words = []
     if mode is not state.mode:
         words.append("degraded and restored" if mode is Mode.RESTORE else "enlarged")
     for control in controls():
+        if control.name == "detail":  # which is that of the pictures, whatever else differs
+            continue
         value, now = getattr(made, control.name), getattr(asked, control.name)
-        if control.name == "upscale" and now is None:
-            now = state.shown_value("upscale")
+        if control.name in ("upscale", "mri_weight") and now is None:
+            now = state.shown_value(control.name)
+        if control.name == "mri_weight":
+            value = next(iter(weights)).mri_weight
         if value != now:
-            words.append(f"{control.symbol} {value_words(control, value)}")
+            words.append(f"{called(control)} {value_words(control, value)}")
     return f"The volume to save was made with other settings: {', '.join(words)}." if words else ""
+
+
+def called(control: Control) -> str:
+    """Return what a caption calls a setting: its symbol, where that is no riddle."""
+    return {"consistency": "data consistency", "mri_weight": "MRI weight"}.get(
+        control.name, control.symbol
+    )
 
 
 def value_words(control: Control, value: Value) -> str:
     """Return a setting's value as a caption gives it."""
     if value is None:
         return control.empty
-    return f"{value:.10g}" if control.bounds else str(value)
+    if control.bounds is None:
+        return str(value)
+    return f"{value:.10g}" + (f" {control.unit}" if control.unit == "%" else "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from browser import FLAGS, SCREEN, program
 
 PICTURES = Path(__file__).parents[1] / "assets" / "pictures"
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 def draw_window(path: Path) -> None:
@@ -24,7 +24,7 @@ def draw_window(path: Path) -> None:
     window = viewer.window._qt_window  # napari has no public way to set a window's size
     window.resize(SCREEN["width"], SCREEN["height"])
     deadline = time.monotonic() + PATIENCE
-    while not widget.session.state.up_to_date:
+    while not (widget.session.state.up_to_date and widget.session.wait(0)):
         QApplication.processEvents()
         if time.monotonic() > deadline:
             raise TimeoutError(f"No picture: {widget.session.state.error or 'still at work'}")
@@ -49,6 +49,7 @@ def draw_page(path: Path) -> None:
             page = browser.new_page(viewport=SCREEN)
             page.goto(server.url)
             page.get_by_text("Up to date.").wait_for(timeout=PATIENCE * 1000)
+            page.get_by_text("% expected").wait_for(timeout=PATIENCE * 1000)
             page.screenshot(path=str(path))
             browser.close()
     finally:

@@ -45,7 +45,10 @@ LAYERS: dict[str, set[str]] = {
 QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
 SHARED_BY_THE_FACES = (
     "case",
+    "check_words",
+    "checks",
     "estimates",
+    "fidelity",
     "frame",
     "jobs",
     "model",

@@ -20,6 +20,7 @@ from ftddm_core.model.unet import UNetConfig
 
 TINY_UNET = UNetConfig(channels=(8, 8, 8), attention=(), embedding=16)
 TINY_FLOW = FlowConfig(encoder=TINY_UNET, steps=1, hidden=8)
+Shape = tuple[int, int, int]
 SHAPE = (12, 10, 2)
 VOXEL = (10.0, 10.0, 12.0)
 
@@ -35,26 +36,39 @@ class Outcome(NamedTuple):
 Ftddm = Callable[..., Outcome]
 
 
-def tiny_maps() -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32], Any]:
+def tiny_maps(
+    shape: Shape = SHAPE, voxel: tuple[float, float, float] = VOXEL
+) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32], Any]:
     """Return two maps with a wild voxel outside the mask, the mask, and their affine."""
-    affine = oblique_affine(SHAPE, VOXEL)
-    shown = np.abs(head(SHAPE, affine).data).astype(np.float32) + 0.05
-    distance = np.linalg.norm(world_of(SHAPE, affine) - (3.0, -12.0, 25.0), axis=-1)
+    affine = oblique_affine(shape, voxel)
+    shown = np.abs(head(shape, affine).data).astype(np.float32) + 0.05
+    distance = np.linalg.norm(world_of(shape, affine) - (3.0, -12.0, 25.0), axis=-1)
     mask = (distance < 40).astype(np.float32)
     maps = {"tNAA": 9 * shown, "tCho": 2 * shown[::-1].copy()}
     maps["tNAA"][0, 0, 0] = 1e4
     return maps, mask, affine
 
 
-def write_study(folder: Path, prefix: str = "", ending: str = "") -> Path:
+def write_study(
+    folder: Path,
+    prefix: str = "",
+    ending: str = "",
+    shape: Shape = SHAPE,
+    voxel: tuple[float, float, float] = VOXEL,
+) -> Path:
     """Write two maps, a mask and an oblique T1 on a grid of its own; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    maps, mask, affine = tiny_maps()
+    maps, mask, affine = tiny_maps(shape, voxel)
     for name, data in maps.items():
         save_nifti(folder / f"{prefix}{name}{ending}.nii.gz", data, affine)
     save_nifti(folder / "mask.nii.gz", mask, affine)
     save_t1(folder / "T1w.nii.gz")
     return folder
+
+
+def checkable_study(folder: Path) -> Path:
+    """Write a study like the tiny one whose matrix can be halved, and the model be checked on."""
+    return write_study(folder, shape=(16, 14, 2), voxel=(7.0, 7.0, 12.0))
 
 
 def fine_study(study: Path, voxel: float = 4.0) -> Study:

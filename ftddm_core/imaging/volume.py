@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.imaging.window import Window
 
 FloatArray = NDArray[np.floating[Any]]
+
+
+class Outside(StrEnum):
+    """What an acquired map holds beside its mask: known from where the map comes, never from it."""
+
+    SEEN = "seen"
+    """A scan saw the whole field of view: it is signal, but exact zeros are no measurement."""
+    EMPTY = "empty"
+    """The map was set to 0 there before its k-space was cut down: there was nothing to see."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +89,22 @@ class Volume:
 
 
 @dataclass(frozen=True, eq=False)
+class Noise:
+    """The noise of one acquired map.
+
+    Parameters
+    ----------
+    deviation
+        Standard deviation of every voxel, shape and unit as the map's; NaN where the fit failed.
+    source
+        Where it is from: "CRLB" or "estimate".
+    """
+
+    deviation: FloatArray
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
 class Study:
     """One examination: metabolite maps on one grid, and what guides them.
 
@@ -92,6 +119,13 @@ class Study:
         MRI on their own grids; None where absent.
     crlb
         Metabolite name -> Cramer-Rao lower bound of the fit in per cent; may be empty.
+    noise
+        Metabolite name -> its noise, where that is known otherwise than by `crlb`; see
+        `fit_quality.noise_of`.
+    outside
+        What the maps hold beside the mask.
+    window
+        How the scan weighted k-space; None where that is not known, which is taken as all alike.
     source
         Role ("t1", "tNAA", ...) -> path of the file it came from; empty for a simulation.
 
@@ -108,6 +142,9 @@ class Study:
     t1: Volume | None = None
     flair: Volume | None = None
     crlb: Mapping[str, Volume] = field(default_factory=dict)
+    noise: Mapping[str, Noise] = field(default_factory=dict)
+    outside: Outside = Outside.SEEN
+    window: Window | None = None
     source: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,4 +179,8 @@ class Study:
             self,
             maps={name: volume.slab(start, stop) for name, volume in self.maps.items()},
             crlb={name: volume.slab(start, stop) for name, volume in self.crlb.items()},
+            noise={
+                name: replace(found, deviation=found.deviation[..., start:stop])
+                for name, found in self.noise.items()
+            },
         )

@@ -300,16 +300,17 @@ def scan_slab(
 def scan_coarsely(slab: Slab, matrix: Matrix, rng: np.random.Generator) -> Study:
     """Scan a slab at a coarse in-plane matrix (nx, ny), as a patient would be.
 
-    Every map has a point spread and noise of its own, and sees what lies outside the mask. Mask and
-    MRI are those of the high resolution.
+    The maps share a point spread, which is known, have noise of their own, and see what lies
+    outside the mask. Mask and MRI are those of the high resolution.
     """
+    sampling = Sampling.draw(rng)
     affine = refined_affine(slab.affine, slab.mask.shape[:2], matrix)
     maps = {}
     for name, truth, amount, deviation in zip(
         METABOLITES, slab.truth, slab.lipid_amount, slab.deviation, strict=True
     ):
         signal = truth + amount * slab.lipid
-        seen = scan_again(signal, matrix, float(deviation), rng, Sampling.draw(rng))
+        seen = scan_again(signal, matrix, float(deviation), rng, sampling)
         maps[name] = Volume(np.asarray(seen, np.float32), affine, UNIT)
     mask = Volume(slab.mask.astype(np.float32), slab.affine)
-    return Study(maps, mask=mask, t1=slab.t1, flair=slab.flair)
+    return Study(maps, mask=mask, t1=slab.t1, flair=slab.flair, window=sampling)

@@ -15,7 +15,8 @@ from torch import Tensor
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.prediction import Prediction, x0_of
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.sampling.condition import Condition
+from ftddm_core.sampling.condition import FLAIR, LOWRES, MASK, T1, Condition
+from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, halved
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
@@ -65,35 +66,49 @@ class Drawn(NamedTuple):
         (B, Nx, Ny) in the maps' unit, on the device.
     new
         Whether they were computed now, and not recalled.
+    alone
+        What the measurement alone says, likewise.
+    explained, beside, beside_alone
+        The acquired maps (B, nx, ny) that the images stand for before they were clipped, in units
+        of `scale`; and what lies outside the mask as they show it, beside the images and `alone`.
     """
 
     t: int
     images: Tensor
     new: bool
+    alone: Tensor
+    explained: Tensor
+    beside: Tensor
+    beside_alone: Tensor
 
 
 class Copy:
-    """Images on their way from the device to the CPU, while the device goes on."""
+    """Tensors on their way from the device to the CPU, while the device goes on."""
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self, *tensors: Tensor) -> None:
         self._arrived: torch.cuda.Event | None = None
-        self._images = images
-        if images.device.type == "cuda":
-            with torch.cuda.device(images.device):
-                self._images = torch.empty(images.shape, dtype=images.dtype, pin_memory=True)
+        self._tensors = tensors
+        device = tensors[0].device
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                self._tensors = tuple(
+                    torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in tensors
+                )
                 beside = torch.cuda.Stream()
                 beside.wait_stream(torch.cuda.current_stream())
                 with torch.cuda.stream(beside):
-                    self._images.copy_(images, non_blocking=True)
+                    for here, there in zip(self._tensors, tensors, strict=True):
+                        here.copy_(there, non_blocking=True)
                     self._arrived = torch.cuda.Event()
                     self._arrived.record()
-                images.record_stream(beside)
+                for there in tensors:
+                    there.record_stream(beside)
 
-    def fetch(self) -> FloatArray:
-        """Return the images (B, Nx, Ny), as soon as they are there."""
+    def fetch(self) -> tuple[FloatArray, ...]:
+        """Return the tensors as arrays, as soon as they are there."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        return np.asarray(self._images.cpu().numpy(), np.float32)
+        return tuple(np.asarray(t.cpu().numpy(), np.float32) for t in self._tensors)
 
 
 def draw_batch(
@@ -101,6 +116,7 @@ def draw_batch(
     keys: Sequence[NoiseKey],
     conditions: Mapping[str, Condition],
     settings: SamplerSettings,
+    weights: Sequence[float],
     cancelled: Callable[[], bool],
     recall: Recall | None = None,
 ) -> Iterator[Drawn]:
@@ -116,6 +132,8 @@ def draw_batch(
         Metabolite -> what the networks are told.
     settings
         What the user chose; `upscale` is the conditions'.
+    weights
+        Of the MRI, one for each slice.
     cancelled
         Asked before every call of the denoiser.
     recall
@@ -131,11 +149,13 @@ def draw_batch(
     Cancelled
         As soon as `cancelled()` is true.
     """
-    batch = _Batch(networks, keys, conditions, settings, recall or Recall(0))
     with computing():
+        batch = _Batch(networks, keys, conditions, settings, weights, recall or Recall(0))
         x_start = batch.start()
     if settings.t_trunc == 0:
-        yield Drawn(0, batch.image(x_start), batch.new)
+        with computing():
+            only = batch.drawing(0, batch.corrected(x_start))
+        yield only
         return
     step = SAMPLERS[settings.sampler_used]
     pace = _Pace(networks.device)
@@ -155,12 +175,11 @@ def draw_batch(
         )
         while True:
             with computing():  # never while whoever draws is busy with something else
-                found = next(chain, None)
+                found = next((batch.drawing(t, x0) for t, x0 in chain), None)
             if found is None:
                 return
             pace.step()
-            t, x0 = found
-            yield Drawn(t, batch.image(x0), batch.new)
+            yield found
 
 
 class _Batch:
@@ -180,6 +199,7 @@ class _Batch:
         keys: Sequence[NoiseKey],
         conditions: Mapping[str, Condition],
         settings: SamplerSettings,
+        weights: Sequence[float],
         recall: Recall,
     ) -> None:
         own = [conditions[key.metabolite] for key in keys]
@@ -192,16 +212,65 @@ class _Batch:
         self._shape = own[0].shape[:2]
         self._networks, self._keys, self._settings = networks, tuple(keys), settings
         self._recall = recall
-        self._began = (self._keys, settings.tau_flow, settings.t_trunc)
+        self._slices = tuple((key.metabolite, key.slice_index) for key in keys)
+        self._guided = _Guided(self._channels, weights)
+        self._began = (self._keys, settings.tau_flow, settings.t_trunc, self._guided.weights)
         self._walked: tuple[int, ...] = ()
-        self.mask = self._channels[:, 1:2]
+        self.mask = self._channels[:, MASK : MASK + 1]
         self.new = True
+        exact = settings.consistency == "exact"
+        self._held = (self._slices, exact, settings.noise)
+        self._consistency = recall(
+            ("consistency", self._held),
+            lambda: Consistency(
+                [c.measurement.with_noise(settings.noise) for c in own],
+                [key.slice_index for key in keys],
+                device,
+                exact=exact,
+            ),
+        )
+        self._consistency.draw(None, 0)
+        self._alone = self._consistency.correct(self._cropped(self._channels[:, [LOWRES]]))
+        self._beside_alone = self._consistency.beside
+        if tau := self._temperature():
+            matrix = own[0].acquired
+            normal = batch_normal(keys, "measurement", matrix, device)[:, 0]
+            self._consistency.draw(normal, tau)
 
-    def image(self, x: Tensor) -> Tensor:
-        """Return x (B, 1, H, W) as maps (B, Nx, Ny) in their unit."""
+    def _temperature(self) -> float:
+        """Return the temperature that the samples' noise has where they end."""
+        settings = self._settings
+        step = SAMPLERS[settings.sampler_used]
+        if settings.t_trunc == 0 or step in DETERMINISTIC:
+            return settings.tau_flow
+        return settings.tau_diffusion
+
+    def drawing(self, t: int, x0: Tensor) -> Drawn:
+        """Return x0 (B, 1, H, W), which was estimated at level t, and what belongs to it."""
+        inside = self._cropped(x0 * self.mask)
+        return Drawn(
+            t,
+            inside.clamp_min(0) * self._scale,
+            self.new,
+            self._alone * self._scale,
+            self._consistency.explained(inside),
+            self._consistency.beside,
+            self._beside_alone,
+        )
+
+    def corrected(self, x0: Tensor) -> Tensor:
+        """Return m x0 (B, 1, H, W) held to the measurement, as the settings want it."""
+        inside = self._cropped(x0)
         nx, ny = self._shape
-        with computing():
-            return (x * self.mask)[:, 0, :nx, :ny].clamp_min(0) * self._scale
+        result = torch.zeros_like(x0)
+        keep = self._settings.consistency == "off"
+        result[:, 0, :nx, :ny] = self._consistency.correct(inside, keep=keep)
+        return result
+
+    def _cropped(self, x: Tensor) -> Tensor:
+        """Return x (B, 1, H, W) on the unpadded grid, (B, Nx, Ny)."""
+        nx, ny = self._shape
+        return x[:, 0, :nx, :ny]
 
     def normal(self, tag: Tag) -> Tensor:
         """Draw z ~ N(0, I), (B, 1, H, W)."""
@@ -227,12 +296,17 @@ class _Batch:
         if t == networks.schedule.n_train_steps:
             return deviation * self.normal("jump")
         level = min(max(t, 1), networks.t_flow_max)
-        slices = tuple((key.metabolite, key.slice_index) for key in self._keys)
-        told = self._recall(
-            ("told", slices, level),
-            lambda: networks.flow.tell(self._channels, self._at(level), self._upscale),
-        )
-        x = networks.flow.sample(self.normal("flow"), told, settings.tau_flow)
+        normal = self.normal("flow")
+
+        def flow(guided: bool) -> Tensor:
+            channels = self._guided.channels(guided)
+            told = self._recall(
+                ("told", self._slices, level, guided),
+                lambda: networks.flow.tell(channels, self._at(level), self._upscale),
+            )
+            return networks.flow.sample(normal, told, settings.tau_flow)
+
+        x = self._guided.mixed(flow)
         if t > level:
             x = networks.schedule.jump(x, level, t, deviation * self.normal("jump"))
         return x
@@ -249,14 +323,18 @@ class _Batch:
         step = SAMPLERS[settings.sampler_used]
         tau = None if step in DETERMINISTIC else settings.tau_diffusion
         how = () if first else (settings.sampler_used, tau)
-        key = ("x0", self._began, how, self._walked)
-        return self._known(key, lambda: self._denoise(x_t, t))
+        key = ("x0", self._began, settings.consistency, self._held, how, self._walked)
+        return self.corrected(self._known(key, lambda: self._denoise(x_t, t)))
 
     def _denoise(self, x_t: Tensor, t: int) -> Tensor:
-        networks = self._networks
+        networks, guided = self._networks, self._guided
+        times = len(guided.stacked) // len(x_t)
+        x, upscale = x_t.repeat(times, 1, 1, 1), self._upscale.repeat(times)
+        at = self._at(t).repeat(times)
         with halved(networks.device, half=networks.half):
-            output = networks.denoiser(x_t, self._channels, self._at(t), self._upscale)
-        return x0_of(networks.schedule, networks.prediction, output.float(), x_t, t)
+            output = networks.denoiser(x, guided.stacked, at, upscale)
+        parts = x0_of(networks.schedule, networks.prediction, output.float(), x, t).chunk(times)
+        return parts[0] if times == 1 else guided.mix(*parts)
 
     def _known(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
         self.new = key not in self._recall
@@ -264,6 +342,46 @@ class _Batch:
 
     def _at(self, t: int) -> Tensor:
         return torch.full((len(self._keys),), t, device=self._networks.device)
+
+
+class _Guided:
+    """The conditions with and without their MRI, and how what comes of both is mixed.
+
+    Attributes
+    ----------
+    weights
+        Of the MRI, one for each slice; 1 where all slices go without MRI anyway.
+    stacked
+        The conditions (B or 2B, 5, H, W) that the denoiser needs: with MRI, without, or both.
+    """
+
+    def __init__(self, channels: Tensor, weights: Sequence[float]) -> None:
+        bare = channels.clone()
+        bare[:, [T1, FLAIR]] = 0
+        if torch.equal(bare, channels):
+            weights = [1.0] * len(channels)
+        self.weights = tuple(weights)
+        self._both = {True: channels, False: bare}
+        self._weight = torch.tensor(weights, device=channels.device)[:, None, None, None]
+        self._needed = [guided for guided in (True, False) if self._needs(guided)]
+        needed = [self._both[guided] for guided in self._needed]
+        self.stacked = needed[0] if len(needed) == 1 else torch.cat(needed)
+
+    def _needs(self, guided: bool) -> bool:
+        return any(weight > 0 if guided else weight < 1 for weight in self.weights)
+
+    def channels(self, guided: bool) -> Tensor:
+        """Return the conditions (B, 5, H, W) with their MRI or without."""
+        return self._both[guided]
+
+    def mixed(self, make: Callable[[bool], Tensor]) -> Tensor:
+        """Return what `make(guided)` returns, with MRI and without, mixed by the weights."""
+        made = [make(guided) for guided in self._needed]
+        return made[0] if len(made) == 1 else self.mix(*made)
+
+    def mix(self, guided: Tensor, bare: Tensor) -> Tensor:
+        """Return bare + weight (guided - bare)."""
+        return bare + self._weight * (guided - bare)
 
 
 class _Pace:

@@ -19,11 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError
+from ftddm_core.imaging.degrade import WILD
+from ftddm_core.imaging.fit_quality import noise_of
 from ftddm_core.imaging.fourier import Matrix, zero_fill
 from ftddm_core.imaging.geometry import effective_upscale
 from ftddm_core.imaging.support import fit_inside
-from ftddm_core.imaging.volume import Study
+from ftddm_core.imaging.volume import Noise, Outside, Study, Volume
+from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.guides import Guides, output_grid
+from ftddm_core.sampling.measurement import Measurement, form_measurement
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
@@ -34,6 +38,8 @@ CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
 """Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is the map that
 explains the acquired one best and is 0 outside the mask (`imaging.support`): a truncated masked map
 is known by its mask far better than zero-filling shows."""
+
+LOWRES, MASK, T1, FLAIR, INSIDE = range(len(CHANNELS))
 
 MULTIPLE = 8
 """The networks halve the grid three times: slices are padded to a multiple of this."""
@@ -131,6 +137,8 @@ class Condition:
         The map's unit.
     outliers
         Number of trusted acquired voxels beyond ten times the scale: kept, but worth a look.
+    measurement
+        What was measured, and how well.
     header
         The header the map came with, for the maps made from it to carry on; None where unknown.
     """
@@ -144,6 +152,7 @@ class Condition:
     scale: float
     unit: str
     outliers: int
+    measurement: Measurement
     header: Any = field(default=None, repr=False)
 
     @property
@@ -155,20 +164,23 @@ class Condition:
     def lowres(self) -> NDArray[np.float32]:
         """The cleaned zero-filled map (Nx, Ny, Z) in the map's unit."""
         nx, ny, _ = self.shape
-        return self.channels[0, :nx, :ny] * np.float32(self.scale)
+        return self.channels[LOWRES, :nx, :ny] * np.float32(self.scale)
 
     @property
     def mask(self) -> BoolArray:
         """Trusted voxels (Nx, Ny, Z) of the output grid."""
         nx, ny, _ = self.shape
-        return np.asarray(self.channels[1, :nx, :ny] > 0)
+        return np.asarray(self.channels[MASK, :nx, :ny] > 0)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that decides what comes of it, in hexadecimal."""
+        held = self.measurement
         stated = (self.metabolite, self.shape, self.upscale, self.scale)
-        total = hashlib.sha256(json.dumps(stated).encode())
-        for array in (self.channels, self.cleaned):
+        prior = (held.model_variance, held.outside_variance, str(held.window))
+        total = hashlib.sha256(json.dumps([*stated, *prior]).encode())
+        arrays = (self.channels, self.cleaned, held.y, held.w, held.deviation, held.outside)
+        for array in arrays:
             total.update(np.ascontiguousarray(array, np.float32).tobytes())
         return total.hexdigest()
 
@@ -188,6 +200,10 @@ def form_condition(
     affine: FloatArray,
     unit: str = "",
     header: Any = None,
+    *,
+    noise: Noise | None = None,
+    outside: Outside = Outside.SEEN,
+    window: Window | None = None,
 ) -> Condition:
     """Clean, scale, zero-fill and stack one map.
 
@@ -203,6 +219,10 @@ def form_condition(
         MRI on the output grid, scaled to 0..1; None where absent.
     affine
         Of the output grid, in mm.
+    noise
+        Of the acquired map; None for an estimate.
+    outside, window
+        As `imaging.volume.Study` has them.
 
     Raises
     ------
@@ -230,7 +250,16 @@ def form_condition(
         upscale=effective_upscale(matrix, (mask.shape[0], mask.shape[1])),
         scale=scale,
         unit=unit,
-        outliers=int((np.abs(cleaned) > 10 * scale).sum()),
+        outliers=int((np.abs(cleaned) > WILD * scale).sum()),
+        measurement=form_measurement(
+            acquired,
+            noise or noise_of(Study({metabolite: Volume(acquired, affine)}), metabolite, trusted),
+            mask,
+            trusted,
+            scale,
+            outside,
+            window,
+        ),
         header=header,
     )
 
@@ -287,9 +316,20 @@ class Conditions(Mapping[str, Condition]):
         GeometryError
             If an MRI shows too few of the trusted voxels.
         """
-        volume = self._study.maps[metabolite]
+        study, volume = self._study, self._study.maps[metabolite]
         guide, affine = self._guides.of(metabolite), self._guides.affine
-        return form_condition(metabolite, volume.data, *guide, affine, volume.unit, volume.header)
+        trusted = trusted_cells(guide.mask, (volume.shape[0], volume.shape[1]))
+        return form_condition(
+            metabolite,
+            volume.data,
+            *guide,
+            affine,
+            volume.unit,
+            volume.header,
+            noise=noise_of(study, metabolite, trusted),
+            outside=study.outside,
+            window=study.window,
+        )
 
 
 def form_conditions(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
-from ftddm_core.imaging.fourier import Matrix, consistency_residual, data_consistency
+from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.merged import MergedFlow
@@ -28,12 +28,14 @@ from ftddm_core.sampling.device import (
     release_memory,
     slices_together,
 )
+from ftddm_core.sampling.gathered import Gathered, Sampled
 from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import PROGRESS, Result, Update
 from ftddm_core.sampling.sampler import SAMPLERS, levels_of
-from ftddm_core.sampling.tally import Tally
+from ftddm_core.sampling.self_check import SelfCheck, check_study, weighting_of
+from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
 
 
@@ -104,6 +106,8 @@ class SuperResolver:
         if self.device.type == "cuda":
             self.denoiser = Graphed(weights.denoiser)
         self.flow = MergedFlow(weights.flow)
+        self._checks: WeakKeyDictionary[Study, SelfCheck] = WeakKeyDictionary()
+        self._begun: WeakKeyDictionary[Study, dict[Any, Any]] = WeakKeyDictionary()
 
     @classmethod
     def load(
@@ -116,6 +120,26 @@ class SuperResolver:
     def where(self) -> str:
         """The device, and the precision where it is not float32."""
         return f"{self.device}, float16" if self.half else str(self.device)
+
+    def check(
+        self,
+        study: Study,
+        *,
+        progress: Callable[[float], None] = lambda done: None,
+        cancelled: Callable[[], bool] = lambda: False,
+        batch: int | None = None,
+    ) -> SelfCheck:
+        """Return the self-check of a study, made once; see `self_check.check_study`.
+
+        One that was cancelled is gone on with.
+        """
+        if study not in self._checks:
+            begun = self._begun.setdefault(study, {})
+            self._checks[study] = check_study(
+                self, study, progress=progress, cancelled=cancelled, batch=batch, begun=begun
+            )
+            del self._begun[study]
+        return self._checks[study]
 
     def run(
         self,
@@ -143,7 +167,9 @@ class SuperResolver:
         cancelled: Callable[[], bool] = lambda: False,
         every: float = 0.0,
     ) -> Iterator[Update]:
-        """Super-resolve a study, showing pictures on the way: `conditions`, then `sample`.
+        """Super-resolve a study, showing pictures on the way: `check`, `conditions`, `sample`.
+
+        The self-check is made where a weight is to be automatic, and only then.
 
         Parameters
         ----------
@@ -170,18 +196,23 @@ class SuperResolver:
         """
         settings = settle_upscale(settings, study, self.weights.trained_voxel)
         conditions = list(form_conditions(study, settings.upscale or 0.0, matrix))
-        yield from self.sample(conditions, settings, cancelled=cancelled, every=every)
+        check = None
+        if settings.mri_weight is None or settings.detail is None:
+            check = self.check(study, cancelled=cancelled)
+        yield from self.sample(conditions, settings, check=check, cancelled=cancelled, every=every)
 
     def sample(
         self,
         conditions: Iterable[Condition],
         settings: SamplerSettings,
         *,
+        check: SelfCheck | None = None,
         slices: Collection[int] | None = None,
         first: int | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         every: float = 0.0,
         recall: Recall | None = None,
+        batch: int | None = None,
     ) -> Iterator[Update]:
         """Super-resolve metabolites whose conditions are formed, showing pictures on the way.
 
@@ -194,6 +225,8 @@ class SuperResolver:
             Of the metabolites to compute, in this order; all on one output grid.
         settings
             What the user chose; `upscale` only goes on record, the conditions decided it.
+        check
+            The study's self-check, which automatic weights follow; None lets them be 1.
         slices
             Which slices to compute; None for all. Others stay 0, and no residual counts them.
         first
@@ -205,6 +238,8 @@ class SuperResolver:
         recall
             Where a picture before this one left what both need, and this one leaves the like; for
             one slice at a time, whose settings change. Estimates that it knew are not yielded.
+        batch
+            Slices that go through the networks together; None for the resolver's own.
 
         Yields
         ------
@@ -224,34 +259,29 @@ class SuperResolver:
         if recall is not None:
             recall.about(self.weights, *named.values())
         keys = _in_order(named, settings, slices, first)
-        several = settings.samples > 1
-        drawn = {name: Tally(c.shape, spread=several) for name, c in named.items()}
-        final = drawn
-        if settings.consistency:
-            final = {name: Tally(c.shape, spread=several) for name, c in named.items()}
-        for update in self._batches(keys, named, settings, cancelled, every, recall):
+        weighting = {name: weighting_of(check, settings, name) for name in named}
+        gathered = {name: Gathered(c, spread=settings.samples > 1) for name, c in named.items()}
+        size = batch or self.batch or 0
+        drawing = self._batches(keys, named, settings, weighting, cancelled, every, recall, size)
+        for update, samples in drawing:
             yield update
-            if update.stage == "estimate":
-                continue
-            for key, image in zip(update.keys, update.images, strict=True):
-                drawn[key.metabolite].add(key.slice_index, image)
-                if settings.consistency:
-                    condition = named[key.metabolite]
-                    measured = condition.lowres[..., key.slice_index].astype(np.float64)
-                    consistent = data_consistency(image, measured, condition.acquired)
-                    final[key.metabolite].add(key.slice_index, consistent)
-        yield Update("result", 1.0, result=self._finish(named, drawn, final, settings, start))
+            for key, sample in zip(update.keys, samples, strict=bool(samples)):
+                gathered[key.metabolite].add(key.slice_index, sample)
+        result = self._finish(named, gathered, settings, weighting, check, start)
+        yield Update("result", 1.0, result=result)
 
     def _batches(
         self,
         keys: tuple[NoiseKey, ...],
         conditions: Mapping[str, Condition],
         settings: SamplerSettings,
+        weighting: Mapping[str, Weighting],
         cancelled: Callable[[], bool],
         every: float,
         recall: Recall | None,
-    ) -> Iterator[Update]:
-        """Yield the estimates that are due and every sample.
+        size: int,
+    ) -> Iterator[tuple[Update, list[Sampled]]]:
+        """Yield the estimates that are due, and every sample with what belongs to it.
 
         A batch's samples are copied from the device while the next batch's first step runs.
         """
@@ -268,26 +298,31 @@ class SuperResolver:
         step = SAMPLERS[settings.sampler_used]
         n_steps = len(levels_of(step, settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
         ready: tuple[Update, Copy] | None = None
-        done, told, due, size = 0, 0.0, 0.0, 0
+        done, told, due = 0, 0.0, 0.0
         while done < len(keys):
             if cancelled():  # the chain asks too, but T_trunc = 0 has none
                 raise Cancelled(f"Stopped after {done} of {len(keys)} slices, as asked.")
             height, width = conditions[keys[done].metabolite].channels.shape[1:3]
-            size = size or self.batch or slices_together(self.device, height, width)
+            size = size or slices_together(self.device, height, width)
             batch, lacking = keys[done : done + size], None
             try:
-                drawing = draw_batch(networks, batch, conditions, settings, cancelled, recall)
+                shares = [weighting[key.metabolite].mri_weight for key in batch]
+                drawing = draw_batch(
+                    networks, batch, conditions, settings, shares, cancelled, recall
+                )
                 for number, drawn in enumerate(drawing, 1):
                     if ready is not None:
-                        yield ready[0].showing(ready[1].fetch())
+                        yield _arrived(*ready)
                         ready = None
                     told = max(told, (done + len(batch) * number / n_steps) / len(keys))
                     now = time.perf_counter()
                     if number < n_steps and drawn.new and now >= due:
                         due = now + every
-                        images = Copy(drawn.images).fetch()
-                        yield Update("estimate", told, batch, images, drawn.t)
-                last = Copy(drawn.images)
+                        images, alone = Copy(drawn.images, drawn.alone).fetch()
+                        yield Update("estimate", told, batch, images, alone, drawn.t), []
+                last = Copy(
+                    drawn.images, drawn.alone, drawn.explained, drawn.beside, drawn.beside_alone
+                )
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
@@ -298,7 +333,7 @@ class SuperResolver:
             ready = Update("sample", told, batch, t=drawn.t), last
             done += len(batch)
         if ready is not None:
-            yield ready[0].showing(ready[1].fetch())
+            yield _arrived(*ready)
 
     def _less(self, size: int, grid: tuple[int, int], lacking: str) -> int:
         """Make room, and return the size of a smaller batch."""
@@ -315,35 +350,49 @@ class SuperResolver:
     def _finish(
         self,
         conditions: Mapping[str, Condition],
-        drawn: Mapping[str, Tally],
-        final: Mapping[str, Tally],
+        gathered: Mapping[str, Gathered],
         settings: SamplerSettings,
+        weighting: Mapping[str, Weighting],
+        check: SelfCheck | None,
         start: float,
     ) -> Result:
-        maps, deviation, residual = {}, {}, {}
+        maps, drawn, alone, deviation, noise, residual = {}, {}, {}, {}, {}, {}
+        traces = {name: found.traces for name, found in gathered.items()}
         for name, condition in conditions.items():
-            computed = drawn[name].count > 0
-            measured = condition.lowres[..., computed].astype(np.float64)
-            before, image = (t[name].mean.astype(np.float32) for t in (drawn, final))
-            residual[name] = (
-                _residual(before[..., computed], measured, condition),
-                _residual(image[..., computed], measured, condition),
-            )
+            found, detail = gathered[name], weighting[name].detail
+            image = found.shown(detail)
             maps[name] = Volume(image, condition.affine, condition.unit, condition.header)
+            drawn[name] = maps[name].with_data(found.drawn.mean.astype(np.float32))
+            alone[name] = maps[name].with_data(found.alone)
             if settings.samples > 1:
-                spread = final[name].deviation(settings.samples)
+                spread = found.drawn.deviation(settings.samples)
                 deviation[name] = maps[name].with_data(spread.astype(np.float32))
+            held = condition.measurement.with_noise(settings.noise)
+            noise[name] = (held.typical_noise, held.noise_source)
+            residual[name] = found.residual(detail, held.deviation)
         return Result(
             maps=maps,
+            drawn=drawn,
+            alone=alone,
             deviation=deviation,
             conditions=conditions,
             settings=settings.exact(settings.upscale),
+            weighting=weighting,
+            noise=noise,
+            check=check,
             residual=residual,
             weights=self.weights.name,
             digest=self.weights.digest,
             device=self.where,
             seconds=time.perf_counter() - start,
+            traces=traces,
         )
+
+
+def _arrived(update: Update, copy: Copy) -> tuple[Update, list[Sampled]]:
+    """Return an update with the images that were copied for it, and what belongs to each."""
+    arrays = copy.fetch()
+    return update.showing(*arrays[:2]), [Sampled(*slices) for slices in zip(*arrays, strict=True)]
 
 
 def _in_order(
@@ -364,10 +413,3 @@ def _in_order(
         if condition.mask[..., k].any() and (slices is None or k in slices)
         for sample in range(settings.samples)
     )
-
-
-def _residual(
-    image: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]], condition: Condition
-) -> float:
-    """Return the k-space residual of the slices given, 0 where nothing was measured in them."""
-    return consistency_residual(image, measured, condition.acquired) if measured.any() else 0.0

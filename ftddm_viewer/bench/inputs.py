@@ -85,5 +85,6 @@ def _of_slices(condition: Condition, n_slices: int) -> Condition:
         condition,
         channels=condition.channels[..., indices],
         cleaned=condition.cleaned[..., indices],
+        measurement=condition.measurement.of_slices(indices),
         shape=(nx, ny, n_slices),
     )

@@ -23,7 +23,7 @@ MOVES = ("tau_flow", "tau_diffusion", "t_trunc", "seed", "upscale", "slice", "me
 @contextmanager
 def opened(model: WatchedModel, inputs: Inputs) -> Iterator[Watch]:
     """Give the watch of a session that shows the study; its work ends with the block."""
-    session = Session(model)
+    session = Session(model, checks_itself=False)  # which is work of its own, between moves
     watch = Watch(session)
     try:
         session.show(inputs.case.study, inputs.case.label)

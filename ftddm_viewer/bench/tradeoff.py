@@ -29,7 +29,7 @@ def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) ->
         denoiser; `psnr` in dB, `ssim` and `sharpness`, None where not defined; `slices` that were
         compared, of all metabolites.
     """
-    usual = SamplerSettings(t_trunc=plan.chain)
+    usual = SamplerSettings(t_trunc=plan.chain, mri_weight=1, detail=1)  # all that is drawn
     wanted = []
     for base in (usual, usual.replace(tau_flow=1.0, tau_diffusion=1.0)):
         wanted.append(base)

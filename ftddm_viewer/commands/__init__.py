@@ -3,8 +3,8 @@
 from ftddm_viewer.commands.bench import bench
 from ftddm_viewer.commands.evaluate import evaluate, sweep
 from ftddm_viewer.commands.faces import view, web
-from ftddm_viewer.commands.restore import demo, run
+from ftddm_viewer.commands.restore import check, demo, run
 from ftddm_viewer.commands.simulate import simulate
 from ftddm_viewer.commands.train import train
 
-__all__ = ["bench", "demo", "evaluate", "run", "simulate", "sweep", "train", "view", "web"]
+__all__ = ["bench", "check", "demo", "evaluate", "run", "simulate", "sweep", "train", "view", "web"]

@@ -1,4 +1,4 @@
-"""`ftddm run` and `ftddm demo`: restore a study, or the bundled case."""
+"""`ftddm run`, `ftddm demo` and `ftddm check`: restore a study, the bundled case, or a check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.result import Result
-from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
+from ftddm_core.sampling.self_check import SelfCheck, weighting_of
+from ftddm_core.sampling.weighting import Weighting
+from ftddm_core.settings import SamplerSettings
+from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
+from ftddm_viewer.check_words import check_line
 from ftddm_viewer.cli import settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.model import Model
@@ -29,7 +33,7 @@ from ftddm_viewer.saving import (
     result_names,
     save_files,
 )
-from ftddm_viewer.words import notes
+from ftddm_viewer.words import study_notes
 
 MAIN_FIGURES = ("psnr", "ssim", "nrmse")
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
@@ -43,12 +47,13 @@ def run(options: Namespace) -> None:
         study = undo_zero_filling(study)
     names = result_names(study, settings.samples)
     check_writable(options.out, names, overwrite=options.overwrite)
-    resolver = Model(options.weights, options.device, half=options.half).load()
+    model = Model(options.weights, options.device, half=options.half)
+    check_first(model, study, settings)
     with progress_bar("sampling") as progress:
-        result = resolver.run(study, settings, progress=progress)
+        result = model.load().run(study, settings, progress=progress)
     files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
     paths = save_files(files, options.out, overwrite=options.overwrite)
-    for note in notes(study, result.conditions.values()):
+    for note in study_notes(study, result.conditions.values(), settings.noise):
         print(f"note: {note}", file=sys.stderr)
     print(
         to_markdown(
@@ -57,14 +62,53 @@ def run(options: Namespace) -> None:
                     "metabolite": name,
                     "voxel in (mm)": _size(study.maps[name]),
                     "voxel out (mm)": _size(result.maps[name]),
-                    "k-space residual": result.residual[name][1],
+                    "detail shown": result.weighting[name].detail,
+                    "k-space residual": result.residual[name].shown,
+                    "of the noise alone": result.residual[name].noise,
                 }
                 for name in result.maps
             ]
         )
     )
+    print(f"\n{check_line(result.check, result.weighting)}")
     print(f"\n{len(paths)} files in {options.out}, {result.seconds:.1f} s on {result.device}.")
     print(NOTICE)
+
+
+def check(options: Namespace) -> None:
+    """Check the model on a study, and print what was found."""
+    study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
+    if options.unfill:
+        study = undo_zero_filling(study)
+    automatic = SamplerSettings()
+    model = Model(options.weights, options.device, half=options.half)
+    found = check_first(model, study, automatic)
+    weights = {name: weighting_of(found, automatic, name) for name in study.maps}
+    if found is not None and not found.reason:
+        print(to_markdown([_checked(found, name, weights[name]) for name in weights]), end="\n\n")
+    print(check_line(found, weights))
+    print(f"{RESEARCH_ONLY}.")
+
+
+def check_first(model: Model, study: Study, settings: SamplerSettings) -> SelfCheck | None:
+    """Make the self-check with a bar of its own, where a weight is automatic."""
+    model.load()  # what is wrong with it is said before a bar is drawn
+    if settings.mri_weight is not None and settings.detail is not None:
+        return None
+    with progress_bar("self-check") as progress:
+        return model.check(study, progress=progress, cancelled=lambda: False)
+
+
+def _checked(found: SelfCheck, name: str, weights: Weighting) -> dict[str, object]:
+    """Return a map's row of the table: its gain at every MRI weight that was tried, and what
+    follows.
+    """
+    gains = {
+        f"gain (dB), MRI weight {weight:g}": gains.get(name, float("nan"))
+        for weight, gains in found.gains.items()
+    }
+    chosen = {"MRI weight": f"{weights.mri_weight:g}", "detail shown": weights.detail}
+    return {"metabolite": name, **gains, **chosen}
 
 
 def demo(options: Namespace) -> None:
@@ -78,18 +122,19 @@ def demo(options: Namespace) -> None:
     study = open_study(asset_folder("case"))
     names = [*result_names(study, settings.samples), "demo.png"]
     check_writable(options.out, names, overwrite=True)
-    resolver = Model(options.weights, options.device, half=options.half).load()
+    model = Model(options.weights, options.device, half=options.half)
+    model.load()
     results: list[Result] = []
 
-    with progress_bar("sampling") as progress:
+    def sample(low: Study, matrix: Matrix, upscale: float) -> dict[str, Volume]:
+        check_first(model, low, settings)
+        chosen = settings.replace(upscale=upscale)
+        with progress_bar("sampling") as progress:
+            results.append(model.load().run(low, chosen, matrix=matrix, progress=progress))
+        return dict(results[-1].maps)
 
-        def sample(low: Study, matrix: Matrix, upscale: float) -> dict[str, Volume]:
-            chosen = settings.replace(upscale=upscale)
-            results.append(resolver.run(low, chosen, matrix=matrix, progress=progress))
-            return dict(results[-1].maps)
-
-        upscale = settings.upscale or CASE_UPSCALE
-        rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
+    upscale = settings.upscale or CASE_UPSCALE
+    rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
     result = results[0]
     low = degrade(study, upscale)
     picture = draw_rows(
@@ -104,6 +149,7 @@ def demo(options: Namespace) -> None:
     each = summarise(rows, by=("metabolite", "method"))
     every = [{"metabolite": "all", **line} for line in summarise(rows, by=("method",))]
     print(to_markdown(side_by_side(each + every, "metabolite", "method", MAIN_FIGURES)))
+    print(f"\n{check_line(result.check, result.weighting)}")
     print(
         f"\nFTDDM: {result.seconds:.1f} s on {result.device} for {len(result.maps)} maps of "
         f"{study.grid.shape[2]} slices; {len(files)} files in {options.out}, see demo.png."

@@ -73,7 +73,9 @@ def simulate(options: Namespace) -> None:
     truth = study_files(noise_free, label, record | {"NoiseFree": True})
     files |= {f"noise_free/{name}": content for name, content in truth.items()}
     if upscale is not None:
-        low = study_files(degrade(measured, upscale), label, record | {"DegradedBy": upscale})
+        coarse = degrade(measured, upscale)
+        said = {"DegradedBy": upscale, "OutsideMask": str(coarse.outside)}
+        low = study_files(coarse, label, record | said)
         files |= {f"lowres/{name}": content for name, content in low.items()}
     save_files(files, options.out, overwrite=options.overwrite)
     kind = "a glioma patient" if patient.glioma else "a healthy volunteer"

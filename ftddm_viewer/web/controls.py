@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -59,8 +60,9 @@ class Part(NamedTuple):
     def shown(self, state: State) -> dict[str, Any]:
         """Return the properties that it should have."""
         name = self.control.name
+        free = {"interactive": not state.disabled(self.control)}
         if self.clears:
-            return {"value": getattr(state.settings, name) is None}
+            return {"value": getattr(state.settings, name) is None, **free}
         value = state.shown_value(name)
         if getattr(state.settings, name) is None and isinstance(value, float):
             value = round(value, 2)  # it follows from the data, in as many digits
@@ -70,7 +72,7 @@ class Part(NamedTuple):
             # A slider cannot stand below its lowest value, as the steps of T_trunc 0 would.
             value = self.control.type(max(low, value or low))
             properties = {"value": value, "maximum": max(high, low + 1)}
-        return properties
+        return {**properties, **free}
 
 
 def build(*names: str) -> Iterator[Part]:
@@ -119,10 +121,24 @@ def typed(name: str) -> str:
     )
 
 
-def tooltips() -> str:
-    """Return a script that gives every control its help."""
-    texts = json.dumps({f"control-{c.name}": c.help for c in controls()})
-    return (
-        f"() => {{for (const [id, text] of Object.entries({texts})) "
-        "{const e = document.getElementById(id); if (e) e.title = text}}"
-    )
+TIPS_JS = """
+const tell = () => {
+  const found = element.querySelector('[data-tips]');
+  for (const [id, text] of Object.entries(JSON.parse(found?.dataset.tips ?? '{}'))) {
+    const control = document.getElementById(id);
+    if (control) control.title = text;
+  }
+};
+watch('value', () => setTimeout(tell));
+tell();
+"""
+"""Gives every control the help that the server sends, as soon as both are there."""
+
+
+def tooltips(state: State) -> str:
+    """Return every control's help, and why it has nothing to do where it has not, as HTML."""
+    texts = {
+        f"control-{control.name}": " ".join(filter(None, [state.disabled(control), control.help]))
+        for control in controls()
+    }
+    return f'<span hidden data-tips="{escape(json.dumps(texts), quote=True)}"></span>'

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ftddm_viewer.case import MODE_WORDS
+from ftddm_viewer.check_words import SHOW_ALL
 from ftddm_viewer.web import controls, status
 
 FILE_TYPES = [".nii", ".gz", ".json"]
@@ -56,7 +57,10 @@ class Layout:
                 self._results()
             with gr.Column(scale=1, min_width=520, elem_id="pictures"):
                 self._pictures()
+                self._weights()
                 self._below()
+        for part in self.controls:
+            self._show(part.key, part.component)
 
     def _show(self, name: str, component: Any) -> Any:
         self.shown[name] = component
@@ -93,6 +97,8 @@ class Layout:
         self.controls += controls.build("tau_flow", "tau_diffusion", "t_trunc")
         self.controls += controls.build("steps")
         self.controls += controls.build("samples")
+        self._show("little", _html("little"))
+        self.controls += controls.build("noise")
         with gr.Row(elem_classes="pair"):
             self.controls += controls.build("seed", "sampler")
         with gr.Row(elem_classes="ticks"):
@@ -103,8 +109,6 @@ class Layout:
             self.update = self._show("update", _button("Update", "update"))
             self.volume = self._show("volume", _button("Whole volume", "volume", "primary"))
             self.cancel = self._show("cancel", _button("Cancel", "cancel"))
-        for part in self.controls:
-            self._show(part.key, part.component)
 
     def _results(self) -> None:
         results = gr.File(
@@ -142,6 +146,14 @@ class Layout:
             )
             self.backdrop = self._show("background", backdrop)
             self.overlay = _slider("Maps over it, %", "overlay", (0, 100, 100), scale=0)
+
+    def _weights(self) -> None:
+        with gr.Row(elem_classes=["looks", "weights"]):
+            self.controls += controls.build("mri_weight", "detail")
+            button = _button(SHOW_ALL, "all", interactive=True, min_width=190, scale=0)
+            self.show_all = self._show("all", button)
+        self._show("check", _html("check"))
+        self._show("tips", _html("tips", js_on_load=controls.TIPS_JS))
 
     def _below(self) -> None:
         self._show("progress", _html("progress"))

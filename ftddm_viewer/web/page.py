@@ -24,6 +24,7 @@ from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import wishes_of
 from ftddm_viewer.web.tab import Properties, Tab
 from ftddm_viewer.web.tabs import FULL, Tabs
+from ftddm_viewer.words import detail_button
 
 TITLE = "FTDDM Viewer – research use only"
 
@@ -86,6 +87,7 @@ class Page:
             (layout.volume, lambda tab: tab.do(tab.session.compute_volume)),
             (layout.cancel, lambda tab: tab.do(tab.session.cancel)),
             (layout.unfill, lambda tab: tab.do(tab.session.unfill)),
+            (layout.show_all, lambda tab: tab.do(tab.session.toggle_detail)),
         ):
             self._follow(button.click(self._commands(command), None, None, **AT_ONCE))
         if (upload := layout.upload) is not None:
@@ -106,9 +108,8 @@ class Page:
             self._moves(component, name, name, set_to, js)
 
     def _wire_looks(self) -> None:
-        """Let the browser do what needs no server: tooltips, background, opacity, the link."""
+        """Let the browser do what needs no server: background, opacity, the link."""
         layout = self.layout
-        self.blocks.load(None, None, None, js=controls.tooltips())
         for component, js in (
             (layout.backdrop, f"(v) => {{{PICTURES}.dataset.backdrop = v}}"),
             (layout.overlay, f"(v) => {{{PICTURES}.style.setProperty('--overlay', v / 100)}}"),
@@ -213,6 +214,7 @@ class Page:
         slow["files"] = {"value": files or None, "visible": bool(files)}
         slow["heading"] = {"value": status.heading(state, scene)}
         slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
+        slow["check"] = {"value": status.check(state)}
         slow["remarks"] = {"value": status.remarks(state)}
         found = tab.changes(slow, lambda newest: self._quick(tab, newest))
         if choices := found.get("background", {}).get("choices"):
@@ -232,6 +234,9 @@ class Page:
             "cancel": {"interactive": busy},
             "link": {"value": tab.query(state)},
             "bundled": free,
+            "all": {"value": detail_button(state), "interactive": case is not None},
+            "little": {"value": status.little(state)},
+            "tips": {"value": controls.tooltips(state)},
         }
         if self.uploads:
             found["upload"] = free

@@ -24,6 +24,10 @@ OWN = ("__", "view", "logs", "deep_link")
 """How parameters begin that belong to gradio."""
 
 
+OLDER = {"true": "exact", "1": "exact", "false": "off", "0": "off"}
+"""Data consistency as older links have it."""
+
+
 @dataclass
 class Wishes:
     """What a link asks for.
@@ -134,8 +138,8 @@ def _value(control: Control, text: str) -> object:
     """Return a parameter's value, or its text where it is none of the control's type."""
     if not text and control.optional:
         return None
-    if control.type is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+    if control.name == "consistency":
+        return OLDER.get(text.lower(), text)
     try:
         return control.type(text)
     except ValueError:

@@ -7,7 +7,7 @@ from html import escape
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.scene import Scene
 from ftddm_viewer.state import Activity, State
-from ftddm_viewer.words import going_on, other_volume
+from ftddm_viewer.words import going_on, little_detail, other_volume, self_check
 
 BANNER = (
     f'<div class="banner"><b>FTDDM Viewer</b><span>Super-resolution of MR spectroscopic imaging'
@@ -39,6 +39,19 @@ def progress(state: State, scene: Scene, place: str) -> str:
         f'<div class="status"><span class="activity">{escape(going_on(state))}</span>'
         f'<span class="figures">{escape(scene.figures)}</span>{device}</div>'
     )
+
+
+def check(state: State) -> str:
+    """Return what the self-check found, as a warning where the model does worse than nothing."""
+    words = self_check(state)
+    warns = " warns" if state.warned else ""
+    return f'<div class="check{warns}">{escape(words)}</div>' if words else ""
+
+
+def little(state: State) -> str:
+    """Return that the temperatures change little, where they do; else ""."""
+    words = little_detail(state)
+    return f'<div class="little">{escape(words)}</div>' if words else ""
 
 
 def message(words: str) -> str:

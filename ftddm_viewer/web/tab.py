@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import RLock
+from time import monotonic
 from typing import Any
 
 from ftddm_core.assets import asset_folder
@@ -29,6 +30,9 @@ STUDY = "study"
 
 OWNED = "tab-"
 """How the folders of results begin; whatever else is served came by an upload."""
+
+STILL = 0.7
+"""In s: how long the detail must not have moved before the files of a volume are written anew."""
 
 AWAITED = (
     "This link was made with an uploaded study: upload it, then these settings apply, and what "
@@ -76,6 +80,8 @@ class Tab:
         self._awaited = ""
         self._followed = False
         self._finished: Finished | None = None
+        self._written: Finished | None = None
+        self._due = 0.0
         self._results: list[str] = []
         self.session.changed.connect(self._grant)
 
@@ -213,7 +219,8 @@ class Tab:
         """Stop following, if there is nothing to be seen after a state; return whether so."""
         with self._lock:
             now = self.session.state
-            if now is not state or now.activity is not Activity.IDLE:
+            busy = now.activity is not Activity.IDLE or now.checking is not None
+            if now is not state or busy or self._written is not now.finished:
                 return False
             self._followed = False
             return True
@@ -248,12 +255,20 @@ class Tab:
     # ---- files
 
     def results(self, state: State) -> list[str]:
-        """Return the paths of the newest whole volume's files, all of them in an archive first."""
-        if state.finished is not self._finished:
-            self._finished, self._results = state.finished, []
+        """Return the paths of the newest whole volume's files, all of them in an archive first.
+
+        Where only the detail changed they are gone until it has stood still for a moment.
+        """
+        finished, before, now = state.finished, self._finished, monotonic()
+        if finished is not before:
+            known = finished is not None and before is not None and finished.drawn is before.drawn
+            self._due = now + STILL if known else now
+            self._finished, self._results = finished, []
             for folder in self._served.iterdir():
                 shutil.rmtree(folder, ignore_errors=True)
-            if problem := self._tried(lambda: self._write(state.finished)):
+        if finished is not self._written and now >= self._due:
+            self._written = finished
+            if problem := self._tried(lambda: self._write(finished)):
                 self.problem = problem  # another one stays where there is none
         return self._results
 

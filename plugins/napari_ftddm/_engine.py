@@ -25,7 +25,7 @@ from ftddm_viewer.session import Session
 from ftddm_viewer.state import Activity, Finished, State
 from ftddm_viewer.words import error_words
 from napari_ftddm._letters import Letters
-from napari_ftddm._panel import Panel
+from napari_ftddm._panel import SHOW_ALL_KEY, Panel
 from napari_ftddm._relay import Pace, Relay
 from napari_ftddm._stage import Stage, known_of
 
@@ -70,6 +70,7 @@ class Engine:
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.dims.events.point.connect(self._scrolled)
+        viewer.bind_key(SHOW_ALL_KEY, self._toggle_detail, overwrite=True)
         self._apply()
         self._look_for_studies()
 
@@ -94,6 +95,7 @@ class Engine:
         panel.cancel.clicked.connect(lambda *_: self._do(self.session.cancel))
         panel.unfill.clicked.connect(lambda *_: self._do(self.session.unfill))
         panel.save.clicked.connect(lambda *_: self._save())
+        panel.show_all.clicked.connect(lambda *_: self._do(self.session.toggle_detail))
         panel.link.toggled.connect(lambda on: self._stage.link(on))
         for role, button in panel.look_at.items():
             button.clicked.connect(lambda *_, role=role: self._stage.look_at(role))
@@ -148,6 +150,10 @@ class Engine:
 
     def _update(self, changes: Mapping[str, Any]) -> None:
         self._do(lambda: self.session.update(**changes))
+
+    def _toggle_detail(self, viewer: Any) -> None:
+        if self.session.state.case is not None:
+            self._do(self.session.toggle_detail)
 
     def _volume_or_cancel(self) -> None:
         computing = self.session.state.activity is Activity.VOLUME
@@ -235,6 +241,7 @@ class Engine:
             self.session.changed.disconnect(self._relay.post)
         self._viewer.layers.events.inserted.disconnect(self._inserted)
         self._viewer.dims.events.point.disconnect(self._scrolled)
+        self._viewer.bind_key(SHOW_ALL_KEY, None)
         self._letters.disconnect()
         self._stage.close()
         self.session.close(PATIENCE)

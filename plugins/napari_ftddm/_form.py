@@ -9,7 +9,12 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from ftddm_core.settings import controls
 from ftddm_viewer.state import State
+from ftddm_viewer.words import little_detail
+from napari_ftddm._parts import say, text
 from napari_ftddm._rows import Row, row_of
+
+LAST_OF_CHAIN = "t_trunc"
+"""The last of the controls that change little where little detail is shown."""
 
 
 class Form(QWidget):
@@ -21,6 +26,8 @@ class Form(QWidget):
         Emitted with a control's name and the value that the user chose.
     rows
         Control's name -> its row.
+    little
+        Says beside the temperatures and the truncation that they change little, where they do.
     """
 
     moved = Signal(str, object)
@@ -28,6 +35,7 @@ class Form(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.rows: dict[str, Row] = {}
+        self.little = text(small=True)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(8)
@@ -50,10 +58,15 @@ class Form(QWidget):
                 grid.addWidget(row.below, line, 1, 1, 2)
             row.moved.connect(lambda value, name=control.name: self.moved.emit(name, value))
             line += 1
+            if control.name == LAST_OF_CHAIN:
+                grid.addWidget(self.little, line, 1, 1, 2)
+                line += 1
 
     def show_state(self, state: State, waiting: Collection[str]) -> None:
         """Show a state's settings, but for controls whose newest move is still `waiting`."""
+        say(self.little, little_detail(state))
         for name, row in self.rows.items():
+            row.disable(state.disabled(row.control))
             if name not in waiting:
                 row.limit(state.bounds(row.control))
                 row.show(getattr(state.settings, name), state.shown_value(name))

@@ -19,9 +19,10 @@ from qtpy.QtWidgets import (
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import MODE_WORDS
+from ftddm_viewer.check_words import SHOW_ALL
 from ftddm_viewer.scene import Scene
 from ftddm_viewer.state import Activity, State
-from ftddm_viewer.words import going_on, other_volume
+from ftddm_viewer.words import detail_button, going_on, other_volume, self_check
 from napari_ftddm._form import Form
 from napari_ftddm._parts import column, line, row, say, text
 from napari_ftddm._rows import quiet
@@ -31,6 +32,9 @@ WELCOME = (
     "Open the folder of an MRSI study: metabolite maps as NIfTI and, where there are, a mask, a "
     "T1 and a FLAIR. Or look at the simulated case that comes with the program."
 )
+SHOW_ALL_KEY = "d"
+"""In the viewer: shows all that is drawn, or again what the study supports."""
+
 COMPARED = {"input": "Input", "output": "Output", "reference": "Reference"}
 
 
@@ -55,6 +59,10 @@ class Panel(QWidget):
         self.volume, self.cancel = QPushButton("Whole volume"), QPushButton("Cancel")
         self.save, self.unfill = QPushButton("Save volume…"), QPushButton("Undo zero-filling")
         self.look_at = {role: QPushButton(words) for role, words in COMPARED.items()}
+        self.show_all = QPushButton(SHOW_ALL)
+        self.show_all.setToolTip(
+            f"<p>Press {SHOW_ALL_KEY.upper()} in the viewer to go to and fro.</p>"
+        )
         self.link = QCheckBox("Link colours of input and output")
         self.link.setChecked(True)
         self.progress = QProgressBar()
@@ -64,10 +72,12 @@ class Panel(QWidget):
         self.welcome.setText(WELCOME)
         self.mode_words, self.notes = text(small=True), text(small=True)
         self.status, self.figures, self.made = text(), text(small=True), text(small=True)
+        self.check = text(small=True)
         self.error = text()
         self.error.setStyleSheet("color: #ff6b61; font-weight: bold;")
         for name in ("open", "sample", "mode", "metabolite", "live", "update_now", "volume",
-                     "cancel", "save", "unfill", "link", "status", "error"):  # fmt: skip
+                     "cancel", "save", "unfill", "link", "show_all", "check", "status",
+                     "error"):  # fmt: skip
             getattr(self, name).setObjectName(f"ftddm_{name}")
         for widget in (self.progress, self.cancel):  # the panel must not jump while one drags
             policy = widget.sizePolicy()
@@ -122,6 +132,8 @@ class Panel(QWidget):
         foot.addLayout(row(self.status, self.cancel, stretch=0))
         foot.addWidget(self.progress)
         foot.addWidget(self.figures)
+        foot.addWidget(self.check)
+        foot.addWidget(self.show_all)
         notice = text(small=True)
         notice.setText(f"{RESEARCH_ONLY}.")
         foot.addWidget(notice)
@@ -185,7 +197,17 @@ class Panel(QWidget):
         self._show_progress(state, place, said)
         self.figures.setText(scene.figures)
         self.figures.setVisible(there)
+        self._show_check(state)
         say(self.error, refused or state.error)
+
+    def _show_check(self, state: State) -> None:
+        say(self.check, self_check(state))
+        self.show_all.setVisible(state.case is not None)
+        style = "font-size: 11px;"
+        style += " color: #ff6b61; font-weight: bold;" if state.warned else ""
+        if self.check.styleSheet() != style:
+            self.check.setStyleSheet(style)
+        self.show_all.setText(f"{detail_button(state)} ({SHOW_ALL_KEY.upper()})")
 
     def show_fault(self, words: str) -> None:
         """Say that the program could not show a state."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.fourier import consistency_residual
 from ftddm_core.imaging.io import encode_volume
 from ftddm_core.imaging.volume import Volume
+from ftddm_core.sampling.gathered import joined
+from ftddm_core.sampling.weighting import Weighting
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.saving import result_stem, study_label
 from ftddm_viewer.scene import LayerSpec
@@ -49,7 +50,10 @@ def _finished_of(finished: Finished | None, view: View) -> Finished | None:
     """Return a whole volume if it is what a view shows."""
     if finished is None or finished.prepared is not view.prepared:
         return None
-    return finished if finished.result.settings == view.settings else None
+    drawn = finished.drawn
+    same = view.settings == drawn.settings.replace(detail=view.asked.detail)
+    weights = {weights.mri_weight for weights in drawn.weighting.values()}
+    return finished if same and weights == {view.mri_weight} else None
 
 
 def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[bytes, bytes]:
@@ -146,20 +150,31 @@ def _gathered(view: View, name: str, model: Model) -> Finished:
 
     condition = view.prepared.conditions[name]
     pictures = [view.pictures[name, k] for k in range(view.prepared.n_slices)]
-    image = np.stack([picture.image for picture in pictures], axis=-1)
-    resolver = model.load()
-    residual = consistency_residual(image, condition.lowres, condition.acquired)
     spread = [picture.deviation for picture in pictures if picture.deviation is not None]
-    grid = Volume(image, condition.affine, condition.unit, condition.header)
+    x, z = (
+        Volume(np.stack(images, axis=-1), condition.affine, condition.unit, condition.header)
+        for images in (
+            [picture.image for picture in pictures],
+            [picture.alone for picture in pictures],
+        )
+    )
+    held = condition.measurement.with_noise(view.asked.noise)
+    resolver = model.load()
     result = Result(
-        maps={name: grid},
-        deviation={name: grid.with_data(np.stack(spread, axis=-1))} if spread else {},
+        maps={name: x},
+        drawn={name: x},
+        alone={name: z},
+        deviation={name: x.with_data(np.stack(spread, axis=-1))} if spread else {},
         conditions={name: condition},
         settings=view.settings,
-        residual={name: (residual, residual)},
+        weighting={name: Weighting(view.mri_weight or 0.0, view.detail(name))},
+        noise={name: (held.typical_noise, held.noise_source)},
+        check=view.check,
+        residual={},
         weights=resolver.weights.name,
         digest=resolver.weights.digest,
-        device=str(resolver.device),
+        device=resolver.where,
         seconds=0.0,
+        traces={name: joined([p.traces for p in pictures if p.traces is not None])},
     )
-    return Finished(result, view.prepared)
+    return Finished.of(result.showing(view.asked.detail, view.check), view.prepared)

@@ -45,6 +45,7 @@ class Row(QObject):
         self.control = control
         self.widgets: list[QWidget] = []
         self.below: QWidget | None = None
+        self._reason = ""
 
     def limit(self, bounds: tuple[float, float] | None) -> None:
         """Offer no values but these; only a number's can change."""
@@ -52,6 +53,18 @@ class Row(QObject):
     def show(self, value: Value, stands_for: Value) -> None:
         """Show a value; an empty one together with what it stands for, None if not known."""
         raise NotImplementedError
+
+    def disable(self, reason: str) -> None:
+        """Let nobody move it, and say why; let everybody where there is no reason."""
+        for widget in (*self.widgets, *([self.below] if self.below is not None else [])):
+            if reason:
+                widget.setEnabled(False)
+            elif self._reason:
+                widget.setEnabled(True)
+            if reason != self._reason:
+                words = f"<b>{reason}</b> {self.control.help}" if reason else self.control.help
+                widget.setToolTip(f"<p>{words}</p>")
+        self._reason = reason
 
     def _name(self, widget: QWidget, suffix: str = "") -> None:
         widget.setObjectName(self.control.name + suffix)
@@ -96,6 +109,8 @@ class Number(Row):
             self.box.setSingleStep(step)
         if control.unit == "×":
             self.box.setPrefix("×")
+        elif control.unit == "%":
+            self.box.setSuffix(" %")
         self.box.setKeyboardTracking(False)
         self.box.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.box.setAlignment(Qt.AlignmentFlag.AlignRight)

@@ -198,6 +198,7 @@ def test_the_sweep_varies_one_temperature_at_a_time(study: Study) -> None:
         *((100, 10, 0.7, tau, 3) for tau in (0, 0.5, 1)),
         *((100, 10, tau, tau, 3) for tau in (0, 0.5, 1)),
     ]
+    assert {(c.mri_weight, c.detail) for c in fake.calls} == {(1, 1)}
     names = ("tau_flow", "tau_diffusion", "both")
     assert [line["varied"] for line in table] == [name for name in names for _ in range(3)]
     assert [line["t_trunc"] for line in table] == [0] * 3 + [100] * 6

@@ -451,10 +451,10 @@ def test_what_is_formed_waits_for_none_that_is_being_formed(study, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
     original = module.form_condition
 
-    def slow(*args):
+    def slow(*args, **kwargs):
         begun.set()
         assert go_on.wait(60)
-        return original(*args)
+        return original(*args, **kwargs)
 
     monkeypatch.setattr(module, "form_condition", slow)
     with ThreadPoolExecutor(2) as pool:

@@ -25,7 +25,10 @@ ONCE_MORE = {
     "tau_flow": {"tau_flow": 0.1},
     "seed": {"seed": 3},
     "t_trunc": {"t_trunc": 90},
-    "consistency": {"consistency": True},
+    "consistency": {"consistency": "exact"},
+    "noise": {"noise": 20.0},
+    "mri_weight": {"mri_weight": 0.0},
+    "detail": {"detail": 0.4},
     "nothing": {},
 }
 
@@ -74,7 +77,10 @@ def test_a_picture_that_recalls_is_the_picture_to_the_last_bit(
     ("moved", "flow_told", "calls"),
     [
         ("nothing", False, 0),
-        ("consistency", False, 0),
+        ("detail", False, 0),
+        ("consistency", False, 3),
+        ("noise", False, 3),
+        ("mri_weight", True, 3),
         ("tau_diffusion", False, 2),  # the first estimate is made before any of its noise
         ("sampler", False, 2),
         ("steps", False, 4),

@@ -548,15 +548,15 @@ def test_a_full_sampling_changes_nothing_and_a_filter_blurs(matrix):
     point[0, 0] = 1
     # The weight is 1 in the middle of k-space and 0.08 at its edge, on each axis.
     assert smooth.blur(point).sum() == pytest.approx(1, abs=1e-5)
-    assert smooth.window((16, 16))[8, 0] == pytest.approx(0.08, abs=1e-6)
-    assert smooth.window((16, 16))[4, 0] == pytest.approx(0.54, abs=1e-6)
-    half = Sampling(hamming=0.5).window((16, 16))[4, 0]
+    assert smooth.weights((16, 16))[8, 0] == pytest.approx(0.08, abs=1e-6)
+    assert smooth.weights((16, 16))[4, 0] == pytest.approx(0.54, abs=1e-6)
+    half = Sampling(hamming=0.5).weights((16, 16))[4, 0]
     assert half == pytest.approx((1 + 0.54) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [16, 21])
 def test_an_ellipse_holds_pi_quarters_of_the_box(n):
-    window = Sampling(elliptical=True).window((4 * n, 4 * n))
+    window = Sampling(elliptical=True).weights((4 * n, 4 * n))
     assert window.mean() == pytest.approx(np.pi / 4, abs=0.02)
     assert set(np.unique(window)) == {0, 1}
 
@@ -566,7 +566,7 @@ def test_noise_has_unit_deviation_and_the_colour_of_the_window(sampling):
     noise = sampling.noise((32, 24, 200), rng_of(0))
     assert noise.std() == pytest.approx(1, rel=0.02)
     power = (np.abs(np.fft.fft2(noise, axes=(0, 1))) ** 2).mean(-1)
-    window = sampling.window((32, 24)) ** 2
+    window = sampling.weights((32, 24)) ** 2
     # Each sample's power is a mean over 200 slices: within half, where 7 % is its deviation.
     np.testing.assert_allclose(power / power.mean(), window / window.mean(), rtol=0.5, atol=1e-6)
 

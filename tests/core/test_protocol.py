@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +37,48 @@ def method(**changes: Any) -> dict[str, Any]:
     return changed(method=[{"name": "one", "kind": "ftddm", **changes}])
 
 
-@pytest.mark.parametrize("name", [path.stem for path in BUNDLED.glob("*.toml")])
+@pytest.mark.parametrize("name", ["quick", "full"])
 def test_the_bundled_protocols_cover_what_was_promised(name: str) -> None:
     protocol = Protocol.load(name)
     assert protocol.name == name
     assert protocol.factors == (2, 3, 4, 6, 8)
-    assert len(protocol.metabolites) == 7
+    assert {"tNAA", "tCho", "Gln"} <= set(protocol.metabolites)
     roles = Roles.of(protocol)
-    assert all(getattr(roles, role) for role in Roles.__dataclass_fields__)
+    absent = {role for role in Roles.__dataclass_fields__ if not getattr(roles, role)}
+    assert absent <= {"full_at_default"}
+    assert protocol.robustness is not None
+    assert protocol.robustness.factors == (2, 4, 8)
+    assert len(protocol.robustness.metabolites) == 3
     assert protocol.choice is not None
     assert not set(protocol.choice.anatomies) & set(protocol.anatomies)
     ran = {(m.kind, m.settings.t_trunc, denoiser_calls(m)) for m in protocol.methods if m.settings}
     assert {("ftddm", 100, 10), ("ftddm", 20, 20), ("ftddm", 50, 50), ("ftddm", 200, 200)} <= ran
     assert {("ddim", 1000, 10), ("ddim", 1000, 20), ("ddim", 1000, 50)} <= ran
+    kept = {m.settings.consistency for m in protocol.methods if m.settings}
+    assert kept == {"noise", "exact", "off"}
     assert {m.drop for m in protocol.methods} == {(), ("t1",), ("flair",), ("t1", "flair")}
 
 
-def test_the_quick_protocol_is_quick_and_runs_the_full_chain_on_sixty_slices() -> None:
+def test_the_quick_protocol_is_quick_and_runs_the_full_chain_on_eighteen_slices() -> None:
     protocol = Protocol.load("quick")
     patients = len(protocol.anatomies) * protocol.patients * protocol.slices
     for plan in protocol.methods:
         if plan.is_sampler(1000, tau=1):
-            assert patients * len(plan.factors) * len(plan.metabolites) == 60
-    assert slice_calls(protocol) < 330_000  # 9 ms each on two cores
+            assert patients * len(plan.factors) * len(plan.metabolites) == 18
+    assert slice_calls(protocol) < 160_000  # 16 ms each on two cores, other kinds included
+    assert slice_calls(replace(protocol, robustness=None)) < 80_000
+
+
+def test_the_brief_protocol_has_every_promise_that_quick_has_but_fewer_patients() -> None:
+    brief, quick = Protocol.load("brief"), Protocol.load("quick")
+    assert {path.stem for path in BUNDLED.glob("*.toml")} == {"brief", "quick", "full"}
+    assert slice_calls(brief) < slice_calls(quick) / 2
+    assert brief.anatomies == quick.anatomies
+    assert brief.robustness is not None
+    roles = Roles.of(brief)
+    absent = {role for role in Roles.__dataclass_fields__ if not getattr(roles, role)}
+    assert absent <= {"full_at_default"}
+    assert {m.name for m in brief.methods} < {m.name for m in quick.methods}
 
 
 def test_default_means_the_default_of_the_settings() -> None:
@@ -67,6 +87,40 @@ def test_default_means_the_default_of_the_settings() -> None:
     assert temperatures(named) == temperatures(silent) == (DEFAULT_TAU_FLOW, DEFAULT_TAU_DIFFUSION)
     (own,) = parse(method(tau=0.5, tau_flow=0.2)).methods
     assert temperatures(own) == (0.2, 0.5)
+
+
+def test_methods_are_held_to_the_noise_and_show_all_that_they_draw_unless_they_say_otherwise() -> (
+    None
+):
+    (silent,) = parse(method(t_trunc=100)).methods
+    assert silent.settings is not None
+    assert (silent.settings.consistency, silent.settings.mri_weight, silent.settings.detail) == (
+        "noise", 1, 1,
+    )  # fmt: skip
+    assert silent.is_sampler(100)
+    for change in (
+        {"consistency": "off"}, {"consistency": "exact"}, {"mri_weight": 0.5}, {"detail": 0},
+        {"mri_weight": "automatic"}, {"detail": "automatic"},
+    ):  # fmt: skip
+        (other,) = parse(method(t_trunc=100, **change)).methods
+        assert not other.is_sampler(100), change
+    (own,) = parse(method(mri_weight="automatic", detail="automatic")).methods
+    assert own.settings is not None
+    assert own.settings.mri_weight is own.settings.detail is None
+
+
+def test_few_steps_are_the_method_itself_too() -> None:
+    (few,) = parse(method(t_trunc=100, steps=10, tau=1)).methods
+    assert few.is_sampler(100, tau=1, steps=10)
+    assert not few.is_sampler(100, tau=1)
+
+
+def test_robustness_has_defaults_and_parts_of_its_own() -> None:
+    found = parse(changed(robustness={"patients": 1, "factors": [4]})).robustness
+    assert found is not None
+    assert (found.factors, found.metabolites) == ((4,), ("tNAA", "tCho"))
+    assert (found.steps, found.samples) == (10, 19)
+    assert parse(SMALL).robustness is None
 
 
 def test_a_kind_stands_for_its_settings() -> None:
@@ -126,6 +180,11 @@ def test_a_choice_tries_every_temperature_in_both_places() -> None:
         (changed(choice={"anatomies": ["b"], "patients": 1, "taus": [2]}), "choice: Flow"),
         (changed(timing={"factor": 8}), "timing"),
         (changed(flow_levels=[0]), "flow_levels is"),
+        (method(consistency="maybe"), "one: Data consistency"),
+        (method(mri_weight=2), "one: MRI weight"),
+        (changed(robustness={"patients": 1, "factors": [8]}), "factors is"),
+        (changed(robustness={"patients": 1, "metabolites": ["Gln"]}), "metabolites is"),
+        (changed(robustness={"patients": 1, "samples": 1}), "'samples' is 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_protocol_says_what_is_wrong(content: dict[str, Any], words: str) -> None:
@@ -134,7 +193,8 @@ def test_a_wrong_protocol_says_what_is_wrong(content: dict[str, Any], words: str
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"fastest cannot be read.*Give full, quick, or a TOML"):
+    words = r"fastest cannot be read.*Give brief, full, quick, or a TOML"
+    with pytest.raises(FormatError, match=words):
         Protocol.load("fastest")
     broken = tmp_path / "broken.toml"
     broken.write_text("name = ")

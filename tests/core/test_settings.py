@@ -34,7 +34,10 @@ def test_defaults_are_those_of_the_method() -> None:
         "steps": None,
         "samples": 1,
         "seed": 0,
-        "consistency": False,
+        "consistency": "noise",
+        "noise": None,
+        "mri_weight": None,
+        "detail": None,
         "sampler": "automatic",
     }
 
@@ -64,7 +67,8 @@ def test_types_come_from_the_annotations() -> None:
     assert found["upscale"] == (float, True)
     assert found["steps"] == (int, True)
     assert found["tau_flow"] == (float, False)
-    assert found["consistency"] == (bool, False)
+    assert found["detail"] == (float, True)
+    assert found["consistency"] == (str, False)
     assert found["sampler"] == (str, False)
 
 
@@ -121,11 +125,19 @@ def test_replace_validates_the_result_as_a_whole() -> None:
 
 def test_dict_and_json_round_trip() -> None:
     chosen = SamplerSettings(
-        upscale=4.5, steps=10, seed=2**32 - 1, consistency=True, sampler="ddim"
+        upscale=4.5, steps=10, seed=2**32 - 1, consistency="exact", sampler="ddim"
     )
     assert SamplerSettings.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
     assert SamplerSettings.from_dict({}) == SamplerSettings()
     assert hash(SamplerSettings.from_dict(chosen.to_dict())) == hash(chosen)
+
+
+def test_files_and_links_from_before_say_consistency_with_true_and_false() -> None:
+    for old, new in ((True, "exact"), (False, "off")):
+        assert SamplerSettings.from_dict({"consistency": old}).consistency == new
+    assert SamplerSettings.from_dict({}).consistency == "noise"
+    with pytest.raises(SettingsError, match="noise, exact, off"):
+        SamplerSettings.from_dict({"consistency": "true"})
 
 
 def test_unknown_names_are_named() -> None:

@@ -16,6 +16,7 @@ from sessions import Brake
 from windows import HANGS_AFTER, finish, settle
 
 from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
 
 os.environ.setdefault("QT_API", "pyqt6")
 
@@ -48,6 +49,12 @@ def viewer(napari: Any) -> Iterator[Any]:
     left = len(QtViewer._instances)
     QtViewer._instances.clear()
     assert left == 0, "the viewer was not freed"
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no session made from here on check the model by itself: it takes its time."""
+    monkeypatch.setitem(Session.__init__.__kwdefaults__, "checks_itself", False)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
 from windows import finish, settle
 
 from ftddm_core.errors import FormatError, SettingsError
+from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.settings import controls
 from ftddm_viewer.case import MODE_WORDS
+from ftddm_viewer.model import Model
 from ftddm_viewer.state import Activity
 
 MAPS, MASK, AFFINE = tiny_maps()
@@ -161,6 +164,65 @@ def test_an_empty_value_shows_what_it_stands_for(opened: Any) -> None:
     assert opened.session.state.settings.upscale is None
 
 
+def test_the_panel_says_what_the_self_check_found(
+    panel: Any, viewer: Any, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a warning where it must; a key and a button show all that is drawn, with no work."""
+    go_on, names = threading.Event(), ("tNAA", "tCho")
+    gains = {1.0: dict.fromkeys(names, -0.8)}
+
+    def check(*_: Any, progress: Any, **__: Any) -> SelfCheck:
+        progress(0.4)
+        assert go_on.wait(60)
+        return SelfCheck(gains, {1.0: dict.fromkeys(names, 0.2)}, 0.5, 2)
+
+    monkeypatch.setattr(Model, "check", check)
+    parts, session = panel.panel, panel.session
+    session.open(study)
+    settle(lambda: "40% done" in parts.check.text() and session.state.up_to_date)
+    assert "bold" not in parts.check.styleSheet()
+    assert parts.form.little.isHidden()
+    go_on.set()
+    finish(panel)
+    assert "worse than zero-filling" in parts.check.text()
+    assert "bold" in parts.check.styleSheet()
+    assert "change little" in parts.form.little.text()
+    assert not parts.form.little.isHidden()
+    assert shown(panel, "detail") is None
+    assert inputs(panel, "detail_box").value() == pytest.approx(0.2)
+    some = layer(viewer, "output").data.copy()
+    monkeypatch.setattr(session.model, "sample", lambda *a, **k: pytest.fail("sampled"))
+    assert parts.show_all.text() == "Show all that is drawn (D)"
+    parts.show_all.click()
+    settle()
+    everything = layer(viewer, "output").data.copy()
+    assert not np.array_equal(some, everything, equal_nan=True)
+    assert parts.show_all.text() == "Show what the study supports (D)"
+    assert parts.form.little.isHidden()
+    for expected in (some, everything):
+        bound = {str(key).upper(): command for key, command in viewer.keymap.items()}
+        bound["D"](viewer)
+        settle()
+        np.testing.assert_array_equal(layer(viewer, "output").data, expected)
+    assert session.state.up_to_date
+
+
+def test_without_mri_there_is_nothing_to_weigh(opened: Any, study: Path) -> None:
+    assert inputs(opened, "mri_weight").isEnabled()
+    (study / "T1w.nii.gz").rename(study.parent / "T1w.nii.gz")
+    opened.session.open(study)
+    finish(opened)
+    for name in ("mri_weight", "mri_weight_box", "mri_weight_empty"):
+        assert not inputs(opened, name).isEnabled()
+        assert "neither T1 nor FLAIR" in inputs(opened, name).toolTip()
+    assert inputs(opened, "detail").isEnabled()
+    (study.parent / "T1w.nii.gz").rename(study / "T1w.nii.gz")
+    opened.session.open(study)
+    finish(opened)
+    assert inputs(opened, "mri_weight").isEnabled()
+    assert "neither T1" not in inputs(opened, "mri_weight").toolTip()
+
+
 def test_without_live_nothing_is_computed_until_update(opened: Any, viewer: Any) -> None:
     opened.panel.live.click()
     before = layer(viewer, "output").data.copy()
@@ -222,7 +284,7 @@ def test_the_empty_panel_says_what_to_do(panel: Any) -> None:
     assert [parts.mode.itemText(i) for i in range(parts.mode.count())] == list(MODE_WORDS.values())
 
 
-def test_the_sample_button_opens_the_simulated_case(panel: Any) -> None:
+def test_the_sample_button_opens_the_simulated_case(unchecked: None, panel: Any) -> None:
     panel.panel.sample.click()
     finish(panel)
     assert panel.panel.label.text() == "Simulated patient"
@@ -491,7 +553,9 @@ def test_files_of_a_study_need_the_study(tmp_path: Path) -> None:
         show_window(t1=tmp_path / "t1.nii", flair=None, mask=tmp_path / "mask.nii")
 
 
-def test_the_window_of_the_command(napari: Any, study: Path, tmp_path: Path, weights: Path) -> None:
+def test_the_window_of_the_command(
+    unchecked: None, napari: Any, study: Path, tmp_path: Path, weights: Path
+) -> None:
     """`ftddm view`: there at once, errors said in the panel, the given weights used."""
     from napari._qt.qt_viewer import QtViewer
     from napari_ftddm._window import TITLE, show_window

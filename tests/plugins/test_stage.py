@@ -108,7 +108,9 @@ def test_output_and_input_share_the_reference_grid(marked: Any, viewer: Any) -> 
     np.testing.assert_allclose(linear, np.diag(np.diag(linear)), atol=1e-9)  # nothing oblique
 
 
-def test_the_real_case_is_aligned(panel: Any, viewer: Any, shared_data: Path) -> None:
+def test_the_real_case_is_aligned(
+    unchecked: None, panel: Any, viewer: Any, shared_data: Path
+) -> None:
     """Every layer fits its file best where the affines put it, to half a T1 voxel."""
     folder = shared_data / "real-mrsi-oryx-K01"
     panel.session.open(folder)

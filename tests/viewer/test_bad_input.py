@@ -114,6 +114,10 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
     "4D without names": (lambda f: stacked(f, None), "2 maps without names.*maps.json"),
     "4D with too few names": (lambda f: stacked(f, ["Glx"]), "2 maps, maps.json names"),
     "4D with names twice": (lambda f: stacked(f, ["Glx", "GLX"]), "2 maps, maps.json names"),
+    "an unknown word about what is outside the mask": (
+        lambda f: [*alone(f, MAPS["tNAA"]), *text(f, "Glx.json", b'{"OutsideMask": "dark"}')],
+        "says OutsideMask 'dark': give seen or empty",
+    ),
     "another grid": (other_grid, "must share one grid.*one at a time"),
     "one map twice": (lambda f: several(f, "Glx", "sub-1_met-GLX_desc-signal"), "both claim"),
     "two file names in one": (lambda f: several(f, "NAA+NAAG", "NAANAAG"), "both be written as"),

@@ -237,7 +237,13 @@ def test_the_tradeoff_agrees_with_the_evaluation(
         if (line["sampler"], line["calls"], line["tau_flow"]) == ("ddim", 2, 1.0)
     )
     settings = SamplerSettings(
-        t_trunc=TINY.chain, steps=2, sampler="ddim", tau_flow=1, tau_diffusion=1
+        t_trunc=TINY.chain,
+        steps=2,
+        sampler="ddim",
+        tau_flow=1,
+        tau_diffusion=1,
+        mri_weight=1,
+        detail=1,
     )
     rows = compare(inputs.case.study, [4.0], {"it": ftddm_method(resolver, settings)})
     values = [row.values for row in rows if row.slice_index in inputs.middle(2)]

@@ -45,9 +45,9 @@ def work(case: Case, fine: Case, monkeypatch: pytest.MonkeyPatch) -> Counter[str
         home = guides_module if hasattr(guides_module, name) else module
         original = getattr(home, name)
 
-        def call(*args: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             count[what] += 1
-            return original(*args)
+            return original(*args, **kwargs)
 
         monkeypatch.setattr(home, name, call)
 

@@ -23,9 +23,9 @@ from tiny import (
     SHAPE,
     VOXEL,
     Ftddm,
+    checkable_study,
     files_in,
     load,
-    residual,
     save_t1,
     sidecar,
     tiny_maps,
@@ -41,7 +41,7 @@ from ftddm_viewer.cli import build_parser, settings_from
 from ftddm_viewer.saving import SOFTWARE
 
 FTDDM = Path(sys.executable).with_name("ftddm")
-COMMANDS = ("run", "demo", "simulate", "evaluate", "sweep", "train")
+COMMANDS = ("run", "check", "demo", "simulate", "evaluate", "sweep", "train")
 
 # A value of every control that is not its default, as a flag and in a sidecar.
 OTHER: dict[str, tuple[list[str], Any]] = {
@@ -52,7 +52,10 @@ OTHER: dict[str, tuple[list[str], Any]] = {
     "steps": (["--steps", "3"], 3),
     "samples": (["--samples", "2"], 2),
     "seed": (["--seed", "7"], 7),
-    "consistency": (["--consistency"], True),
+    "consistency": (["--consistency"], "exact"),
+    "noise": (["--noise", "4"], 4.0),
+    "mri_weight": (["--mri-weight", "0.4"], 0.4),
+    "detail": (["--detail", "0.7"], 0.7),
     "sampler": (["--sampler", "ddim"], "ddim"),
 }
 
@@ -111,11 +114,14 @@ def test_run_writes_a_map_and_a_sidecar_each(quick: list[Any], ftddm: Ftddm, stu
         for name in ("tNAA", "tCho")
         for ending in (".nii.gz", ".json")
     }
-    assert re.search(r"\| tNAA \| 10 x 10 x 12 \| 5 x 5 x 12 \| +[\d.]+ \|", outcome.out)
+    assert re.search(r"\| tNAA \| 10 x 10 x 12 \| 5 x 5 x 12 \| +0.5\d* \| +[\d.]+ \|", outcome.out)
+    assert "Self-check: not possible, its 12 x 10 matrix is too small" in outcome.out
     assert "4 files in" in outcome.out
     assert "Research use only, not for clinical use" in outcome.out
-    assert outcome.err == (
+    assert re.fullmatch(
         "note: no FLAIR given: the model was trained to do without, with less detail to go by.\n"
+        r"note: noise: estimated, [\d.]+( to [\d.]+)? % of the scale; set it if you know better.\n",
+        outcome.err,
     )
     _, mask, affine = tiny_maps()
     trusted = mask.repeat(2, 0).repeat(2, 1) > 0  # nearest, but for the tie at half a voxel
@@ -141,15 +147,23 @@ def test_the_sidecar_says_how_it_was_made(
     assert record["Notice"] == "AI-generated. Research use only, not for clinical use."
     assert record["Metabolite"] == "tCho"
     assert record["Statistic"] == "mean of samples"
-    assert sidecar(out, "tCho", "ftddmSd")["Statistic"] == "standard deviation over samples"
+    spread = sidecar(out, "tCho", "ftddmSd")
+    assert spread["Statistic"] == "standard deviation over samples"
+    error = sidecar(out, "tCho", "ftddmError")
+    assert error["Statistic"] == "estimated error of the map shown"
+    assert "KSpaceResidual" not in {*spread, *error}
     assert record["AcquiredMatrix"] == list(SHAPE)
     assert record["Matrix"] == [30, 24, 2]
     assert record["VoxelSize_mm"] == pytest.approx([4.0, 100 / 24, VOXEL[2]], abs=1e-4)
     assert record["EffectiveUpscale"] == pytest.approx(np.sqrt(2.5 * 2.4))
     assert record["Scale"] > 0
     assert record["OutlierVoxels"] == 0
-    assert record["MayBeNegativeOrOutsideMask"] is True
-    assert 0 <= record["KSpaceResidual"]["After"] < 1e-6 < record["KSpaceResidual"]["Before"]
+    assert record["Weighting"] == {"MriWeight": 0.4, "Detail": 0.7}
+    assert record["Noise"] == {"Deviation_percent": 4.0, "Source": "set"}
+    assert record["Outside"] == "seen"
+    assert record["SelfCheck"]["Reason"] == "not checked"  # nothing follows from it
+    assert record["SelfCheck"]["Words"].endswith("not checked yet; MRI weight 0.4, detail 0.7.")
+    assert set(record["KSpaceResidual"]) == {"Drawn", "Shown", "Noise"}
     assert record["Device"] in ("cpu", "cuda", "mps")
     assert set(record["Software"]) == set(SOFTWARE)
     assert all(re.match(r"\d+\.\d+", text) for text in record["Software"].values())
@@ -241,18 +255,69 @@ def test_a_progress_bar_on_a_terminal(study: Path, weights: Path, tmp_path: Path
     assert "sampling" not in found.stdout.decode()
 
 
+@pytest.mark.parametrize("placed", ["last", "before the study"])
+def test_a_bare_consistency_is_exact(
+    placed: str, quick: list[Any], ftddm: Ftddm, study: Path
+) -> None:
+    """As older commands have it, wherever the flag stands."""
+    words = [*quick, "--consistency"] if placed == "last" else ["run", "--consistency", *quick[1:]]
+    assert ftddm(*words).code == 0
+    assert sidecar(study.parent / "out", "tNAA")["Settings"]["consistency"] == "exact"
+    assert ftddm(*quick, "--overwrite", "--consistency", "off").code == 0
+    assert sidecar(study.parent / "out", "tNAA")["Settings"]["consistency"] == "off"
+
+
 def test_consistency_and_its_residual(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
-    """The figures of the sidecar are those of the written file."""
+    """The more a map is held to the measurement, the nearer it is; off the network decides."""
     out = study.parent / "out"
-    maps, mask, _ = tiny_maps()
-    for flags, key in (([], "Before"), (["--consistency"], "After")):
+    found = {}
+    for choice in ("off", "noise", "exact"):
+        flags = ("--consistency", choice, "--detail", 1, "--noise", 5)
         assert ftddm(*quick, "--upscale", 2, "--overwrite", *flags).code == 0
-        for name in maps:
+        found[choice] = {n: sidecar(out, n)["KSpaceResidual"] for n in ("tNAA", "tCho")}
+        for name in ("tNAA", "tCho"):
             data, _ = load(out / f"patient_met-{name}_desc-ftddm_mrsi.nii.gz")
-            cleaned = np.where(mask > 0, maps[name], 0).astype(np.float64)
-            figures = sidecar(out, name)["KSpaceResidual"]
-            assert residual(data, cleaned) == pytest.approx(figures[key], rel=1e-3, abs=1e-6)
-            assert (figures["Before"] == figures["After"]) is (not flags)
+            assert data.min() >= 0
+    for name in ("tNAA", "tCho"):
+        drawn = [found[choice][name]["Drawn"] for choice in ("exact", "noise", "off")]
+        assert drawn == sorted(drawn)
+        assert drawn[0] < 0.01 < drawn[2]
+        assert found["noise"][name]["Noise"] > 0
+
+
+def test_the_detail_scales_what_is_drawn_and_nothing_else(
+    quick: list[Any], ftddm: Ftddm, study: Path
+) -> None:
+    """0 is what the measurement alone says, whatever the seed; the deviation is the draw's."""
+    out = study.parent / "out"
+    maps, spreads, errors = {}, {}, {}
+    for detail, seed in ((0, 0), (0, 1), (0.5, 0), (1, 0)):
+        words = ("--samples", 2, "--detail", detail, "--seed", seed, "--overwrite")
+        assert ftddm(*quick, *words).code == 0
+        for kept, what in ((maps, "ftddm"), (spreads, "ftddmSd"), (errors, "ftddmError")):
+            kept[detail, seed], _ = load(out / f"patient_met-tNAA_desc-{what}_mrsi.nii.gz")
+    np.testing.assert_array_equal(maps[0, 0], maps[0, 1])
+    assert np.abs(maps[0, 0] - maps[1, 0]).max() > 0.01 * maps[0, 0].max()
+    np.testing.assert_array_equal(spreads[0, 0], spreads[1, 0])
+    np.testing.assert_allclose(errors[1, 0], spreads[1, 0], rtol=1e-6)
+    assert (errors[0.5, 0] >= spreads[0.5, 0]).all()
+    positive = (maps[0, 0] > 0) & (maps[1, 0] > 0)
+    middle = (maps[0, 0] + maps[1, 0]) / 2
+    top = maps[0, 0].max()
+    np.testing.assert_allclose(maps[0.5, 0][positive], middle[positive], atol=1e-5 * top)
+
+
+def test_a_check_prints_its_line_and_a_table(
+    ftddm: Ftddm, weights: Path, tmp_path: Path, study: Path
+) -> None:
+    coarse = ftddm("check", study, "--weights", weights)
+    assert coarse.code == 0
+    assert coarse.out.startswith("Self-check: not possible, its 12 x 10 matrix is too small")
+    found = ftddm("check", checkable_study(tmp_path / "fine"), "--weights", weights)
+    assert found.code == 0
+    assert "| metabolite | gain (dB), MRI weight 0 | gain (dB), MRI weight 0.5 |" in found.out
+    assert "% of the voxels within the samples' range (60% expected)." in found.out
+    assert "Research use only" in found.out
 
 
 def test_one_sample_without_a_denoiser(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
@@ -288,7 +353,7 @@ def test_several_samples(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
     out = study.parent / "out"
     mean, _ = load(out / "patient_met-tNAA_desc-ftddm_mrsi.nii.gz")
     deviation, _ = load(out / "patient_met-tNAA_desc-ftddmSd_mrsi.nii.gz")
-    assert (deviation[mean > 0] > 0).all()
+    assert (deviation[mean > 0] > 0).mean() > 0.9  # the draws may all be 0
     assert (deviation[mean == 0] == 0).all()
     # A result in its own input's folder is not taken for a map.
     shutil.copytree(out, study, dirs_exist_ok=True)
@@ -350,7 +415,7 @@ def test_single_files_are_enough(quick: list[Any], ftddm: Ftddm, study: Path) ->
     outcome = ftddm(*quick)
     assert outcome.code == 0
     notes = outcome.err.splitlines()
-    assert len(notes) == 3
+    assert len(notes) == 4
     assert "no T1 given" in notes[0]
     assert "no FLAIR given" in notes[1]
     assert "no mask for tCho" in notes[2]
@@ -393,7 +458,7 @@ def test_wild_voxels(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
     before, _ = load(out / "patient_met-tNAA_desc-ftddm_mrsi.nii.gz")
     maps, mask, affine = tiny_maps()
     assert maps["tNAA"][0, 0, 0] == 1e4
-    maps["tNAA"][0, 0] = np.nan
+    maps["tNAA"][0, 0, 0] = np.nan
     save_nifti(study / "tNAA.nii.gz", maps["tNAA"], affine)
     outcome = ftddm(*quick, "--overwrite")
     assert outcome.code == 0

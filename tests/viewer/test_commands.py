@@ -47,6 +47,7 @@ def test_simulate(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
         assert (record["Seed"], record["Glioma"], record["Unit"]) == (3, True, "mM")
         assert record.get("NoiseFree", False) is (folder == "noise_free")
         assert record.get("DegradedBy") == (4.0 if folder == "lowres" else None)
+        assert record.get("OutsideMask") == ("empty" if folder == "lowres" else None)
     mask = np.asarray(measured.mask_of("tNAA").data > 0)  # type: ignore[union-attr]
     for name, volume in measured.maps.items():
         exact, coarse = truth.maps[name], low.maps[name]
@@ -94,7 +95,9 @@ def test_run_on_what_was_simulated(
     words = ["--upscale", 4, "--weights", weights, "--steps", 1]
     outcome = ftddm("run", tmp_path / "p" / "lowres", *words, "--out", tmp_path / "out")
     assert outcome.code == 0
-    assert outcome.err == ""
+    (note,) = outcome.err.splitlines()
+    assert "noise: estimated" in note
+    assert sidecar(tmp_path / "out", "Gln")["Outside"] == "empty"  # as its own sidecar says
     data, affine = load(tmp_path / "out" / "sub-sim00_met-Gln_desc-ftddm_mrsi.nii.gz")
     assert data.shape == (24, 24, 1)
     truth = open_study(tmp_path / "p").maps["Gln"]

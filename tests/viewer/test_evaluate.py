@@ -43,6 +43,11 @@ anatomies = ["other"]
 patients = 1
 factors = [2, 4]
 taus = [0, 1]
+[robustness]
+patients = 1
+factors = [2]
+steps = 2
+samples = 3
 [timing]
 factor = 4
 [[method]]
@@ -133,13 +138,27 @@ def test_from_label_maps_to_a_page_and_on_again(
         assert said in text
     for head in ("What was promised", "Methods by factor", "Temperatures", "Calibration", "Time",
                  "By metabolite", "Without MRI", "The flow", "A measured study",
-                 "How the default temperatures were chosen"):  # fmt: skip
+                 "How the default temperatures were chosen", "The self-check beside the truth",
+                 "Lesions", "Calibration by kind of patient",
+                 "Sharpness on other kinds of patients"):  # fmt: skip
         assert f"## {head}" in text
+    # What matters most comes first, and of that what was measured.
+    first = text.index("## No harm: gain over zero-filling")
+    assert first == text.index("## ")
+    kinds = re.findall(r"^\| ([a-zA-Z ]+) \| (masked|scan[a-z, ]*) \| 2× \|", text, re.MULTILINE)
+    assert kinds[:4] == [
+        ("measured", "masked"), ("measured", "scan"), ("literature", "masked"),
+        ("literature", "scan"),
+    ]  # fmt: skip
+    assert {kind for kind, _ in kinds} == {
+        "measured", "literature", "null", "swapped MRI", "hidden lesion", "silent lesion",
+    }  # fmt: skip
     assert str(tmp_path) not in text
     links = re.findall(r"!\[.*\]\((.*)\)", text)
     assert {Path(link).name for link in links} >= {
         "factors.png", "tradeoff.png", "truncation.png", "calibration.png", "choice.png",
-        "maps-tNAA.png", "maps-tCho.png", "real-restored.png", "real-enlarged.png",
+        "self-check.png", "maps-tNAA.png", "maps-tCho.png", "real-restored.png",
+        "real-enlarged.png",
     }  # fmt: skip
     for link in links:
         picture = page.parent / link
@@ -151,6 +170,8 @@ def test_from_label_maps_to_a_page_and_on_again(
     assert short.endswith(f"{END}\nafter\n")
     assert "old" not in short
     assert re.search(r"^\| 4 \| zero-filling \|", short, re.MULTILINE)
+    assert re.search(r"^\| maps \| upscale \| .*automatic weights \|$", short, re.MULTILINE)
+    assert re.search(r"^\| measured maps, from half of their matrix \| 2 \|", short, re.MULTILINE)
 
     found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     lines = {(e["method"], e["upscale"]): e for e in found["tables"]["methods"]}
@@ -160,6 +181,11 @@ def test_from_label_maps_to_a_page_and_on_again(
     assert re.search(rf"^\| usual \| {shown} \(", text, re.MULTILINE)
     assert {e["method"] for e in found["tables"]["metabolites"]} >= {"regression", "guided TV"}
     assert found["record"]["weights"]["name"] == "tiny"
+    line = found["tables"]["robustness"][0]
+    assert (line["kind"], line["acquisition"], line["patients"]) == ("measured", "masked", 1)
+    assert {e["item"] for e in found["tables"]["checks"]} >= {"3", "R1", "R2", "R3", "R5", "R6"}
+    calls = found["record"]["slice_calls"]
+    assert f"takes up to {calls:,} runs of a slice" in outcome.out
 
     computed: list[Any] = []
     monkeypatch.setattr(Runner, "_compute", lambda *args: computed.append(args))

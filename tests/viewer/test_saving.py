@@ -182,7 +182,7 @@ def test_several_samples_bring_their_deviation() -> None:
     assert names == [
         f"study_met-{name}_desc-{what}_mrsi{ending}"
         for name in ("tNAA", "NAANAAG")
-        for what in ("ftddm", "ftddmSd")
+        for what in ("ftddm", "ftddmSd", "ftddmError")
         for ending in (".nii.gz", ".json")
     ]
 

@@ -12,7 +12,7 @@ from tiny import fine_study
 
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.settings import SamplerSettings
+from ftddm_core.settings import CONSISTENCY, SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.case import Case, Mode, prepare
 from ftddm_viewer.scene import Scene, resolve
@@ -33,7 +33,8 @@ def with_pictures(state: State, **kwargs: object) -> State:
     pictures = {}
     for name, condition in state.view.prepared.conditions.items():
         for k in range(condition.shape[2]):
-            pictures[name, k] = Picture(condition.lowres[..., k] + k, **kwargs)  # type: ignore[arg-type]
+            image = condition.lowres[..., k] + k
+            pictures[name, k] = Picture(image, image, **kwargs)  # type: ignore[arg-type]
     return replace(state, view=state.view.adding(pictures))
 
 
@@ -81,7 +82,8 @@ def test_input_output_and_reference_share_colours_that_settings_do_not_move(stud
 def test_slices_without_a_picture_are_empty(study: Path) -> None:
     state = state_of(open_study(study))
     assert state.view is not None
-    picture = Picture(np.ones((24, 20), np.float32))
+    ones = np.ones((24, 20), np.float32)
+    picture = Picture(ones, ones)
     scene = resolve(replace(state, view=state.view.adding({("tNAA", 1): picture})))
     output = scene.layer("output")
     assert output is not None
@@ -93,19 +95,18 @@ def test_slices_without_a_picture_are_empty(study: Path) -> None:
     assert (back.data[mask[..., 1], 1] == 1).all()
 
 
-def test_outside_the_mask_the_mri_is_seen_but_nothing_is_hidden(study: Path) -> None:
-    """With data consistency a map may have values there, and they are shown."""
-    for consistency in (False, True):
+def test_outside_the_mask_the_mri_is_seen(study: Path) -> None:
+    """Whatever holds the map to the measurement, it is empty there."""
+    for consistency in CONSISTENCY:
         state = with_pictures(state_of(open_study(study), consistency=consistency))
         assert state.view is not None
         outside = ~state.view.prepared.conditions["tNAA"].mask
         scene = resolve(state)
-        for role, hidden in (("input", True), ("output", not consistency)):
-            layer = scene.layer(role)  # type: ignore[arg-type]
+        for layer in (scene.layer("input"), scene.layer("output")):
             assert layer is not None
             assert state.case is not None
             back = state.case.frame.restore(layer.volume)
-            assert np.array_equal(np.isnan(back.data), outside & hidden)
+            assert np.array_equal(np.isnan(back.data), outside)
 
 
 @pytest.mark.parametrize("angles", [(0, 0, 0), (10, -15, 20), (88, 2, 3), (3, 91, -87)])
@@ -132,8 +133,9 @@ def test_the_position_finds_its_slice_again(
         plane = output.volume.data.take(index, scene.axis) - shown.volume.data.take(
             index, scene.axis
         )
-        assert np.isfinite(plane).any()
-        np.testing.assert_allclose(plane[np.isfinite(plane)], k, atol=1e-4)
+        inside = output.volume.data.take(index, scene.axis) > 0  # nothing is shown below 0
+        assert inside.any()
+        np.testing.assert_allclose(plane[inside], k, atol=1e-4)
 
 
 def caption(state: State) -> str:
@@ -156,8 +158,13 @@ def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) 
     assert "samples" not in usual
     assert "consistency" not in usual
     assert "unfinished" not in usual
-    rare = caption(state_of(opened, steps=None, samples=8, consistency=True, sampler="ddim"))
-    for words in ("steps full chain", "samples 8", "data consistency", "ddim"):
+    assert "MRI weight 1, detail 1" in usual
+    rare = caption(
+        state_of(opened, steps=None, samples=8, consistency="exact", sampler="ddim", noise=3,
+                 mri_weight=0.25, detail=0.5)
+    )  # fmt: skip
+    for words in ("steps full chain", "samples 8", "data consistency exact", "step ddim", "σ 3 %",
+                  "MRI weight 0.25", "detail 0.5"):  # fmt: skip
         assert words in rare
 
 
@@ -169,20 +176,26 @@ def test_an_unfinished_picture_says_so(study: Path) -> None:
 
 
 def test_figures_come_with_those_of_the_input(study: Path) -> None:
-    figures = {"residual": 0.0512, "psnr": 26.74, "ssim": 0.9661, "input_psnr": 23.2,
-               "input_ssim": 0.925}  # fmt: skip
-    state = with_pictures(state_of(fine_study(study), Mode.RESTORE), figures=figures, final=True)
+    figures = {"residual": 0.0512, "noise": 0.0402, "psnr": 26.74, "ssim": 0.9661,
+               "input_psnr": 23.2, "input_ssim": 0.925}  # fmt: skip
+    state = with_pictures(state_of(fine_study(study), Mode.RESTORE), final=True)
+    assert state.view is not None
+    state.view.figures["tNAA", 0] = figures
     assert resolve(state).figures == (
-        "PSNR 26.7 dB (input 23.2), SSIM 0.966 (input 0.925), k-space residual 0.051"
+        "PSNR 26.7 dB (input 23.2), SSIM 0.966 (input 0.925), "
+        "k-space residual 0.051 (noise alone 0.04)"
     )
-    alone = with_pictures(state_of(open_study(study)), figures={"residual": 0.05}, final=True)
-    assert resolve(alone).figures == "k-space residual 0.05"
+    alone = with_pictures(state_of(open_study(study)), final=True)
+    assert alone.view is not None
+    alone.view.figures["tNAA", 0] = {"residual": 0.05, "noise": 0.06}
+    assert resolve(alone).figures == "k-space residual 0.05 (noise alone 0.06)"
 
 
 def test_the_deviation_has_a_layer_of_its_own(study: Path) -> None:
     state = state_of(open_study(study), samples=4)
     assert state.view is not None
-    picture = Picture(np.ones((24, 20)), np.full((24, 20), 0.25), final=True)  # type: ignore[arg-type]
+    ones = np.ones((24, 20))
+    picture = Picture(ones, ones, np.full((24, 20), 0.25), final=True)  # type: ignore[arg-type]
     scene: Scene = resolve(replace(state, view=state.view.adding({("tNAA", 0): picture})))
     deviation = scene.layer("deviation")
     assert deviation is not None

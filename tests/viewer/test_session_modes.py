@@ -16,6 +16,7 @@ from ftddm_core.imaging.geometry import refined_affine
 from ftddm_core.imaging.io import open_study
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.case import Mode
+from ftddm_viewer.fidelity import fidelity
 from ftddm_viewer.session import Session
 
 
@@ -28,14 +29,16 @@ def test_a_high_resolution_study_is_degraded_and_compared(session: Session, stud
     assert state.view.prepared.acquired.grid.shape == (3, 2, 2)
     assert state.picture is not None
     assert state.picture.image.shape == (12, 10)
-    assert set(state.picture.figures) == {"residual", "psnr", "ssim", "input_psnr", "input_ssim"}
+    figures = fidelity(state.view, state.metabolite, state.slice_index)
+    assert set(figures) == {"residual", "noise", "psnr", "ssim", "input_psnr", "input_ssim"}
     session.choose(mode=Mode.ENLARGE)
     state = done(session)
     assert state.view is not None
     assert state.view.prepared.reference is None
     assert state.picture is not None
     assert state.picture.image.shape == (24, 20)
-    assert set(state.picture.figures) == {"residual"}
+    figures = fidelity(state.view, state.metabolite, state.slice_index)
+    assert set(figures) == {"residual", "noise"}
 
 
 def test_the_figures_are_those_of_the_evaluation(session: Session, study: Path) -> None:
@@ -52,7 +55,7 @@ def test_the_figures_are_those_of_the_evaluation(session: Session, study: Path) 
     rows = compare(fine, [CASE_UPSCALE], methods)
     assert len(rows) > 0
     for row in rows:
-        figures = state.view.pictures[row.metabolite, row.slice_index].figures
+        figures = fidelity(state.view, row.metabolite, row.slice_index)
         prefix = "input_" if row.method == "ZF" else ""
         for name in ("psnr", "ssim"):
             assert figures[prefix + name] == pytest.approx(row.values[name], rel=1e-4, nan_ok=True)

@@ -20,7 +20,7 @@ from ftddm_viewer.words import other_volume
 def test_a_volume_equals_the_command_line_one_file_by_file(
     opened: Session, study: Path, weights: Path, ftddm: Ftddm, tmp_path: Path
 ) -> None:
-    opened.update(samples=2, consistency=True, upscale=2)
+    opened.update(samples=2, consistency="exact", upscale=2)
     done(opened)
     opened.compute_volume()
     state = done(opened)

@@ -14,6 +14,7 @@ from browser import FLAGS, SCREEN, program
 from sessions import Brake
 
 from ftddm_viewer.model import Model
+from ftddm_viewer.session import Session
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install -e '.[web]'")
 
@@ -48,6 +49,12 @@ def swept() -> Iterator[None]:
         for words in UNSWEPT:
             warnings.filterwarnings("ignore", words, ResourceWarning)
         gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no session check the model by itself: pictures then are what the settings say."""
+    monkeypatch.setitem(Session.__init__.__kwdefaults__, "checks_itself", False)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +113,7 @@ def visit(browser: Any, known: Any) -> Iterator[Callable[..., Any]]:
         if apart:
             others.append(browser.new_context(viewport=SCREEN))
         pages.append((others[-1] if apart else known).new_page())
-        pages[-1].set_default_timeout(30_000)
+        pages[-1].set_default_timeout(120_000)  # others use the cores too
         pages[-1].goto(url)
         return pages[-1]
 

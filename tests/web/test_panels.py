@@ -57,8 +57,9 @@ def state_of(affine: Any, label: str = "head", name: str = "tNAA") -> State:
     grid = prepared.conditions[name]
     output = head(grid.shape, grid.affine)
     k = SHAPE[2] // 2
+    image = output.data[..., k].astype(np.float32)
     view = View(prepared, SamplerSettings(upscale=2.0)).adding(
-        {(name, k): Picture(output.data[..., k].astype(np.float32), final=True)}
+        {(name, k): Picture(image, np.zeros_like(image), final=True)}
     )
     return State(metabolite=name, slice_index=k, view=view, settings=view.asked)
 

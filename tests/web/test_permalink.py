@@ -18,7 +18,8 @@ from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, wishes_of
 
 MOVED: dict[str, Any] = {
     "upscale": 2.7, "tau_flow": 0.123456789, "tau_diffusion": 0.0, "t_trunc": 1000, "steps": None,
-    "samples": 64, "seed": 2**32 - 1, "consistency": True, "sampler": "ddim",
+    "samples": 64, "seed": 2**32 - 1, "consistency": "exact", "sampler": "ddim", "noise": 2.5,
+    "mri_weight": 0.0, "detail": 0.75,
 }  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_a_link_follows_the_truncation(session: Session) -> None:
         ({"tau_flow": "nan"}, "give a number from 0 to 1"),
         ({"seed": "1.5"}, "give a whole number"),
         ({"samples": ""}, "give a whole number"),
-        ({"consistency": "perhaps"}, "give true or false"),
+        ({"consistency": "perhaps"}, "choose one of noise, exact, off"),
         ({"sampler": "<b>"}, "choose one of"),
         ({"steps": "101"}, "lower steps to 1..100"),
         ({"slice": "first"}, "give its number"),
@@ -94,6 +95,15 @@ def test_what_makes_no_sense_is_told_and_left_out(query: dict[str, str], words: 
     assert len(wishes.problems) == 1
     assert words in wishes.problems[0]
     assert wishes.settings == ({} if "steps" in query else {"tau_diffusion": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("text", "means"), [("True", "exact"), ("true", "exact"), ("False", "off"), ("noise", "noise")]
+)
+def test_a_link_of_an_older_page_means_what_it_meant(text: str, means: str) -> None:
+    wishes = wishes_of({"consistency": text})
+    assert wishes.problems == []
+    assert wishes.settings == {"consistency": means}
 
 
 def test_parameters_of_gradio_itself_are_left_alone() -> None:

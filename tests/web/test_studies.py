@@ -215,8 +215,45 @@ def test_a_zero_filled_study_can_be_undone(server: Any, visit: Visit, tmp_path: 
 # ---------------------------------------------------------------- long work
 
 
-def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake) -> None:
+def test_without_mri_there_is_nothing_to_weigh(server: Any, visit: Visit, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "patient")
+    (study / "T1w.nii.gz").unlink()
     page = visit(server.url)
+    ready(page)
+    assert page.locator("#control-mri_weight input[type=range]").is_enabled()
+    upload(page, *sorted(study.iterdir()))
+    ready(page, heading="Uploaded study")
+    page.wait_for_function("document.querySelector('#control-mri_weight input').disabled")
+    assert page.locator("#empty-mri_weight input").is_disabled()
+    title = page.locator("#control-mri_weight").get_attribute("title")
+    assert title.startswith("This study has neither T1 nor FLAIR: there is nothing to weigh.")
+    assert page.locator("#control-detail input[type=range]").is_enabled()
+
+
+def test_files_follow_the_detail(server: Any, visit: Visit, tmp_path: Path) -> None:
+    """Those of a whole volume are of what is shown now; nothing is computed for it."""
+    study = write_study(tmp_path / "patient")
+    page = visit(f"{server.url}?mri_weight=1&detail=1")
+    ready(page)
+    upload(page, *sorted(study.iterdir()))
+    ready(page, "detail 1", heading="Uploaded study")
+    page.locator("#volume").click()
+    ending = "_met-tNAA_desc-ftddm_mrsi.json"
+    found = {}
+    for detail in (1, 0.3):
+        enter(page, "detail", detail)
+        ready(page, f"detail {detail:g}", heading="Uploaded study")
+        page.wait_for_timeout(1500)  # it has to stand still for a moment
+        page.wait_for_selector(f"#files a[download$='{ending}']")
+        with page.expect_download() as download:
+            page.locator(f"#files a[download$='{ending}']").click()
+        download.value.save_as(tmp_path / "found.json")
+        found[detail] = json.loads((tmp_path / "found.json").read_text())["Weighting"]["Detail"]
+    assert found == {1: 1, 0.3: 0.3}
+
+
+def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake) -> None:
+    page = visit(f"{server.url}?mri_weight=1&detail=1")  # nothing is to be checked first
     assert brake.holding.wait(PATIENCE)
     brake.released.set()
     ready(page)

@@ -8,16 +8,18 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from collections.abc import Iterator
 from io import BytesIO
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.io._nifti_file import SUFFIXES, RawNifti, is_nifti, load, units_of
-from ftddm_core.imaging.volume import Volume
+from ftddm_core.imaging.volume import Outside, Volume
 
 QFORM_TOLERANCE_MM = 1e-3
 UNIT_KEYS = ("Unit", "Units", "unit", "units")
@@ -94,7 +96,38 @@ def unit_of(path: Path | str) -> str:
     as the map is before `_met-`; the key is "Unit" or "Units". A file that is no JSON is passed
     over: a missing unit is no reason to refuse a map.
     """
-    path = Path(path)
+    for content in _sidecars(Path(path)):
+        for key in UNIT_KEYS:
+            unit = content.get(key)
+            if isinstance(unit, str) and unit.strip().casefold() not in NO_UNITS:
+                return unit.strip()
+    return ""
+
+
+def outside_of(path: Path | str) -> Outside:
+    """Return what a map holds beside its mask, as JSON files beside it state it; else `SEEN`.
+
+    The files are those of `unit_of`, the key is "OutsideMask".
+
+    Raises
+    ------
+    FormatError
+        If it is a word that is not known.
+    """
+    for content in _sidecars(Path(path)):
+        if "OutsideMask" in content:
+            try:
+                return Outside(content["OutsideMask"])
+            except ValueError:
+                raise FormatError(
+                    f"The sidecar of {path} says OutsideMask {content['OutsideMask']!r}: give "
+                    f"{' or '.join(Outside)}, or leave it out."
+                ) from None
+    return Outside.SEEN
+
+
+def _sidecars(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what is in the JSON files of a map and of its study, as far as there are any."""
     stem = stem_of(path)
     study = re.match(r"(.+)_met-", stem, re.IGNORECASE)
     for name in (stem, study[1]) if study else (stem,):
@@ -102,11 +135,8 @@ def unit_of(path: Path | str) -> str:
             content = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue
-        for key in UNIT_KEYS if isinstance(content, dict) else ():
-            unit = content.get(key)
-            if isinstance(unit, str) and unit.strip().casefold() not in NO_UNITS:
-                return unit.strip()
-    return ""
+        if isinstance(content, dict):
+            yield content
 
 
 def encode_volume(volume: Volume, *, compress: bool = True) -> bytes:

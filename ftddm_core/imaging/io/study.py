@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io._nifti_file import is_nifti
-from ftddm_core.imaging.io.nifti import read_maps, read_volume, stem_of, unit_of
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.io.nifti import outside_of, read_maps, read_volume, stem_of, unit_of
+from ftddm_core.imaging.volume import Outside, Study, Volume
 
 PathLike = Path | str
 
@@ -133,14 +133,15 @@ def read_study(
     Returns
     -------
     Study
-        Maps in the unit that their sidecar or the study's states, CRLB in per cent; `source` keys
+        Maps in the unit that their sidecar or the study's states, which also says what they hold
+        beside their mask (`nifti.outside_of`), CRLB in per cent; `source` keys
         are "t1", "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask".
 
     Raises
     ------
     FormatError
-        If a path does not exist, there is no map, two files claim one role, or a file cannot be
-        read.
+        If a path does not exist, there is no map, two files claim one role, a file cannot be
+        read, or sidecars disagree about what is beside the mask.
     GeometryError
         If the maps do not share one grid, or an affine is singular.
     """
@@ -181,6 +182,7 @@ def read_study(
         t1=single[Role.T1][0] if Role.T1 in single else None,
         flair=single[Role.FLAIR][0] if Role.FLAIR in single else None,
         crlb={name: replace(volume, unit="%") for name, (volume, _) in crlb.items()},
+        outside=_outside(path for _, path in maps.values()),
         source={
             **{role.name.lower(): str(path) for role, (_, path) in single.items()},
             **{name: str(path) for name, (_, path) in maps.items()},
@@ -188,6 +190,17 @@ def read_study(
             **{f"{name}_mask": str(path) for name, (_, path) in own_masks.items()},
         },
     )
+
+
+def _outside(paths: Iterable[Path]) -> Outside:
+    """Return what all maps hold beside their mask."""
+    stated = {outside_of(path): path for path in paths}
+    if len(stated) > 1:
+        told = ", ".join(f"{path.name}: {outside}" for outside, path in stated.items())
+        raise FormatError(
+            f"The maps' sidecars disagree about OutsideMask ({told}): open such maps one at a time."
+        )
+    return next(iter(stated))
 
 
 def _find(paths: Sequence[PathLike]) -> list[_File]:

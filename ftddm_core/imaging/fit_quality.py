@@ -1,0 +1,104 @@
+"""How reliable a fitted map is: which fits failed, and how large its noise is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import GeometryError
+from ftddm_core.imaging.geometry import regrid_nearest
+from ftddm_core.imaging.volume import Noise, Study
+
+FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
+
+FAILED_CRLB = 999.0
+"""In per cent: a bound of this or more says that the fit failed, and so does one of 0 (LCModel)."""
+
+TOP_PERCENTILE = 99.0
+
+LEAST_NOISE, MOST_NOISE = 0.005, 0.04
+"""Bounds of an estimated deviation, as shares of the map's 99th percentile. On a coarse map
+structure looks like noise; fits that pass quality control have bounds of 3 to 8 per cent of their
+value."""
+
+
+def crlb_on_grid(study: Study, metabolite: str) -> FloatArray | None:
+    """Return a map's CRLB in per cent on the map's own grid (nx, ny, Z); None where there is none.
+
+    One that lies elsewhere than the map counts as none: it is not needed.
+    """
+    bound = study.crlb.get(metabolite)
+    if bound is None:
+        return None
+    grid = study.maps[metabolite]
+    if bound.shape == grid.shape and np.allclose(bound.affine, grid.affine, atol=1e-3):
+        return bound.data
+    try:
+        return regrid_nearest(bound, grid.shape, grid.affine).data
+    except GeometryError:
+        return None
+
+
+def noise_of(study: Study, metabolite: str, trusted: BoolArray) -> Noise:
+    """Return the noise of an acquired map.
+
+    What the study carries along comes first; else sd = CRLB / 100 times the value, at least
+    `LEAST_NOISE` of the map's top, NaN where the fit failed; else an estimate, the same everywhere.
+
+    Parameters
+    ----------
+    study, metabolite
+        Which map.
+    trusted
+        Its trusted voxels on its own grid, (nx, ny, Z).
+    """
+    if metabolite in study.noise:
+        return study.noise[metabolite]
+    data = np.asarray(study.maps[metabolite].data, np.float64)
+    bound = crlb_on_grid(study, metabolite)
+    if bound is None:
+        return Noise(np.full(data.shape, estimated_deviation(data, trusted)), "estimate")
+    failed = ~np.isfinite(bound) | (bound <= 0) | (bound >= FAILED_CRLB) | ~np.isfinite(data)
+    with np.errstate(invalid="ignore"):
+        deviation = np.maximum(bound / 100 * np.abs(data), LEAST_NOISE * top_of(data, trusted))
+    return Noise(np.where(failed, np.nan, deviation), "CRLB")
+
+
+def top_of(data: FloatArray, trusted: BoolArray) -> float:
+    """Return the 99th percentile of a map's trusted finite values, 0 where there are none."""
+    values = data[trusted & np.isfinite(data)]
+    return float(np.percentile(values, TOP_PERCENTILE)) if values.size else 0.0
+
+
+def estimated_deviation(data: FloatArray, trusted: BoolArray) -> float:
+    """Return the deviation of a map's noise, from second differences of trusted neighbours.
+
+    sd = 1.4826 median |D x| / 6 over the voxels whose 3 x 3 neighbours are all trusted, D the
+    second difference along both axes, blind to planes and to edges along either (Immerkaer 1996);
+    within `LEAST_NOISE` and `MOST_NOISE` of the map's top, their geometric mean for under ten
+    voxels.
+
+    Parameters
+    ----------
+    data, trusted
+        Map (nx, ny, Z) and its trusted voxels.
+    """
+    top = top_of(data, trusted)
+    held = trusted & np.isfinite(data)
+    inner = _along_both(held, lambda before, here, after: before & here & after)
+    if inner.sum() < 10:
+        return float(np.sqrt(LEAST_NOISE * MOST_NOISE)) * top
+    known = np.where(held, data, 0)
+    curved = _along_both(known, lambda before, here, after: before - 2 * here + after)[inner]
+    deviation = 1.4826 * float(np.median(np.abs(curved))) / 6
+    return float(np.clip(deviation, LEAST_NOISE * top, MOST_NOISE * top))
+
+
+def _along_both(image: NDArray[Any], join: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+    """Join every inner voxel (nx - 2, ny - 2, Z) with its two neighbours along x, then along y."""
+    along_x = join(image[:-2], image[1:-1], image[2:])
+    return join(along_x[:, :-2], along_x[:, 1:-1], along_x[:, 2:])

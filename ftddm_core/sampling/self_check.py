@@ -1,0 +1,359 @@
+r"""The self-check: how well the model does on a study, measured on the study itself.
+
+The study is degraded twofold once more, restored to its own acquired matrix, and compared inside
+the mask with what it had acquired, y'. No truth is needed: it shows whether the model, and whether
+the MRI, suits this scanner and this patient, one scale up. With x the restored map and z what the
+coarser measurement alone says, the share of the drawn detail that is right in the mean is
+
+.. math::  a = \langle x - z, y' - z \rangle / |x - z|^2,
+
+the factor with which z + a (x - z) comes closest to y'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftddm_core.errors import FtddmError
+from ftddm_core.imaging.degrade import coarse_matrix, degrade, measured
+from ftddm_core.imaging.fit_quality import noise_of
+from ftddm_core.imaging.fourier import Matrix, truncate
+from ftddm_core.imaging.geometry import output_matrix, regrid_nearest
+from ftddm_core.imaging.volume import Outside, Study
+from ftddm_core.sampling.condition import Condition, form_conditions
+from ftddm_core.sampling.guides import default_mask
+from ftddm_core.sampling.weighting import Weighting
+from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
+
+if TYPE_CHECKING:
+    from ftddm_core.sampling.resolver import SuperResolver
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.floating[Any]]
+
+CHECK_FACTOR = 2.0
+"""By which the study is degraded once more."""
+
+LEAST_MATRIX = 6
+"""Fewest samples an axis that must be left of it."""
+
+MRI_WEIGHTS = (0.0, 0.5, 1.0)
+"""That are tried."""
+
+MOST_SLICES, ALL_SLICES, FEWEST_SLICES = 8, 16, 2
+"""Of a map at most, of all maps about, and of a map at least: those with most trusted voxels."""
+
+PRIOR_VOXELS = 50
+"""What the mean share of all maps weighs beside a map's own, in voxels."""
+
+FEWEST_VOXELS = 20
+"""Trusted voxels that a slice must have."""
+
+SAMPLES = 4
+"""Draws at temperature 1 between whose extremes the acquired value should lie in (n - 1) / (n + 1)
+of the voxels."""
+
+UNCHECKED_DETAIL, UNCHECKED_MRI_WEIGHT = 0.5, 0.5
+"""Weights of a study that cannot be checked: midway, for it may be of either kind."""
+
+TIE = 0.2
+"""In dB: gains that are no farther apart are equal, for a few coarse slices cannot tell more."""
+
+WORSE = -0.5
+"""Gain in dB below which a single map is warned of."""
+
+FIXED = SamplerSettings(
+    tau_flow=0, tau_diffusion=0, t_trunc=100, steps=10, detail=1, mri_weight=1, consistency="noise"
+)
+"""Settings of the check, whatever the user's."""
+
+
+@dataclass(frozen=True, eq=False)
+class SelfCheck:
+    """What the self-check found.
+
+    Parameters
+    ----------
+    gains
+        MRI weight -> metabolite -> PSNR over zero-filling in dB, inside the mask, all detail shown.
+    shares
+        MRI weight -> metabolite -> share of the detail that is right in the mean, from 0 to 1.
+    within
+        Share of the voxels whose acquired value lies within the range of `SAMPLES` draws.
+    slices
+        Number of slices of each map that were compared.
+    reason
+        Why the study could not be checked; empty where it was.
+    """
+
+    gains: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    shares: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    within: float = np.nan
+    slices: int = 0
+    reason: str = ""
+
+    @property
+    def mri_weight(self) -> float:
+        """The weight of those tried with the largest mean gain; of equal ones the largest."""
+        means = {weight: np.mean(list(found.values())) for weight, found in self.gains.items()}
+        best = max(means.values(), default=np.nan)
+        equal = [weight for weight, mean in means.items() if mean >= best - TIE]
+        return max(equal, default=UNCHECKED_MRI_WEIGHT)
+
+    def gain(self, metabolite: str) -> float:
+        """Return a map's gain in dB at the best MRI weight, NaN where it was not checked."""
+        return self.gains.get(self.mri_weight, {}).get(metabolite, np.nan)
+
+    @property
+    def mean_gain(self) -> float:
+        """Mean gain over the maps in dB, NaN without a check."""
+        found = list(self.gains.get(self.mri_weight, {}).values())
+        return float(np.mean(found)) if found else np.nan
+
+    @property
+    def worse(self) -> tuple[str, ...]:
+        """The maps that the model makes clearly worse than zero-filling does."""
+        names = self.gains.get(self.mri_weight, {})
+        return tuple(name for name in names if self.gain(name) < WORSE)
+
+    @property
+    def warned(self) -> bool:
+        """Whether the user is to be warned: the model does worse in the mean, or for some map."""
+        return bool(self.mean_gain < 0 or self.worse)
+
+    def warns_of(self, metabolite: str) -> bool:
+        """Return whether the user is warned of this map, by its name or with the whole study."""
+        return bool(self.mean_gain < 0 or metabolite in self.worse)
+
+    @property
+    def expected_within(self) -> float:
+        """What `within` is of a calibrated sampler."""
+        return (SAMPLES - 1) / (SAMPLES + 1)
+
+    def weighting(self, settings: SamplerSettings, metabolite: str) -> Weighting:
+        """Return a map's weights: the user's, else what the study supports at that MRI weight."""
+        weight = self.mri_weight if settings.mri_weight is None else settings.mri_weight
+        if settings.detail is not None:
+            return Weighting(weight, settings.detail)
+        known = {w: found[metabolite] for w, found in self.shares.items() if metabolite in found}
+        if not known:
+            return Weighting(weight, UNCHECKED_DETAIL)
+        tried = sorted(known)
+        return Weighting(weight, float(np.interp(weight, tried, [known[w] for w in tried])))
+
+
+def weighting_of(check: SelfCheck | None, settings: SamplerSettings, metabolite: str) -> Weighting:
+    """Return a map's weights; an automatic one is 1 without a check."""
+    if check is not None:
+        return check.weighting(settings, metabolite)
+    given = (settings.mri_weight, settings.detail)
+    return Weighting(*(1.0 if weight is None else weight for weight in given))
+
+
+def check_study(
+    resolver: SuperResolver,
+    study: Study,
+    *,
+    progress: Callable[[float], None] = lambda done: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    batch: int | None = None,
+    begun: MutableMapping[Any, Any] | None = None,
+) -> SelfCheck:
+    """Degrade a study twofold once more, restore it, and compare it with itself.
+
+    Parameters
+    ----------
+    resolver
+        The networks.
+    study
+        Maps as they were acquired.
+    progress
+        Told the share of the work that is done, 0..1.
+    cancelled
+        Asked before every denoising step.
+    batch
+        Slices that go through the networks together; None as for `SuperResolver`.
+    begun
+        What a check of the same study that was cancelled got done, for this one to go on from.
+
+    Raises
+    ------
+    Cancelled
+        As soon as `cancelled()` is true.
+    """
+    begun = {} if begun is None else begun
+    left = coarse_matrix((study.grid.shape[0], study.grid.shape[1]), CHECK_FACTOR)
+    if min(left) < LEAST_MATRIX:
+        return SelfCheck(
+            reason=f"its {study.grid.shape[0]} x {study.grid.shape[1]} matrix is too small to be "
+            "halved"
+        )
+    try:
+        held = [_Held.of(study, name) for name in study.maps]
+        conditions = _conditions(resolver, study, left)
+    except FtddmError as error:  # whatever is wrong with the study is said where it is sampled
+        return SelfCheck(reason=str(error))
+    most = int(np.clip(ALL_SLICES // len(held), FEWEST_SLICES, MOST_SLICES))
+    slices = {item.name: item.slices(most) for item in held}
+    todo = [(item, conditions[item.name]) for item in held if slices[item.name]]
+    if not todo:
+        return SelfCheck(reason=f"no slice has {FEWEST_VOXELS} trusted voxels")
+    guided = any(c.cover(role) > 0 for _, c in todo for role in ("t1", "flair"))
+    weights = MRI_WEIGHTS if guided else (1.0,)
+    passes = len(weights) + 1
+
+    def run(settings: SamplerSettings, number: int) -> Iterator[tuple[_Held, _Restored]]:
+        for i, (item, condition) in enumerate(todo):
+            progress((number + i / len(todo)) / passes)
+            key = (item.name, number)
+            if key not in begun:
+                begun[key] = _restore(
+                    resolver, item, condition, settings, slices[item.name], cancelled, batch
+                )
+            yield item, begun[key]
+
+    gains: dict[float, dict[str, float]] = {}
+    shares: dict[float, dict[str, float]] = {}
+    for number, weight in enumerate(weights):
+        found = [item.compare(done) for item, done in run(FIXED.replace(mri_weight=weight), number)]
+        names = [item.name for item, _ in todo]
+        gains[weight] = {name: one.gain for name, one in zip(names, found, strict=True)}
+        shares[weight] = dict(zip(names, _shares(found), strict=True))
+    check = SelfCheck(gains, shares, slices=max(map(len, slices.values())))
+    several = FIXED.replace(
+        mri_weight=check.mri_weight, tau_flow=1, tau_diffusion=1, samples=SAMPLES
+    )
+    inside = [item.within(done) for item, done in run(several, passes - 1)]
+    progress(1.0)
+    return replace(check, within=float(np.mean(np.concatenate(inside))))
+
+
+@dataclass(frozen=True)
+class _Restored:
+    """Slices of a map on the study's own grid: z, and x of every sample (n, nx, ny, slices)."""
+
+    slices: Sequence[int]
+    alone: FloatArray
+    plain: FloatArray
+    drawn: FloatArray
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Of one map: PSNR over zero-filling in dB, the share that is right, and in how many voxels."""
+
+    gain: float
+    share: float
+    voxels: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """One map of the study, and where it can be compared."""
+
+    name: str
+    data: FloatArray
+    where: BoolArray
+
+    @classmethod
+    def of(cls, study: Study, name: str) -> _Held:
+        volume = study.maps[name]
+        mask = study.mask_of(name) or default_mask(volume)
+        trusted = regrid_nearest(mask, volume.shape, volume.affine).data > 0
+        noise = noise_of(study, name, trusted)
+        where = trusted & np.isfinite(volume.data) & np.isfinite(noise.deviation)
+        if study.outside is Outside.SEEN:
+            where &= measured(volume.data, noise, trusted)
+        return cls(name, np.asarray(volume.data, np.float64), np.asarray(where))
+
+    def slices(self, most: int) -> tuple[int, ...]:
+        """Return the slices with most voxels to compare in."""
+        area = self.where.sum((0, 1))
+        best = sorted(np.argsort(-area, kind="stable")[:most])
+        return tuple(int(k) for k in best if area[k] >= FEWEST_VOXELS)
+
+    def _values(self, restored: _Restored, image: FloatArray) -> FloatArray:
+        """Return the values (..., voxels) to compare of an image (..., nx, ny, slices)."""
+        found: FloatArray = image[..., self.where[..., restored.slices]]
+        return found
+
+    def compare(self, restored: _Restored) -> _Compared:
+        """Compare the first sample."""
+        truth = self._values(restored, self.data[..., restored.slices])
+        x, z, plain = (
+            self._values(restored, image)
+            for image in (restored.drawn[0], restored.alone, restored.plain)
+        )
+        ours, theirs = (np.mean(np.square(image - truth)) for image in (np.maximum(x, 0), plain))
+        power = np.mean(np.square(truth))
+        gain = 10 * np.log10(max(theirs, 1e-12 * power) / max(ours, 1e-12 * power))
+        product, square = np.sum((x - z) * (truth - z)), np.sum(np.square(x - z))
+        share = float(np.clip(product / square, 0, 1)) if square > 0 else 1.0
+        return _Compared(float(gain), share, truth.size)
+
+    def within(self, restored: _Restored) -> BoolArray:
+        """Return for every voxel whether its value lies within the samples' range."""
+        truth = self._values(restored, self.data[..., restored.slices])
+        x = self._values(restored, restored.drawn)
+        return np.asarray((x.min(0) <= truth) & (truth <= x.max(0)))
+
+
+def _shares(found: Sequence[_Compared]) -> list[float]:
+    """Return every map's share, drawn towards the mean of all as far as it has few voxels."""
+    mean = float(np.mean([one.share for one in found]))
+    return [
+        (one.voxels * one.share + PRIOR_VOXELS * mean) / (one.voxels + PRIOR_VOXELS)
+        for one in found
+    ]
+
+
+def _conditions(resolver: SuperResolver, study: Study, left: Matrix) -> dict[str, Condition]:
+    """Return the conditions of the degraded study, on the grid that it is restored on.
+
+    About the voxel that the networks know, as a user would choose it, where that is finer than the
+    study's own.
+    """
+    masked = study
+    if any(study.mask_of(name) is None for name in study.maps):
+        masks = {n: study.mask_of(n) or default_mask(v) for n, v in study.maps.items()}
+        masked = replace(study, mask=masks)
+    low = degrade(masked, CHECK_FACTOR, whole=study.outside is Outside.SEEN)
+    own = (study.grid.shape[0], study.grid.shape[1])
+    voxel = float(np.sqrt(low.grid.voxel_size[0] * low.grid.voxel_size[1]))
+    upscale = float(np.clip(voxel / resolver.weights.trained_voxel, *UPSCALE_BOUNDS))
+    finer = output_matrix(left, upscale)
+    matrix = finer if all(n >= have for n, have in zip(finer, own, strict=True)) else own
+    return {c.metabolite: c for c in form_conditions(low, CHECK_FACTOR, matrix)}
+
+
+def _restore(
+    resolver: SuperResolver,
+    item: _Held,
+    condition: Condition,
+    settings: SamplerSettings,
+    slices: tuple[int, ...],
+    cancelled: Callable[[], bool],
+    batch: int | None,
+) -> _Restored:
+    """Restore some slices of a map, and bring them to the study's own grid."""
+    own = (item.data.shape[0], item.data.shape[1])
+    where = np.asarray(slices)
+    drawn = np.zeros((settings.samples, *own, len(slices)))
+    alone = np.zeros((*own, len(slices)))
+    updates = resolver.sample(
+        [condition], settings, slices=slices, cancelled=cancelled, batch=batch
+    )
+    for update in updates:
+        if update.stage != "sample":
+            continue
+        for key, image, z in zip(update.keys, update.images, update.alone, strict=True):
+            place = slices.index(key.slice_index)
+            drawn[key.sample, ..., place] = truncate(image, own)
+            alone[..., place] = truncate(z, own)
+    plain = np.maximum(truncate(condition.lowres[..., where] * condition.mask[..., where], own), 0)
+    return _Restored(slices, alone, plain, drawn)

@@ -1,0 +1,43 @@
+"""How faithful a picture is, as it is shown: against the measurement, and against a reference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ftddm_core.evaluation.baselines import zero_filling
+from ftddm_core.evaluation.metrics import evaluate
+from ftddm_core.sampling.gathered import residual_of
+from ftddm_viewer.state import View
+
+
+def fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:
+    """Return the figures of a slice's map as it is shown; each is worked out once.
+
+    They are "residual" in k-space and what the noise alone leaves of it as "noise"; where there is
+    a reference, "psnr" and "ssim", and those of the input as "input_psnr" and "input_ssim". Empty
+    for a picture that is not final, and where nothing is trusted.
+    """
+    key = (metabolite, k)
+    if key not in view.figures:
+        view.figures[key] = _fidelity(view, metabolite, k)
+    return view.figures[key]
+
+
+def _fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:
+    picture, prepared = view.pictures.get((metabolite, k)), view.prepared
+    condition = prepared.conditions[metabolite]
+    mask = condition.mask[..., k]
+    if picture is None or picture.traces is None or not mask.any():
+        return {}
+    detail = view.detail(metabolite)
+    images = (picture.image[..., None], picture.alone[..., None])
+    noise = condition.measurement.with_noise(view.asked.noise).deviation
+    residual = residual_of(condition, [k], images, picture.traces, detail, noise)
+    figures = {"residual": residual.shown, "noise": residual.noise}
+    if prepared.reference is not None:
+        truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
+        baseline = zero_filling(condition)[..., k]
+        for prefix, image in (("", picture.shown(detail)), ("input_", baseline)):
+            found = evaluate(image, truth, mask, condition.acquired)
+            figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
+    return figures
