@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError
 
-FORMAT = 2
+FORMAT = 3
 """To be raised when a change of a method makes other maps of the same settings."""
 
 

@@ -62,6 +62,9 @@ class Case:
         own; empty where there are none.
     from_scans
         Whether methods are given these, or the truth's own k-space, cut down.
+    whole
+        Whether that k-space is cut down with what lies outside the mask, as a coarse scan of the
+        whole field of view would see it.
     """
 
     name: str
@@ -73,6 +76,7 @@ class Case:
     output: Matrix | None = None
     scans: Mapping[float, Study] = field(default_factory=dict)
     from_scans: bool = False
+    whole: bool = False
 
     @property
     def matrix(self) -> Matrix:
@@ -128,13 +132,10 @@ class Case:
         held = self.mask(metabolite) & np.isfinite(data)
         return np.where(held, data, 0).astype(np.float64)
 
-    def told(
+    def acquired(
         self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
-    ) -> dict[str, Condition]:
-        """Return what methods are told, by metabolite: the maps at a coarse matrix.
-
-        A condition's own metabolite carries the case and the factor along, so that many can be
-        sampled together and no two meet the same noise.
+    ) -> Study:
+        """Return the maps at a coarse matrix, as a user would open them.
 
         Parameters
         ----------
@@ -144,20 +145,66 @@ class Case:
             Which maps; those that the study does not have are left out.
         drop
             "t1", "flair": not given to the method.
+
+        Raises
+        ------
+        FormatError
+            If none of the maps is there.
         """
-        wanted = {name: v for name, v in self.study.maps.items() if name in metabolites}
-        if not wanted:
-            return {}
         nothing: dict[str, Any] = dict.fromkeys(drop)
         source = self.scans[factor] if self.from_scans else self.study
-        maps = {name: source.maps[name] for name in wanted}
+        maps = {name: volume for name, volume in source.maps.items() if name in metabolites}
         low = replace(source, maps=maps, **nothing)
-        low = low if self.from_scans else degrade(low, factor)
+        return low if self.from_scans else degrade(low, factor, whole=self.whole)
+
+    def told(
+        self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
+    ) -> dict[str, Condition]:
+        """Return what methods are told, by metabolite: the maps at a coarse matrix.
+
+        A condition's own metabolite carries the case and the factor along, so that many can be
+        sampled together and no two meet the same noise.
+
+        Parameters and errors are those of `acquired`.
+        """
+        low = self.acquired(factor, [n for n in metabolites if n in self.study.maps], drop)
         found = {}
         for condition in form_conditions(low, factor, self.output or self.matrix):
             name = condition.metabolite
             found[name] = replace(condition, metabolite=f"{self.name} {name} x{factor:g}")
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A simulated patient with a tumour in the middle of a slab, and what a scanner finds of it.
+
+    Parameters
+    ----------
+    name, anatomy
+        Of the patient, and of the label map it was simulated from.
+    patient, slab
+        Who is scanned, and where.
+    study, noise_free
+        The high-resolution maps, and the same without noise.
+    tumour
+        Its voxels (Nx, Ny, Z).
+    key
+        Of the random numbers.
+    """
+
+    name: str
+    anatomy: str
+    patient: Patient
+    slab: Slab
+    study: Study
+    noise_free: Study
+    tumour: BoolArray
+    key: tuple[int, ...]
+
+    def case(self) -> Case:
+        """Return the patient as a case without coarse scans."""
+        return Case(self.name, self.anatomy, self.study, self.noise_free, self.tumour)
 
 
 def simulated_cases(protocol: Protocol, anatomies: Sequence[Path], patients: int) -> Iterator[Case]:
@@ -180,48 +227,64 @@ def simulated_cases(protocol: Protocol, anatomies: Sequence[Path], patients: int
     for path in anatomies:
         anatomy = Anatomy.load(path)
         for number in range(patients):
-            yield _simulate(protocol, anatomy, number)
+            found = simulate(protocol, anatomy, number)
+            scans = coarse_scans(found.slab, protocol, found.key, protocol.factors)
+            yield replace(found.case(), scans=scans)
 
 
-def _simulate(protocol: Protocol, anatomy: Anatomy, number: int) -> Case:
+def simulate(protocol: Protocol, anatomy: Anatomy, number: int) -> Simulated:
+    """Return a patient of a protocol, the same for the same number.
+
+    Raises
+    ------
+    FormatError
+        If no patient of the anatomy shows enough brain.
+    """
     voxel = protocol.voxel
     for draw in range(DRAWS):
-        key = [protocol.patient_seed, number, draw, zlib.crc32(anatomy.name.encode())]
+        key = (protocol.patient_seed, number, draw, zlib.crc32(anatomy.name.encode()))
         rng = np.random.default_rng(key)
         patient = Patient.draw(anatomy, rng, glioma=True)
         if patient.glioma is None:
             continue
-        slab = lay_slab(
-            patient,
-            rng,
-            matrix=protocol.matrix,
-            n_slices=protocol.slices,
-            voxel=(voxel, voxel, voxel),
-            height=float(patient.glioma.centre[2]),
-        )
+        slab = slab_of(protocol, patient, rng, float(patient.glioma.centre[2]))
         study, noise_free = scan_slab(slab, rng)
         grid = study.grid
         lesion = patient.glioma(world_points(grid.shape, grid.affine))
         tumour = np.maximum(lesion.solid, lesion.cells) > 0.5
-        case = Case(f"{anatomy.name}-{number}", anatomy.name, study, noise_free, tumour)
-        shown = case.mask(next(iter(study.maps)))[..., protocol.slices // 2]
+        shown = slab.mask[..., protocol.slices // 2]
         if shown.sum() * voxel**2 >= TRUSTED_AREA and tumour.any():
-            return replace(case, scans=_scans(slab, protocol, key))
+            name = f"{anatomy.name}-{number}"
+            return Simulated(name, anatomy.name, patient, slab, study, noise_free, tumour, key)
     raise FormatError(
         f"{anatomy.name}: none of {DRAWS} patients shows {TRUSTED_AREA:g} mm2 of brain on a matrix "
         f"of {protocol.matrix} voxels of {voxel:g} mm. Is it a label map of a whole head?"
     )
 
 
-def _scans(slab: Slab, protocol: Protocol, key: Sequence[int]) -> dict[float, Study]:
-    """Return a coarse scan of a slab for every factor of a protocol."""
+def slab_of(protocol: Protocol, patient: Patient, rng: np.random.Generator, height: float) -> Slab:
+    """Return the protocol's slab of a patient, its middle `height` mm above the brain's."""
+    return lay_slab(
+        patient,
+        rng,
+        matrix=protocol.matrix,
+        n_slices=protocol.slices,
+        voxel=(protocol.voxel,) * 3,
+        height=height,
+    )
+
+
+def coarse_scans(
+    slab: Slab, protocol: Protocol, key: Sequence[int], factors: Sequence[float]
+) -> dict[float, Study]:
+    """Return a coarse scan of a slab for every factor."""
     return {
         factor: scan_coarsely(
             slab,
             coarse_matrix(protocol.matrix, factor),
             np.random.default_rng([*key, round(1000 * factor)]),
         )
-        for factor in protocol.factors
+        for factor in factors
     }
 
 

@@ -51,12 +51,14 @@ class Roles:
         def kind(name: str) -> str | None:
             return next((m.name for m in plans if m.kind == name), None)
 
-        def sampler(t_trunc: int, tau: float | str, several: bool = False) -> MethodPlan | None:
+        def sampler(t_trunc: int, tau: float | str) -> MethodPlan | None:
             found = (m for m in plans if m.is_sampler(t_trunc, tau=tau))
-            held = [m for m in found if (m.samples > 1) == several]
+            held = [m for m in found if m.samples == 1]
             return _most_run(held) if held else None
 
-        several = sampler(100, 1, several=True)
+        drawn = [m for m in plans if m.samples > 1 and m.settings]
+        many = [m for m in drawn if m.settings and m.is_sampler(100, tau=1, steps=m.settings.steps)]
+        several = _most_run(many) if many else None
         names = [
             found.name if (found := sampler(*how)) else None
             for how in ((0, 1), (100, 0), (100, 1), (100, DEFAULT), (1000, 1), (1000, DEFAULT))

@@ -243,7 +243,8 @@ def sharpness_sweep(
     upscale
         Factor s.
     resolver, settings
-        The method; `steps` of the settings applies at T_trunc = 100.
+        The method; `steps` of the settings applies at T_trunc = 100. Weights that are left
+        automatic are 1: what a temperature does is to be seen whole.
     taus
         Temperatures to try.
     progress, cancelled
@@ -264,6 +265,9 @@ def sharpness_sweep(
         "tau_diffusion": ({"t_trunc": 100}, ("tau_diffusion",)),
         "both": ({"t_trunc": 100}, ("tau_flow", "tau_diffusion")),
     }
+    given = (settings.mri_weight, settings.detail)
+    weights = (1.0 if weight is None else weight for weight in given)
+    settings = settings.replace(**dict(zip(("mri_weight", "detail"), weights, strict=True)))
     heads: dict[str, dict[str, Any]] = {}
     methods: dict[str, Method] = {}
     for varied, (fixed, temperatures) in plans.items():

@@ -12,9 +12,21 @@ import numpy as np
 from ftddm_core.evaluation.cache import key_of
 from ftddm_core.evaluation.cases import Case, record_of, scanned
 from ftddm_core.evaluation.checks import Roles, check, check_flow, check_real
+from ftddm_core.evaluation.kinds import KindCase
 from ftddm_core.evaluation.measure import Measured, measure
-from ftddm_core.evaluation.protocol import MRI, MethodPlan, Protocol, choice_methods, denoiser_calls
+from ftddm_core.evaluation.protocol import MRI, MethodPlan, Protocol, choice_methods
 from ftddm_core.evaluation.real import REAL_FACTOR
+from ftddm_core.evaluation.robust_checks import check_peers, check_robust
+from ftddm_core.evaluation.robust_tables import (
+    check_rows,
+    lesion_table,
+    robust_calibration,
+    robustness_table,
+    self_check_table,
+    share_table,
+    sharpness_table,
+)
+from ftddm_core.evaluation.robustness import Robust, calls_of, robust_calls, run_robust
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.evaluation.summary import (
     Figures,
@@ -68,26 +80,32 @@ class Outcome:
     timing: dict[str, Any] = field(default_factory=dict)
 
 
-def slice_calls(protocol: Protocol) -> int:
-    """Return how many times a slice goes through the denoiser where all anatomies are given."""
+def slice_calls(
+    protocol: Protocol, kinds: Sequence[KindCase] | None = None, extras: Sequence[Case] = ()
+) -> int:
+    """Return how many times a slice goes through the denoiser where all anatomies are given.
+
+    At most: automatic MRI weights may need two calls where one is enough, self-checks of small
+    slices are left out, and maps that two methods share are counted once.
+
+    Parameters
+    ----------
+    protocol
+        What to run.
+    kinds
+        See `robust_calls`.
+    extras
+        Further single cases, as they are restored beside the protocol's.
+    """
     patients = len(protocol.anatomies) * protocol.patients
-    total = _calls(protocol.methods) * patients * protocol.slices
+    total = calls_of(protocol.methods) * patients * protocol.slices
+    total += calls_of(scan_plans(protocol)) * patients * protocol.slices
     if protocol.choice:
         others = len(protocol.choice.anatomies) * protocol.choice.patients
-        total += _calls(choice_methods(protocol.choice)) * others * protocol.slices
-    return total
-
-
-def _calls(methods: Sequence[MethodPlan]) -> int:
-    """Return the calls for one slice of every metabolite: draws that methods share count once."""
-    seen: dict[Any, int] = {}
-    for m in methods:
-        for draw in range(m.samples) if m.settings else ():
-            for factor in m.factors:
-                for metabolite in m.metabolites:
-                    key = (m.settings, draw, factor, metabolite, m.drop)
-                    seen[key] = denoiser_calls(m)
-    return sum(seen.values())
+        total += calls_of(choice_methods(protocol.choice)) * others * protocol.slices
+    for case in extras:
+        total += calls_of(extra_plans(protocol, case)) * case.study.grid.shape[2]
+    return total + robust_calls(protocol, kinds)
 
 
 def evaluate(
@@ -98,6 +116,7 @@ def evaluate(
     *,
     real: Case | None = None,
     glioma: Case | None = None,
+    kinds: Sequence[KindCase] = (),
     tell: Tell = lambda what, done: None,
 ) -> Outcome:
     """Run what is missing, measure, and make every table.
@@ -117,6 +136,8 @@ def evaluate(
         A measured low-resolution study, degraded and restored against its own measurement.
     glioma
         Simulated maps on real MRI of a tumour.
+    kinds
+        Cases of other kinds than the test's, for robustness; see `kinds`.
     tell
         Of the progress.
 
@@ -125,7 +146,9 @@ def evaluate(
     Cancelled
         As soon as the runner is asked to stop; what was finished is kept.
     """
+    extras = [case for case in (real, glioma) if case is not None]
     outcome = Outcome(protocol, _record(protocol, cases, others, runner))
+    outcome.record["slice_calls"] = slice_calls(protocol, kinds, extras)
     tables = outcome.tables
     if protocol.choice and others:
         plans = choice_methods(protocol.choice)
@@ -168,6 +191,10 @@ def evaluate(
             tables["checks"] += check_real(name, tables[name], Roles.of(protocol))
     if cases and all(case.scans for case in cases):
         tables["scans"] = scan_table(protocol, cases, runner, tell)
+    if kinds:
+        robust = run_robust(protocol, kinds, runner, tell)
+        fill_robust(tables, robust)
+        tables["checks"] += check_robust(robust) + check_peers(figures, Roles.of(protocol))
     tables["checks"].sort(key=lambda line: line["item"])
     return outcome
 
@@ -201,14 +228,36 @@ def _fill(
 
 def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: Tell) -> Table:
     """Run the main methods on coarse scans of the patients, on the full chain's metabolites."""
-    full = Roles.of(protocol).full_chain
-    part = next((m.metabolites for m in protocol.methods if m.name == full), protocol.metabolites)
-    plans = [replace(m, metabolites=part) for m in main_plans(protocol)]
+    plans = scan_plans(protocol)
+    part = plans[0].metabolites if plans else protocol.metabolites
     anew = [scanned(case) for case in cases]
     runner.run(runner.entries(plans, anew), lambda done: tell("coarse scans", done))
     measured = measure(runner, plans, anew)
     shown = replace(protocol, methods=tuple(plans))
     return method_table(Figures(measured.rows), shown, part, Figures(measured.contrast))
+
+
+def fill_robust(tables: dict[str, Table], robust: Robust) -> None:
+    """Add the tables of what was found on every kind of case."""
+    tables["robustness"] = robustness_table(robust)
+    tables["robust_sharpness"] = sharpness_table(robust)
+    tables["self_check"] = self_check_table(robust.checks)
+    tables["shares"] = share_table(robust.checks)
+    tables["self_checks"] = check_rows(robust.checks)
+    tables["lesions"] = lesion_table(robust.lesions)
+    tables["robust_calibration"] = robust_calibration(robust)
+
+
+def scan_plans(protocol: Protocol) -> list[MethodPlan]:
+    """Return the main methods as they run on coarse scans: on the full chain's part."""
+    full = Roles.of(protocol).full_chain
+    chain = next((m for m in protocol.methods if m.name == full), None)
+    if chain is None:
+        return main_plans(protocol)
+    return [
+        replace(m, metabolites=chain.metabolites, factors=chain.factors)
+        for m in main_plans(protocol)
+    ]
 
 
 def main_plans(protocol: Protocol) -> list[MethodPlan]:
@@ -336,5 +385,4 @@ def _record(
         "cases": record_of(cases),
         "others": record_of(others),
         "simulated": bool(cases) and all(case.simulated for case in cases),
-        "slice_calls": slice_calls(protocol),
     }

@@ -15,8 +15,11 @@ from typing import Any, TypeVar
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.settings import (
+    AUTOMATIC,
     DEFAULT_TAU_DIFFUSION,
     DEFAULT_TAU_FLOW,
+    FEW_STEPS_SAMPLER,
+    FULL_SAMPLER,
     N_TRAIN_STEPS,
     UPSCALE_BOUNDS,
     SamplerSettings,
@@ -24,8 +27,9 @@ from ftddm_core.settings import (
 
 BUNDLED = Path(__file__).parent / "protocols"
 
-PLAIN_KINDS = ("zero-filling", "bicubic", "guided-tv", "regression")
-"""Methods that draw nothing and have no settings."""
+PLAIN_KINDS = ("zero-filling", "bicubic", "guided-tv", "regression", "measurement", "inside")
+"""Methods that draw nothing and have no settings; the last two are what the measurement alone says,
+and the map inside the mask that explains the acquired one best (a channel of the condition)."""
 
 SAMPLING_KINDS: dict[str, dict[str, Any]] = {
     "ftddm": {},
@@ -40,6 +44,10 @@ Part = TypeVar("Part", float, str)
 
 DEFAULT = "default"
 """In place of a temperature: both as `settings` has them."""
+
+WHOLE: dict[str, float | None] = {"mri_weight": 1.0, "detail": 1.0}
+"""Weights of a method unless it says otherwise: all of the MRI, and all that is drawn. So nothing
+but the method itself is measured; `AUTOMATIC` in place of a weight takes the self-check's."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +81,18 @@ class MethodPlan:
     def is_sampler(
         self, t_trunc: int, *, tau: float | str | None = None, steps: int | None = None
     ) -> bool:
-        """Return whether this is the ancestral sampler of these settings, given all MRI."""
+        """Return whether this is the method itself with these settings, given all MRI.
+
+        That is the full chain's own sampler, or for fewer `steps` the one that stands in for it,
+        held to the measurement to within its noise and with all that it draws.
+        """
         chosen = self.settings
-        if chosen is None or self.drop or chosen.sampler_used != "ancestral" or chosen.consistency:
+        if chosen is None or self.drop or chosen.consistency != "noise":
             return False
-        return (chosen.t_trunc, chosen.steps) == (t_trunc, steps) and (
+        if (chosen.mri_weight, chosen.detail) != (1, 1):
+            return False
+        used = FULL_SAMPLER if steps is None else FEW_STEPS_SAMPLER
+        return (chosen.sampler_used, chosen.t_trunc, chosen.steps) == (used, t_trunc, steps) and (
             tau is None or temperatures(self) == temperatures_of(tau)
         )
 
@@ -101,6 +116,29 @@ class Choice:
     factors: tuple[float, ...]
     metabolites: tuple[str, ...]
     taus: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """How methods are tried on patients who are not as the networks were taught; see `kinds`.
+
+    Parameters
+    ----------
+    patients
+        Simulated from each anatomy of the test.
+    factors, metabolites
+        What is run.
+    steps
+        Of every chain from T_trunc 100.
+    samples
+        Draws at temperature 1 for calibration, of which `measure` takes the mean of 16.
+    """
+
+    patients: int
+    factors: tuple[float, ...]
+    metabolites: tuple[str, ...]
+    steps: int
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -128,6 +166,8 @@ class Protocol:
         Factor and metabolites of the one case that every method is timed on; None for no timing.
     flow_levels
         Noise levels t at which the flow's likelihood is measured; empty to leave it out.
+    robustness
+        What is tried on other kinds of patients, and on a measured study; None to leave it out.
     """
 
     name: str
@@ -143,6 +183,7 @@ class Protocol:
     choice: Choice | None = None
     timing: tuple[float, tuple[str, ...]] | None = None
     flow_levels: tuple[int, ...] = field(default=())
+    robustness: Robustness | None = None
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Protocol:
@@ -174,7 +215,7 @@ def parse(content: Mapping[str, Any]) -> Protocol:
     """Return the protocol that the content of a TOML file describes; errors as `Protocol.load`."""
     known = (
         "name", "anatomies", "patients", "slices", "patient_seed", "matrix", "voxel", "factors",
-        "metabolites", "method", "choice", "timing", "flow_levels",
+        "metabolites", "method", "choice", "timing", "flow_levels", "robustness",
     )  # fmt: skip
     _only(content, known, "the protocol")
     factors = _factors(_need(content, "factors", list), "factors")
@@ -208,6 +249,7 @@ def parse(content: Mapping[str, Any]) -> Protocol:
         choice=_choice(content.get("choice"), factors, metabolites),
         timing=_timing(content.get("timing"), factors, metabolites),
         flow_levels=tuple(levels),
+        robustness=_robustness(content.get("robustness"), factors, metabolites),
     )
 
 
@@ -223,7 +265,9 @@ def choice_methods(choice: Choice) -> tuple[MethodPlan, ...]:
             MethodPlan(
                 f"τ {tau:g}",
                 "ftddm",
-                SamplerSettings(t_trunc=100, tau_flow=tau, tau_diffusion=tau),
+                SamplerSettings(
+                    t_trunc=100, tau_flow=tau, tau_diffusion=tau, mri_weight=1, detail=1
+                ),
                 choice.factors,
                 choice.metabolites,
             )
@@ -274,7 +318,8 @@ def _method(
         raise SettingsError(f"{name}: drop is {list(drop)}, choose among {', '.join(MRI)}.")
     settings = None
     if kind in SAMPLING_KINDS:
-        choices = ("tau", "tau_flow", "tau_diffusion", "t_trunc", "steps", "sampler", "seed")
+        choices = ("tau", "tau_flow", "tau_diffusion", "t_trunc", "steps", "sampler", "seed",
+                   "consistency", *WHOLE)  # fmt: skip
         _only(entry, (*own, *choices, "samples"), name)
         settings = _settings(name, {**SAMPLING_KINDS[kind], **entry}, choices)
     else:
@@ -296,8 +341,12 @@ def _settings(name: str, entry: Mapping[str, Any], choices: Iterable[str]) -> Sa
     if isinstance(tau, str) and tau != DEFAULT:
         raise SettingsError(f'{name}: tau is {tau!r}, give a number from 0 to 1 or "{DEFAULT}".')
     both = dict(zip(("tau_flow", "tau_diffusion"), temperatures_of(tau), strict=True))
+    weights = {
+        key: None if values.get(key) == AUTOMATIC else values.get(key, whole)
+        for key, whole in WHOLE.items()
+    }
     try:
-        return SamplerSettings.from_dict(both | values)
+        return SamplerSettings.from_dict(both | values | weights)
     except SettingsError as error:
         raise SettingsError(f"{name}: {error}") from None
 
@@ -319,6 +368,24 @@ def _choice(
             "metabolites", tuple(entry.get("metabolites", metabolites)), metabolites, "choice"
         ),
         taus=tuple(float(tau) for tau in taus),
+    )
+
+
+def _robustness(
+    entry: Mapping[str, Any] | None, factors: tuple[float, ...], metabolites: tuple[str, ...]
+) -> Robustness | None:
+    if entry is None:
+        return None
+    where = "robustness"
+    _only(entry, ("patients", "factors", "metabolites", "steps", "samples"), where)
+    held = tuple(entry.get("metabolites", metabolites))
+    given = {"steps": 10, "samples": 19, **entry}
+    return Robustness(
+        patients=_count(entry, "patients"),
+        factors=_part("factors", _factors(entry.get("factors", factors), where), factors, where),
+        metabolites=_part("metabolites", held, metabolites, where),
+        steps=_count(given, "steps"),
+        samples=_count(given, "samples", least=2),
     )
 
 

@@ -34,11 +34,12 @@ REAL_FACTOR = 2.0
 """By which a real study is degraded, to be restored to what was measured."""
 
 
-def real_case(name: str, study: Study, trained_voxel: float) -> Case:
+def real_case(name: str, study: Study, trained_voxel: float, *, whole: bool = False) -> Case:
     """Return a low-resolution study as a case whose truth is its own measurement.
 
     What is left of it is enlarged to about the voxel (mm) that the networks know, as a user would,
-    and truncated to the matrix that was measured.
+    and truncated to the matrix that was measured. With `whole` it is degraded with all that the
+    scan saw beside the mask.
     """
     from ftddm_core.sampling.resolver import settle_upscale  # it brings torch
 
@@ -46,7 +47,7 @@ def real_case(name: str, study: Study, trained_voxel: float) -> Case:
     usual = settle_upscale(SamplerSettings(), degrade(study, REAL_FACTOR), trained_voxel).upscale
     output = output_matrix(left, usual or REAL_FACTOR)
     finer = all(n > have for n, have in zip(output, study.grid.shape[:2], strict=True))
-    return Case(name, "", study, simulated=False, output=output if finer else None)
+    return Case(name, "", study, simulated=False, output=output if finer else None, whole=whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,7 @@ def enlarge(
     Cancelled
         As soon as the runner is asked to stop.
     """
-    settings = SamplerSettings(upscale=ENLARGEMENT)
+    settings = SamplerSettings(upscale=ENLARGEMENT)  # weights as the study's self-check has them
     conditions = {c.metabolite: c for c in form_conditions(study, ENLARGEMENT)}
     stated = settings.exact(ENLARGEMENT).to_dict() | {
         "enlarged": Case("", "", study).digest,
@@ -112,8 +113,9 @@ def enlarge(
     missing = [conditions[name] for name, key in keys.items() if runner.cache.load(key) is None]
     if missing:
         result = None
+        check = runner.resolver.check(study, cancelled=runner.cancelled)
         for update in runner.resolver.sample(
-            missing, settings, cancelled=runner.cancelled, every=PROGRESS
+            missing, settings, check=check, cancelled=runner.cancelled, every=PROGRESS
         ):
             tell(update.done)
             result = update.result

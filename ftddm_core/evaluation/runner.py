@@ -2,6 +2,9 @@
 
 Maps of many cases go through the networks together. Their noise depends on seed, case, metabolite,
 factor and slice alone, so neither the order nor an interruption changes a map beyond rounding.
+
+Of a method that draws, x is kept: the share of its detail that is shown decides no entry of the
+cache. Weights that a method leaves automatic follow the case's own self-check, which is kept too.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
+from ftddm_core.evaluation.anchors import ANCHORS, alone
 from ftddm_core.evaluation.baselines import BASELINES
 from ftddm_core.evaluation.cache import Cache, key_of
 from ftddm_core.evaluation.cases import Case
@@ -23,6 +27,17 @@ from ftddm_core.evaluation.guided_tv import ETA, ITERATIONS, LAMBDA, guided_tv
 from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.result import PROGRESS
+from ftddm_core.sampling.self_check import (
+    CHECK_FACTOR,
+    FIXED,
+    LEAST_MATRIX,
+    MOST_SLICES,
+    MRI_WEIGHTS,
+    SAMPLES,
+    SelfCheck,
+)
+from ftddm_core.sampling.weighting import Weighting, shown
+from ftddm_core.settings import SamplerSettings
 
 if TYPE_CHECKING:  # they bring torch, which the tables can do without
     from ftddm_core.model.unet import UNet
@@ -48,8 +63,14 @@ class Entry:
     @property
     def cost(self) -> float:
         """Slices times calls of the denoiser, for the progress."""
-        calls = denoiser_calls(self.method) + 1 if self.method.settings else 0
+        chosen = self.method.settings
+        calls = denoiser_calls(self.method) * passes(chosen.mri_weight) + 1 if chosen else 0
         return self.case.study.grid.shape[2] * (calls or PLAIN_COST.get(self.method.kind, 1.0))
+
+
+def passes(mri_weight: float | None) -> int:
+    """Return how often a step calls the denoiser: with MRI, without, or both; at most, if None."""
+    return 1 if mri_weight in (0, 1) else 2
 
 
 class Runner:
@@ -79,6 +100,7 @@ class Runner:
         self.regression = regression
         self.cancelled = cancelled
         self._told: dict[tuple[Case, float, tuple[str, ...]], dict[str, Condition]] = {}
+        self._checks: dict[str, SelfCheck] = {}
 
     def told(self, case: Case, factor: float, drop: Sequence[str] = ()) -> dict[str, Condition]:
         """Return what methods are told about a case at a factor, without some of the MRI."""
@@ -114,8 +136,9 @@ class Runner:
         method = entry.method
         stated: dict[str, Any]
         if method.settings is not None:
-            stated = _settings_of(method, entry.draw).to_dict()
-            for other in ("upscale", "samples"):  # decided by the case, and by the entry
+            stated = self.settings(entry).to_dict()
+            # The case decides the first, the entry the second, and x does not know the third.
+            for other in ("upscale", "samples", "detail"):
                 del stated[other]
             stated["steps"] = denoiser_calls(method)
             stated["sampler"] = method.settings.sampler_used
@@ -128,8 +151,71 @@ class Runner:
                 stated |= {"lam": LAMBDA, "eta": ETA, "iterations": ITERATIONS}
             if method.kind == "regression" and self.regression is not None:
                 stated["weights"] = self.regression[1]
-        told = self.told(entry.case, entry.factor, method.drop)[entry.metabolite]
-        return key_of(stated | {"told": told.digest})
+        return key_of(stated | {"told": self.condition(entry).digest})
+
+    def condition(self, entry: Entry) -> Condition:
+        """Return what the method is told for a map."""
+        return self.told(entry.case, entry.factor, entry.method.drop)[entry.metabolite]
+
+    def settings(self, entry: Entry) -> SamplerSettings:
+        """Return the settings that a map is drawn with: its seed, and an MRI weight.
+
+        Raises
+        ------
+        SettingsError
+            If the method draws no samples.
+        Cancelled
+            As soon as `cancelled()` is true.
+        """
+        chosen = entry.method.settings
+        if chosen is None:
+            raise SettingsError(f"{entry.method.name} draws no samples.")
+        weight = self.weighting(entry).mri_weight
+        return chosen.replace(seed=chosen.seed + entry.draw, mri_weight=weight)
+
+    def weighting(self, entry: Entry) -> Weighting:
+        """Return the weights of a map: the method's own, or those of the self-check."""
+        chosen = entry.method.settings
+        if chosen is None:
+            return Weighting()
+        if chosen.mri_weight is not None and chosen.detail is not None:
+            return Weighting(chosen.mri_weight, chosen.detail)
+        check = self.check(entry.case, entry.factor, entry.method.drop)
+        return check.weighting(chosen, entry.metabolite)
+
+    def check(
+        self,
+        case: Case,
+        factor: float,
+        drop: Sequence[str] = (),
+        progress: Callable[[float], None] = lambda done: None,
+    ) -> SelfCheck:
+        """Return the self-check of a case at a factor, made once and kept.
+
+        Raises
+        ------
+        Cancelled
+            As soon as `cancelled()` is true.
+        """
+        told = self.told(case, factor, drop)
+        key = key_of(
+            {
+                "self-check": {name: condition.digest for name, condition in told.items()},
+                "settings": FIXED.to_dict(),
+                "how": [CHECK_FACTOR, LEAST_MATRIX, MOST_SLICES, SAMPLES, *MRI_WEIGHTS],
+                "weights": self.resolver.weights.digest,
+                "half": self.resolver.half,
+            }
+        )
+        if key not in self._checks:
+            kept = self.cache.load_figures(key)
+            if kept is None:
+                low = case.acquired(factor, list(told), drop)
+                found = self.resolver.check(low, progress=progress, cancelled=self.cancelled)
+                kept = _stated(found)
+                self.cache.save_figures(key, kept)
+            self._checks[key] = _check_of(kept)
+        return self._checks[key]
 
     def run(
         self, entries: Iterable[Entry], progress: Callable[[float], None] = lambda done: None
@@ -153,7 +239,7 @@ class Runner:
         todo = self.missing(entries)
         total = sum(entry.cost for entry in todo) or 1.0
         done = 0.0
-        for chunk in _chunks(todo):
+        for chunk in self._chunks(todo):
             if self.cancelled():
                 raise Cancelled("The evaluation was stopped; what was finished is kept.")
             cost = sum(entry.cost for entry in chunk)
@@ -174,7 +260,7 @@ class Runner:
             progress(done / total)
 
     def image(self, entry: Entry) -> NDArray[np.float32]:
-        """Return a map (Nx, Ny, Z) that was run.
+        """Return a map (Nx, Ny, Z) that was run, as it is shown on the case's own matrix.
 
         Raises
         ------
@@ -189,7 +275,11 @@ class Runner:
                 f"The kept map of {entry.metabolite} of {entry.case.name} by {entry.method.name} "
                 "is missing or damaged: give the same command again."
             )
-        return found[0]
+        image, detail = found[0], self.weighting(entry).detail
+        if detail < 1 and entry.method.settings is not None:
+            exact = entry.method.settings.consistency == "exact"
+            image = shown(image, alone(self.condition(entry), exact=exact), detail)
+        return entry.case.seen(image, entry.metabolite)
 
     def images(self, method: MethodPlan, case: Case, factor: float, metabolite: str) -> Any:
         """Return all draws of a method on one map, (samples, Nx, Ny, Z)."""
@@ -224,7 +314,8 @@ class Runner:
             chosen = method.settings
             how: tuple[Any, ...] = (method.kind,)
             if chosen:
-                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler_used)
+                how += (chosen.t_trunc, denoiser_calls(method), chosen.sampler_used,
+                        chosen.consistency == "off", passes(chosen.mri_weight))  # fmt: skip
             group = groups.setdefault(how, [])
             if not group and self.runs(method):
                 alone = replace(method, drop=(), samples=1)
@@ -254,6 +345,24 @@ class Runner:
         self.cache.save_figures(key, result)
         return result
 
+    def _chunks(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+        """Yield entries that can run together, `CHUNK` slices at most: drawn alike, on one grid."""
+        chunk: list[Entry] = []
+        how: tuple[Any, ...] = ()
+        slices = 0
+        for entry in entries:
+            drawn = self.settings(entry) if entry.method.settings else None
+            its = (entry.method, drawn, entry.factor, self.condition(entry).shape)
+            depth = entry.case.study.grid.shape[2]
+            if chunk and (its != how or slices + depth > CHUNK):
+                yield chunk
+                chunk, slices = [], 0
+            how = its
+            chunk.append(entry)
+            slices += depth
+        if chunk:
+            yield chunk
+
     def _warm_up(self, methods: Sequence[MethodPlan], case: Case) -> None:
         """Run two steps: the first run of all allocates memory and chooses algorithms."""
         for method in methods:
@@ -266,41 +375,35 @@ class Runner:
         self, chunk: Sequence[Entry], tell: Callable[[float], None]
     ) -> tuple[list[NDArray[np.float32]], float]:
         """Return the maps of entries of one method, draw, factor and matrix; seconds a slice."""
-        method, factor = chunk[0].method, chunk[0].factor
-        told: list[Condition] = []
-        for case in dict.fromkeys(entry.case for entry in chunk):
-            names = [entry.metabolite for entry in chunk if entry.case is case]
-            known = self.told(case, factor, method.drop)
-            told += [known[name] for name in names]
+        method = chunk[0].method
+        told = [self.condition(entry) for entry in chunk]
         start = time.perf_counter()
         if method.settings is not None:
-            images = self._sample(method, chunk[0].draw, told, tell)
+            images = self._sample(self.settings(chunk[0]), told, tell)
         elif method.kind == "regression":
             images = self._regress(told)
         else:
             images = [_plain(method.kind, t, self.cancelled) for t in told]
         seconds = time.perf_counter() - start
-        images = [e.case.seen(image, e.metabolite) for e, image in zip(chunk, images, strict=True)]
         return images, seconds / sum(condition.shape[2] for condition in told)
 
     def _sample(
         self,
-        method: MethodPlan,
-        draw: int,
+        settings: SamplerSettings,
         conditions: Sequence[Condition],
         tell: Callable[[float], None],
     ) -> list[NDArray[np.float32]]:
-        settings = _settings_of(method, draw)
+        """Return x of every condition: all of the drawn detail."""
         result = None
         updates = self.resolver.sample(
-            conditions, settings, cancelled=self.cancelled, every=PROGRESS
+            conditions, settings.replace(detail=1), cancelled=self.cancelled, every=PROGRESS
         )
         for update in updates:
             tell(update.done)
             result = update.result
         if result is None:
             raise RuntimeError("The stream ended without a result.")
-        return [np.asarray(result.maps[c.metabolite].data, np.float32) for c in conditions]
+        return [np.asarray(result.drawn[c.metabolite].data, np.float32) for c in conditions]
 
     def _regress(self, conditions: Sequence[Condition]) -> list[NDArray[np.float32]]:
         from ftddm_core.evaluation.regression import regress
@@ -316,29 +419,22 @@ def _plain(kind: str, told: Condition, cancelled: Callable[[], bool]) -> NDArray
         raise Cancelled("The evaluation was stopped; what was finished is kept.")
     if kind == "guided-tv":
         return np.asarray(guided_tv(told), np.float32)
-    return BASELINES[kind](told)
+    return (BASELINES | ANCHORS)[kind](told)
 
 
-def _settings_of(method: MethodPlan, draw: int) -> Any:
-    if method.settings is None:
-        raise SettingsError(f"{method.name} draws no samples.")
-    return method.settings.replace(seed=method.settings.seed + draw)
+def _stated(check: SelfCheck) -> dict[str, Any]:
+    """Return a self-check as it is kept in JSON, which knows neither numbers as keys nor NaN."""
+    return {
+        "gains": list(check.gains.items()),
+        "shares": list(check.shares.items()),
+        "within": check.within if np.isfinite(check.within) else None,
+        "slices": check.slices,
+        "reason": check.reason,
+    }
 
 
-def _chunks(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Yield entries that can run together: one method, draw, factor and matrix, `CHUNK` slices."""
-    chunk: list[Entry] = []
-    slices = 0
-    for entry in entries:
-        together = chunk and all(
-            getattr(chunk[0], name) == getattr(entry, name)
-            for name in ("method", "draw", "factor")
-        ) and chunk[0].case.study.grid.shape == entry.case.study.grid.shape  # fmt: skip
-        depth = entry.case.study.grid.shape[2]
-        if chunk and (not together or slices + depth > CHUNK):
-            yield chunk
-            chunk, slices = [], 0
-        chunk.append(entry)
-        slices += depth
-    if chunk:
-        yield chunk
+def _check_of(kept: dict[str, Any]) -> SelfCheck:
+    """Return the self-check that was kept."""
+    within = np.nan if kept["within"] is None else kept["within"]
+    gains, shares = (dict(map(tuple, kept[name])) for name in ("gains", "shares"))
+    return SelfCheck(gains, shares, within, kept["slices"], kept["reason"])

@@ -26,6 +26,7 @@ from ftddm_core.evaluation.cases import (
     simulated_cases,
 )
 from ftddm_core.evaluation.compare import sharpness_sweep
+from ftddm_core.evaluation.kinds import KindCase, measured_kinds, simulated_kinds
 from ftddm_core.evaluation.outcome import Outcome, slice_calls
 from ftddm_core.evaluation.outcome import evaluate as run_evaluation
 from ftddm_core.evaluation.protocol import Protocol
@@ -81,16 +82,18 @@ def evaluate(options: Namespace) -> None:
         else None
     )
     glioma = _glioma(options.glioma_mri, protocol) if options.glioma_mri else None
+    kinds = [*_measured(options, protocol, voxel), *simulated_kinds(protocol, test)]
     if regression is None:
         print("note: there is no regression to compare with; give --regression.")
+    calls = slice_calls(protocol, kinds, [case for case in (real, glioma) if case is not None])
     print(
         f"Protocol {protocol.name}: {len(cases)} patients to test on, {len(others)} to choose "
-        f"the temperatures on; the whole protocol takes {slice_calls(protocol):,} runs of a slice "
-        "through the denoiser."
+        f"the temperatures on, {len(kinds)} cases of other kinds; the whole protocol takes up to "
+        f"{calls:,} runs of a slice through the denoiser."
     )
     with _stages() as tell:
         outcome = run_evaluation(
-            protocol, cases, others, runner, real=real, glioma=glioma, tell=tell
+            protocol, cases, others, runner, real=real, glioma=glioma, kinds=kinds, tell=tell
         )
         figures = dict(plots(outcome))
         figures |= _maps(outcome, runner, cases, real, glioma, tell)
@@ -126,6 +129,13 @@ def _given(paths: Sequence[Path], protocol: Protocol) -> Iterator[Case]:
         yield given_case(
             name, open_study(path), protocol, noise_free, simulated=noise_free is not None
         )
+
+
+def _measured(options: Namespace, protocol: Protocol, voxel: float) -> Iterator[KindCase]:
+    """Yield the measured study as it is tried beside the other kinds of patients."""
+    if options.real:
+        name = options.real.resolve().name
+        yield from measured_kinds(protocol, name, open_study(options.real), voxel)
 
 
 def _glioma(folder: Path, protocol: Protocol) -> Case:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from ftddm_core.evaluation.checks import Roles
+from ftddm_core.evaluation.kinds import SCAN
 from ftddm_core.evaluation.outcome import Outcome
-from ftddm_viewer.results.words import HEADS, cell, counts, grid
+from ftddm_viewer.results.words import HEADS, cell, counts, grid, number
 
 FACTORS = (2.0, 4.0, 8.0)
-FIGURES = ("psnr", "ssim", "nrmse", "sharpness")
+FIGURES = ("psnr", "ssim", "psnr_in_mask", "sharpness")
+
+KINDS = {"measured": "measured maps, from half of their matrix", "literature": "as in literature",
+         "null": "detail that no MRI shows", "swapped MRI": "another head's MRI"}  # fmt: skip
+"""Kinds of maps whose gain is told, and the words for them."""
+
+GAINS = {"zero": "τ 0", "default": "default τ", "automatic": "automatic weights"}
 
 
 def excerpt(outcome: Outcome) -> str:
@@ -24,4 +31,18 @@ def excerpt(outcome: Outcome) -> str:
         for line in lines
     ]
     table = grid(["upscale", "method", *(HEADS[figure] for figure in FIGURES)], rows, 2)
-    return f"{table}\n\nMeans over {counts(lines)} at each factor."
+    parts = [table, f"Means over {counts(lines)} at each factor."]
+    if gains := gain_table(outcome):
+        text = "PSNR inside the mask over zero-filling (dB), maps of a whole-head scan:"
+        parts += [text, gains]
+    return "\n\n".join(parts)
+
+
+def gain_table(outcome: Outcome) -> str:
+    """Return the gain on scans of the main kinds of maps, "" where they were not run."""
+    rows = [
+        [KINDS[line["kind"]], f"{line['upscale']:g}", *(number(line[c]) for c in GAINS)]
+        for line in outcome.tables.get("robustness", [])
+        if line["kind"] in KINDS and line["acquisition"] == SCAN
+    ]
+    return grid(["maps", "upscale", *GAINS.values()], rows, 2) if rows else ""

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.settings import DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FLOW
 from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.results.robust_sections import opening
 from ftddm_viewer.results.sections import SECTIONS, anatomies_of
 from ftddm_viewer.results.words import plural, wrapped
 
 PREFACE = (
-    "**{notice}.** This page was written by `ftddm evaluate`; every number and picture on it comes "
-    "from one run and is made again by",
+    "This page was written by `ftddm evaluate`; every number and picture on it comes from one run "
+    "and is made again by",
     "```sh\n{command}\n```",
     "What these figures can show is how methods compare on the same cases, how far a temperature "
     "trades fidelity for detail, and whether samples are as uncertain as they are wrong. {kind} "
@@ -52,11 +53,11 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
     """
     record, cases = outcome.record, outcome.record["cases"]
     parts = [
-        "# Results\n",
+        f"# Results\n\n**{RESEARCH_ONLY}.**\n",
+        opened(outcome),
         "\n\n".join(
             wrapped(
                 text.format(
-                    notice=RESEARCH_ONLY,
                     command=command,
                     kind=SIMULATED if record["simulated"] and cases["anatomies"] else GIVEN,
                     patients=plural(cases["patients"], "patient"),
@@ -70,6 +71,17 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
     for section in SECTIONS:
         parts.append(section(outcome, pictures))
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
+
+
+def opened(outcome: Outcome) -> str:
+    """Return what comes before everything else, and the head of what follows it."""
+    first = opening(outcome)
+    if not first:
+        return ""
+    wrapped_parts = (
+        part if part.startswith("|") else wrapped(part) for part in first.split("\n\n")
+    )
+    return "\n\n".join([*wrapped_parts, "## What these figures are\n"])
 
 
 def _what_ran(outcome: Outcome) -> str:
@@ -88,6 +100,6 @@ def _what_ran(outcome: Outcome) -> str:
         f"- Weights of the regression: {peer}.",
         f"- Default temperatures: τ_f {DEFAULT_TAU_FLOW:g}, τ_d {DEFAULT_TAU_DIFFUSION:g}.",
         f"- Run on {record['device']}; the protocol asks for {record['slice_calls']:,} runs of a "
-        "slice through the denoiser.",
+        "slice through the denoiser at most.",
     ]
     return "\n".join(lines)

@@ -34,6 +34,8 @@ def plots(outcome: Outcome) -> dict[str, Figure]:
         found["calibration.png"] = rank_plot(outcome)
     if tables.get("choice"):
         found["choice.png"] = choice_plot(outcome)
+    if any(line["checked"] for line in tables.get("self_checks", [])):
+        found["self-check.png"] = self_check_plot(outcome)
     return found
 
 
@@ -136,6 +138,27 @@ def choice_plot(outcome: Outcome) -> Figure:
         for place in axes:
             place.axvline(outcome.chosen, color="grey", linestyle="--", linewidth=0.8)
     axes[0].legend(fontsize=7)
+    return figure
+
+
+def self_check_plot(outcome: Outcome) -> Figure:
+    """Draw every map's gain by the self-check against the true one, a panel a factor."""
+    table = [line for line in outcome.tables["self_checks"] if line["checked"]]
+    factors = _factors(table)
+    figure, axes = new_figure(1, len(factors), outcome, "Self-check beside the truth")
+    ends = [value for line in table for value in (line["found"], line["true"])]
+    for place, factor in zip(axes, factors, strict=True):
+        for colour, kind in zip(COLOURS, dict.fromkeys(e["kind"] for e in table), strict=False):
+            held = [e for e in table if (e["kind"], e["upscale"]) == (kind, factor)]
+            found, true = _columns(held, "found", "true")
+            place.scatter(found, true, s=10, color=colour, label=kind)
+        place.plot((min(ends), max(ends)), (min(ends), max(ends)), color="grey", linewidth=0.8)
+        place.axhline(0, color="grey", linewidth=0.5)
+        place.axvline(0, color="grey", linewidth=0.5)
+        place.set_xlabel("gain by the self-check (dB)", fontsize=8)
+        place.set_ylabel("true gain (dB)", fontsize=8)
+        place.set_title(f"{factor:g}×", fontsize=9)
+    _legend(figure, axes)
     return figure
 
 

@@ -12,6 +12,12 @@ from ftddm_core.evaluation.checks import worst
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT
 from ftddm_core.evaluation.tables import Table
+from ftddm_viewer.results.robust_sections import (
+    lesions,
+    robust_calibration,
+    robust_sharpness,
+    self_check,
+)
 from ftddm_viewer.results.words import (
     HEADS,
     by_factor,
@@ -329,8 +335,9 @@ def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
             "about the voxel that the networks know, and truncated to the matrix that was "
             "measured, against that measurement. This shows whether a measured map is read rightly "
             "and whether its lower frequencies, the mask and the MRI tell something of the higher "
-            "ones; it cannot show that detail beyond the measurement is right. `no MRI` hides T1 "
-            f"and FLAIR. Means over {counts(real)}."
+            "ones; it cannot show that detail beyond the measurement is right. All that is drawn "
+            "is shown, by full chains; `no MRI` hides T1 and FLAIR. Means over "
+            f"{counts(real)}."
         )
         parts.append(_extra(real))
         parts.append(_image(pictures, "real-restored.png", "Measured maps restored"))
@@ -351,7 +358,8 @@ def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
                 "residual",
             ]
             parts.append(
-                "The same maps enlarged. There is no truth; what can be known is whether the "
+                "The same maps enlarged at the default settings, with the weights that their "
+                "self-check chose. There is no truth; what can be known is whether the "
                 "largest value is far above the zero-filled map's (an invented hot spot), whether "
                 "the mask's edge is brighter or darker (ringing), how much steeper the map is, and "
                 f"how far the acquired k-space is changed.\n\n{grid(heads, rows)}"
@@ -381,7 +389,8 @@ def _image(pictures: Mapping[str, str], name: str, words: str) -> str:
 
 
 SECTIONS: Sequence[Callable[[Outcome, Mapping[str, str]], str]] = (
-    _promises, _pictures, _methods, _part, _paired, _tradeoff, _choice, _truncation, _calibration,
-    _metabolites, _ablation, _scans, _flow, _timing, _training, _real,
+    _promises, robust_sharpness, self_check, lesions, robust_calibration, _pictures, _methods,
+    _part, _paired, _tradeoff, _choice, _truncation, _calibration, _metabolites, _ablation, _scans,
+    _flow, _timing, _training, _real,
 )  # fmt: skip
 """In the order of the page; one without figures is left out."""
