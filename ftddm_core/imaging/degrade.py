@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import GeometryError
-from ftddm_core.imaging.fit_quality import TOP_PERCENTILE, noise_of
+from ftddm_core.imaging.fit_quality import noise_of, top_of
 from ftddm_core.imaging.fourier import (
     Matrix,
     k_space_support,
@@ -83,8 +83,7 @@ def measured(data: FloatArray, noise: Noise, trusted: NDArray[np.bool_]) -> NDAr
     CRLB says that the fit failed.
     """
     finite = np.isfinite(data)
-    values = data[trusted & finite]
-    top = float(np.percentile(values, TOP_PERCENTILE)) if values.size else np.inf
+    top = top_of(data, trusted) or np.inf
     with np.errstate(invalid="ignore"):
         sane = finite & (np.abs(data) <= WILD * top) & (data != 0)
     return np.asarray(sane & np.isfinite(noise.deviation))
