@@ -113,8 +113,9 @@ def self_check_table(checks: Sequence[Checked]) -> Table:
 def share_table(checks: Sequence[Checked]) -> Table:
     """Return the median `share` of the detail that is shown, by kind and factor.
 
-    Beside it `mri_weight`, the mean of what was chosen, `within`, the mean share of voxels within
-    the check's own samples, and whether such maps could be `checked` at all.
+    Beside it `right`, the median of the share that the truth supports, `mri_weight`, the mean of
+    what was chosen, `within`, the mean share of voxels within the check's own samples, and whether
+    such maps could be `checked` at all.
     """
     table = []
     for kind in KINDS:
@@ -126,6 +127,7 @@ def share_table(checks: Sequence[Checked]) -> Table:
                     "kind": kind, "upscale": factor, "maps": len(held),
                     "checked": all(c.checkable for c in held),
                     "share": float(np.median([c.share for c in held])),
+                    "right": float(np.median([c.right for c in held])),
                     "mri_weight": float(np.mean([c.mri_weight for c in held])),
                     "within": float(np.mean(within)) if within else np.nan,
                     "found": float(np.mean([c.found for c in held])),

@@ -37,6 +37,7 @@ from ftddm_core.sampling.self_check import (
     LEAST_MATRIX,
     MRI_WEIGHTS,
     SAMPLES,
+    share_of,
 )
 from ftddm_core.settings import SamplerSettings
 
@@ -75,6 +76,9 @@ class Checked:
         Whether its matrix can be halved.
     share
         Detail that is shown where it is automatic.
+    right
+        Share of the drawn detail that the truth supports in the mean, from 0 to 1, with the check's
+        settings and the MRI weight that it chose.
     mri_weight
         That the check chose.
     within
@@ -93,6 +97,7 @@ class Checked:
     metabolite: str
     checkable: bool
     share: float
+    right: float
     mri_weight: float
     within: float
     warned: bool
@@ -273,15 +278,26 @@ def _checked(
     for (factor, name), values in gains.items():
         check = runner.check(item.case, factor)
         weighting = runner.weighting(Entry(plan, 0, item.case, factor, name))
+        right = _right(runner, item.case, plans, factor, name)
         gain = check.gain(name)
         found.append(
             Checked(
                 item.kind, item.acquisition, item.case.name, factor, name, np.isfinite(gain),
-                weighting.detail, weighting.mri_weight, check.within, check.warns_of(name), gain,
-                float(np.mean(values)),
+                weighting.detail, right, weighting.mri_weight, check.within, check.warns_of(name),
+                gain, float(np.mean(values)),
             )
         )  # fmt: skip
     return found
+
+
+def _right(
+    runner: Runner, case: Case, plans: Sequence[MethodPlan], factor: float, name: str
+) -> float:
+    """Return the share of a map's drawn detail that the truth supports, as the check has it."""
+    images = (next(m for m in plans if m.name == method) for method in (CHECKED, ALONE))
+    held = case.mask(name)
+    x, z = (runner.images(m, case, factor, name)[0][held].astype(np.float64) for m in images)
+    return share_of(x - z, case.truth(name)[held] - z)
 
 
 LESION_METHODS = (ZERO_FILLING, ALONE, AT_ZERO, AT_DEFAULT, AT_DEFAULT + UNGUIDED, OFF, AUTOMATIC)

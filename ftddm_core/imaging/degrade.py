@@ -34,7 +34,8 @@ def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
 
     Untrusted and non-finite voxels are set to 0 and the centred n x n samples of k-space are kept,
     so the coarse maps see no more than the mask lets them (`Outside.EMPTY`). Mask, T1 and FLAIR
-    stay as they are; noise of independent voxels is carried along: var' = T diag(var) T'.
+    stay as they are; noise of independent voxels is carried along: var' = T diag(var) T'. The
+    window of the study's own scan is none of the coarse maps': it is part of what they come from.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
         maps[name] = replace(volume, data=truncate(held, coarse).astype(np.float32), affine=affine)
         noise[name] = replace(own, deviation=np.sqrt(_truncated_variance(variance, coarse)))
     outside = study.outside if whole else Outside.EMPTY
-    return replace(study, maps=maps, crlb={}, noise=noise, outside=outside)
+    return replace(study, maps=maps, crlb={}, noise=noise, outside=outside, window=None)
 
 
 def measured(data: FloatArray, noise: Noise, trusted: NDArray[np.bool_]) -> NDArray[np.bool_]:

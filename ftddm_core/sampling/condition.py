@@ -1,8 +1,9 @@
 """From a study to what the networks see: the one home of channel order, scaling and cleaning.
 
-The acquired map is cleaned, scaled by its own 99th percentile and zero-filled to the output grid;
-mask, T1 and FLAIR are brought there by world coordinates. Training forms its inputs with the same
-functions.
+The acquired map is scaled by the 99th percentile of its trusted values and zero-filled to the
+output grid: trusted values as they are, beside them what was measured as surely, so that neither a
+wild voxel nor the mask's edge rings through the brain. Mask, T1 and FLAIR are brought there by
+world coordinates. Training forms its inputs with the same functions.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ Shape = tuple[int, int, int]
 T = TypeVar("T")
 
 CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
-"""Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is the map that
-explains the acquired one best and is 0 outside the mask (`imaging.support`): a truncated masked map
-is known by its mask far better than zero-filling shows."""
+"""Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is 0 outside the
+mask. Of a map that was masked before it was truncated it is the one that explains it best
+(`imaging.support`): the mask tells far more than zero-filling shows. A scan's signal outside the
+mask cannot be told apart so; there it is the zero-filled map."""
 
 LOWRES, MASK, T1, FLAIR, INSIDE = range(len(CHANNELS))
 
@@ -162,7 +164,7 @@ class Condition:
 
     @property
     def lowres(self) -> NDArray[np.float32]:
-        """The cleaned zero-filled map (Nx, Ny, Z) in the map's unit."""
+        """The zero-filled map (Nx, Ny, Z) in the map's unit."""
         nx, ny, _ = self.shape
         return self.channels[LOWRES, :nx, :ny] * np.float32(self.scale)
 
@@ -177,7 +179,7 @@ class Condition:
         """SHA-256 of all that decides what comes of it, in hexadecimal."""
         held = self.measurement
         stated = (self.metabolite, self.shape, self.upscale, self.scale)
-        prior = (held.model_variance, held.outside_variance, str(held.window))
+        prior = (held.model_variance, held.outside_variance, held.spread, str(held.window))
         total = hashlib.sha256(json.dumps([*stated, *prior]).encode())
         arrays = (self.channels, self.cleaned, held.y, held.w, held.deviation, held.outside)
         for array in arrays:
@@ -205,7 +207,7 @@ def form_condition(
     outside: Outside = Outside.SEEN,
     window: Window | None = None,
 ) -> Condition:
-    """Clean, scale, zero-fill and stack one map.
+    """Scale, zero-fill and stack one map, and form its measurement.
 
     Parameters
     ----------
@@ -236,9 +238,22 @@ def form_condition(
         scale = intensity_scale(cleaned, trusted)
     except FormatError as error:
         raise FormatError(f"{metabolite}: {error}") from None
-    lowres = zero_fill(cleaned / scale, (mask.shape[0], mask.shape[1]))
-    # Fits that failed are 0: they say nothing about their neighbours.
-    inside = fit_inside(cleaned / scale, cleaned != 0, mask)
+    measurement = form_measurement(
+        acquired,
+        noise or noise_of(Study({metabolite: Volume(acquired, affine)}), metabolite, trusted),
+        mask,
+        trusted,
+        scale,
+        outside,
+        window,
+    )
+    beside = np.where(_sure(measurement, trusted), measurement.y, 0)
+    seen = np.where(trusted, cleaned / scale, beside)
+    lowres = zero_fill(seen, (mask.shape[0], mask.shape[1]))
+    if outside is Outside.SEEN:  # not all of a scan's signal comes from inside the mask
+        inside = np.maximum(lowres, 0) * mask
+    else:  # fits that failed are 0: they say nothing about their neighbours
+        inside = fit_inside(cleaned / scale, cleaned != 0, mask)
     channels = stack(lowres, mask.astype(np.float32), t1, flair, inside)
     pad = [(0, 0), *((0, -n % MULTIPLE) for n in mask.shape[:2]), (0, 0)]
     return Condition(
@@ -251,17 +266,19 @@ def form_condition(
         scale=scale,
         unit=unit,
         outliers=int((np.abs(cleaned) > WILD * scale).sum()),
-        measurement=form_measurement(
-            acquired,
-            noise or noise_of(Study({metabolite: Volume(acquired, affine)}), metabolite, trusted),
-            mask,
-            trusted,
-            scale,
-            outside,
-            window,
-        ),
+        measurement=measurement,
         header=header,
     )
+
+
+def _sure(measurement: Measurement, trusted: BoolArray) -> BoolArray:
+    """Return which acquired voxels (nx, ny, Z) are neither larger nor noisier than trusted ones."""
+    held = measurement.w & trusted
+    if not held.any():
+        return held
+    size, noise = np.abs(measurement.y), measurement.deviation
+    sure = (size <= size[held].max()) & (noise <= noise[held].max())
+    return np.asarray(measurement.w & sure)
 
 
 class Conditions(Mapping[str, Condition]):

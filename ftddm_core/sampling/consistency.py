@@ -4,10 +4,17 @@ With the measurement y = w (T x + n) of `measurement`, n ~ N(0, Sigma), and a mo
 inside the mask m and u outside it, with independent errors of variance C, the mean of what both say
 is
 
-.. math::  x_0 + C T^\top (T C T^\top + \Sigma)^{-1} (y + \sqrt\tau\, n' - T (m x_0 + u)),
+.. math::  x_0 + K(C)\, (y - T (m x_0 + u)), \quad
+           K(C) = C T^\top (T C T^\top + \Sigma)^{-1}.
 
-n' ~ N(0, Sigma) a draw of the noise, without which samples would all agree on what is measured as
-though there were none. It is applied after every call of the denoiser, before the step, as in DDNM
+A sample is also moved by :math:`K(C_n)\, \sqrt\tau\, n'`, n' ~ N(0, Sigma) a draw of the noise,
+without which samples would all agree on what is measured as though there were none. C is all of the
+model's error, and most of that its samples share; C_n is the part by which they differ. Were the
+two alike, x_0 ~ N(., C) would give the posterior exactly; as samples differ less than the model
+errs, K(C) would pass on more noise than they have room for, above all where the mask hardly lets T
+tell voxels apart.
+
+The update is applied after every call of the denoiser, before the step, as in DDNM
 (Wang et al. 2023), PiGDM (Song et al. 2023) and DDRM (Kawar et al. 2022); there C follows from the
 schedule's noise, here it is the model's own error. The matrix in the middle has one row for every
 acquired voxel; its Cholesky factor is made once for a slice, whatever the samples and steps.
@@ -94,41 +101,53 @@ class Consistency:
             for name in ("model_variance", "outside_variance")
         )
         variance = torch.where(m > 0, inside[:, None, None], beside[:, None, None])
+        spread = torch.tensor([m.spread for m, _ in unique], dtype=torch.float64).to(place)
         together = max(1, FACTORED_TOGETHER // (w[0].numel() ** 2))
         each_window = [None] * len(unique) if window is None else window.split(together)
-        split = zip(*(x.split(together) for x in (variance, w, deviation)), strict=True)
-        parts = [
-            kept(_factor(rows, columns, own, *part))
+        split = zip(*(x.split(together) for x in (variance, w, deviation, spread)), strict=True)
+        factors = [
+            [kept(factor) for factor in _factors(rows, columns, own, *part)]
             for own, part in zip(each_window, split, strict=False)
         ]
-        factor = parts[0] if len(parts) == 1 else torch.cat(parts)
-        self._factor = factor if len(unique) == len(pairs) else factor[index]
+        self._factor, self._factor_of_spread = (
+            each(torch.cat(parts) if len(parts) > 1 else parts[0])
+            for parts in zip(*factors, strict=True)
+        )
         self._rows, self._columns = kept(rows), kept(columns)
         self._window = None if window is None else each(window)
         self._mask, self._w, self._variance = each(m), each(w), each(variance)
         self._y, self._deviation = each(stacked("y")), each(w * deviation)
         self._seen = each(_windowed(rows @ u @ columns.T, window))
-        self._noise = torch.zeros_like(self._y)
+        self._spread = each(spread)[:, None, None]
+        self._drawn = torch.zeros_like(self._mask)
         self.beside = self._seen
 
     @property
     def nbytes(self) -> int:
-        """Memory of the factor, next to which the rest is small, in bytes."""
-        return int(self._factor.nbytes)
+        """Memory of the factors, next to which the rest is small, in bytes."""
+        return int(self._factor.nbytes + self._factor_of_spread.nbytes)
 
     def draw(self, normal: Tensor | None, tau: float) -> None:
-        """Take sqrt(tau) n' into y from now on: `normal` ~ N(0, I), (B, nx, ny); None for none."""
+        """Move x by K(C_n) sqrt(tau) n' from now on.
+
+        Parameters
+        ----------
+        normal
+            z ~ N(0, I), (B, nx, ny), of which n' is made; None for none.
+        tau
+            Temperature.
+        """
         if normal is None or tau == 0 or self.exact:
-            self._noise = torch.zeros_like(self._y)
-        else:
-            self._noise = tau**0.5 * self._deviation * normal
+            self._drawn = torch.zeros_like(self._mask)
+            return
+        noise = tau**0.5 * self._deviation * normal
+        self._drawn = self._spread * self._pulled(noise, self._factor_of_spread)
 
     def correct(self, x0: Tensor, *, keep: bool = False) -> Tensor:
         """Return m x0 after the update, shape (B, Nx, Ny); with `keep` only `beside` is updated."""
         x0 = self._mask * x0
-        difference = self._w * (self._y + self._noise - self._seen - self._acquire(x0))
-        solved = torch.cholesky_solve(difference.flatten(1)[..., None], self._factor)
-        pulled = self._variance * self._adjoint(self._w * solved.view_as(difference))
+        difference = self._w * (self._y - self._seen - self._acquire(x0))
+        pulled = self._pulled(difference, self._factor) + self._drawn
         inside = self._mask * pulled
         self.beside = self._seen + self._acquire(pulled - inside)
         corrected: Tensor = x0 if keep else x0 + inside
@@ -137,6 +156,12 @@ class Consistency:
     def explained(self, x0: Tensor) -> Tensor:
         """Return T (m x0 + what is inferred outside), (B, nx, ny): the scan that x0 stands for."""
         return self._acquire(self._mask * x0) + self.beside
+
+    def _pulled(self, difference: Tensor, factor: Tensor) -> Tensor:
+        """Return C T' w (...)^-1 of a difference (B, nx, ny), the inverse given by its factor."""
+        solved = torch.cholesky_solve(difference.flatten(1)[..., None], factor)
+        pulled: Tensor = self._variance * self._adjoint(self._w * solved.view_as(difference))
+        return pulled
 
     def _acquire(self, x: Tensor) -> Tensor:
         """Return T x."""
@@ -148,15 +173,27 @@ class Consistency:
         return spread
 
 
-def _factor(
-    rows: Tensor, columns: Tensor, window: Tensor | None, variance: Tensor, w: Tensor, sd: Tensor
-) -> Tensor:
-    """Return the Cholesky factor (B, n, n) of w T C T' w + Sigma, n = nx ny, 1 where w is 0."""
+def _factors(
+    rows: Tensor,
+    columns: Tensor,
+    window: Tensor | None,
+    variance: Tensor,
+    w: Tensor,
+    sd: Tensor,
+    spread: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return the Cholesky factors (B, n, n), n = nx ny, of w T C T' w + Sigma, for C and for C_n.
+
+    The diagonal is 1 where w is 0. C_n is C times `spread`, (B,).
+    """
     held = w.flatten(1)
     gram = held[:, :, None] * _gram(rows, columns, variance, window) * held[:, None, :]
-    diagonal = torch.where(held > 0, sd.flatten(1).square(), torch.ones_like(held))
-    factor: Tensor = torch.linalg.cholesky(gram + torch.diag_embed(diagonal))
-    return factor
+    diagonal = torch.diag_embed(
+        torch.where(held > 0, sd.flatten(1).square(), torch.ones_like(held))
+    )
+    factor: Tensor = torch.linalg.cholesky(gram + diagonal)
+    of_spread: Tensor = torch.linalg.cholesky(spread[:, None, None] * gram + diagonal)
+    return factor, of_spread
 
 
 def _gram(rows: Tensor, columns: Tensor, variance: Tensor, window: Tensor | None) -> Tensor:

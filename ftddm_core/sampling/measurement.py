@@ -29,13 +29,17 @@ from ftddm_core.imaging.window import Window
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
-MODEL_ERROR = 0.06
+MODEL_ERROR = 0.3
 """Deviation of the model's error as an acquired voxel shows it, in units of `scale`. Errors of
 independent output voxels average out in an acquired one: each has s times this deviation."""
 
-OUTSIDE_ERROR = 0.4
+OUTSIDE_ERROR = 1.4
 """Deviation of what is assumed outside the mask of a scan, likewise, relative to the root mean
 square of the trusted acquired values."""
+
+SPREAD = 0.04
+"""Deviation by which the model's samples differ from each other, as `MODEL_ERROR`; the rest of its
+error they share."""
 
 LEAST_DEVIATION = 0.001
 """Least deviation of the noise, in units of `scale`: float32 would tell less apart."""
@@ -59,6 +63,8 @@ class Measurement:
         Mean u of what is assumed outside the mask, (Nx, Ny, Z), 0 inside it.
     model_variance, outside_variance
         C of an output voxel inside and outside the mask.
+    spread
+        Share of C by which samples differ from each other.
     window
         Of k-space; None for all alike.
     noise_source
@@ -72,6 +78,7 @@ class Measurement:
     outside: NDArray[np.float32]
     model_variance: float
     outside_variance: float
+    spread: float
     window: Window | None
     noise_source: str
 
@@ -139,7 +146,7 @@ def form_measurement(
     mean: FloatArray = np.zeros(mask.shape)
     error = 0.0
     if outside is Outside.SEEN:
-        mean = zero_fill(y, matrix) * ~mask
+        mean = zero_fill(y if window is None else window.sharpen(y), matrix) * ~mask
         values = y[w & trusted]
         error = OUTSIDE_ERROR * float(np.sqrt(np.mean(values**2))) if values.size else MODEL_ERROR
     deviation = np.maximum(np.nan_to_num(noise.deviation / scale), LEAST_DEVIATION)
@@ -151,6 +158,7 @@ def form_measurement(
         outside=mean.astype(np.float32),
         model_variance=float((MODEL_ERROR * s) ** 2),
         outside_variance=float((error * s) ** 2),
+        spread=(SPREAD / MODEL_ERROR) ** 2,
         window=None if window is None or window.flat else window,
         noise_source=noise.source,
     )

@@ -3,11 +3,14 @@ r"""The self-check: how well the model does on a study, measured on the study it
 The study is degraded twofold once more, restored to its own acquired matrix, and compared inside
 the mask with what it had acquired, y'. No truth is needed: it shows whether the model, and whether
 the MRI, suits this scanner and this patient, one scale up. With x the restored map and z what the
-coarser measurement alone says, the share of the drawn detail that is right in the mean is
+coarser measurement alone says, both as the study's own scan would show them, the share of the drawn
+detail that is right in the mean is
 
 .. math::  a = \langle x - z, y' - z \rangle / |x - z|^2,
 
-the factor with which z + a (x - z) comes closest to y'.
+the factor with which z + a (x - z) comes closest to y'. What is asked for lies one octave of k-space
+farther out than what is compared, and is less certain: as though the share fell by the same factor
+from octave to octave, a^2 of the detail is shown.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from ftddm_core.imaging.fit_quality import noise_of
 from ftddm_core.imaging.fourier import Matrix, truncate
 from ftddm_core.imaging.geometry import output_matrix, regrid_nearest
 from ftddm_core.imaging.volume import Outside, Study
+from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.guides import default_mask
 from ftddm_core.sampling.weighting import Weighting
@@ -144,7 +148,8 @@ class SelfCheck:
         if not known:
             return Weighting(weight, UNCHECKED_DETAIL)
         tried = sorted(known)
-        return Weighting(weight, float(np.interp(weight, tried, [known[w] for w in tried])))
+        share = float(np.interp(weight, tried, [known[w] for w in tried]))
+        return Weighting(weight, share**2)
 
 
 def weighting_of(check: SelfCheck | None, settings: SamplerSettings, metabolite: str) -> Weighting:
@@ -259,6 +264,7 @@ class _Held:
     name: str
     data: FloatArray
     where: BoolArray
+    window: Window | None
 
     @classmethod
     def of(cls, study: Study, name: str) -> _Held:
@@ -269,7 +275,18 @@ class _Held:
         where = trusted & np.isfinite(volume.data) & np.isfinite(noise.deviation)
         if study.outside is Outside.SEEN:
             where &= measured(volume.data, noise, trusted)
-        return cls(name, np.asarray(volume.data, np.float64), np.asarray(where))
+        return cls(name, np.asarray(volume.data, np.float64), np.asarray(where), study.window)
+
+    def seen(self, image: FloatArray, beside: FloatArray) -> FloatArray:
+        """Return a map as the study's own scan would show it, (nx, ny, ...).
+
+        Parameters
+        ----------
+        image, beside
+            Inside the mask and outside it, each 0 where the other is not; (Nx, Ny, ...).
+        """
+        seen = truncate(image + beside, (self.data.shape[0], self.data.shape[1]))
+        return seen if self.window is None else self.window.blur(seen)
 
     def slices(self, most: int) -> tuple[int, ...]:
         """Return the slices with most voxels to compare in."""
@@ -292,15 +309,19 @@ class _Held:
         ours, theirs = (np.mean(np.square(image - truth)) for image in (np.maximum(x, 0), plain))
         power = np.mean(np.square(truth))
         gain = 10 * np.log10(max(theirs, 1e-12 * power) / max(ours, 1e-12 * power))
-        product, square = np.sum((x - z) * (truth - z)), np.sum(np.square(x - z))
-        share = float(np.clip(product / square, 0, 1)) if square > 0 else 1.0
-        return _Compared(float(gain), share, truth.size)
+        return _Compared(float(gain), share_of(x - z, truth - z), truth.size)
 
     def within(self, restored: _Restored) -> BoolArray:
         """Return for every voxel whether its value lies within the samples' range."""
         truth = self._values(restored, self.data[..., restored.slices])
         x = self._values(restored, restored.drawn)
         return np.asarray((x.min(0) <= truth) & (truth <= x.max(0)))
+
+
+def share_of(drawn: FloatArray, missing: FloatArray) -> float:
+    """Return the factor from 0 to 1 with which the drawn detail comes closest to the missing."""
+    square = float(np.sum(np.square(drawn)))
+    return float(np.clip(np.sum(drawn * missing) / square, 0, 1)) if square > 0 else 1.0
 
 
 def _shares(found: Sequence[_Compared]) -> list[float]:
@@ -324,6 +345,8 @@ def _conditions(resolver: SuperResolver, study: Study, left: Matrix) -> dict[str
         masked = replace(study, mask=masks)
     low = degrade(masked, CHECK_FACTOR, whole=study.outside is Outside.SEEN)
     own = (study.grid.shape[0], study.grid.shape[1])
+    if study.window is not None:
+        low = replace(low, window=study.window.cut_to(left, own))
     voxel = float(np.sqrt(low.grid.voxel_size[0] * low.grid.voxel_size[1]))
     upscale = float(np.clip(voxel / resolver.weights.trained_voxel, *UPSCALE_BOUNDS))
     finer = output_matrix(left, upscale)
@@ -342,7 +365,7 @@ def _restore(
 ) -> _Restored:
     """Restore some slices of a map, and bring them to the study's own grid."""
     own = (item.data.shape[0], item.data.shape[1])
-    where = np.asarray(slices)
+    beside = condition.measurement.outside * np.float32(condition.scale)
     drawn = np.zeros((settings.samples, *own, len(slices)))
     alone = np.zeros((*own, len(slices)))
     updates = resolver.sample(
@@ -353,7 +376,10 @@ def _restore(
             continue
         for key, image, z in zip(update.keys, update.images, update.alone, strict=True):
             place = slices.index(key.slice_index)
-            drawn[key.sample, ..., place] = truncate(image, own)
-            alone[..., place] = truncate(z, own)
-    plain = np.maximum(truncate(condition.lowres[..., where] * condition.mask[..., where], own), 0)
+            k = key.slice_index
+            drawn[key.sample, ..., place] = item.seen(image, beside[..., k])
+            alone[..., place] = item.seen(z, beside[..., k])
+    where = np.asarray(slices)
+    zero_filled = condition.lowres[..., where] * condition.mask[..., where]
+    plain = np.maximum(item.seen(zero_filled, beside[..., where]), 0)
     return _Restored(slices, alone, plain, drawn)

@@ -20,6 +20,7 @@ from torch import Tensor
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
+from ftddm_core.imaging.volume import Outside
 from ftddm_core.phantom.scan import Sampling, measure, scan_again
 from ftddm_core.sampling.condition import (
     CHANNELS,
@@ -160,7 +161,10 @@ class Pool:
         if not acquired[trusted_cells(mask, matrix)].any():
             measured = np.pad(measured, [*pad, (0, 0)])
             return measured, np.zeros((len(CHANNELS), *measured.shape)), factor
-        condition = form_condition("simulated", acquired, mask, images[0], images[1], np.eye(4))
+        outside = Outside.EMPTY if retrospective else Outside.SEEN
+        condition = form_condition(
+            "simulated", acquired, mask, images[0], images[1], np.eye(4), outside=outside
+        )
         x0 = np.pad(measured / condition.scale, [*pad, (0, 0)])
         return x0, condition.channels, condition.upscale
 

@@ -1,4 +1,4 @@
-"""What one call of each network costs, for one slice and for as many as run together."""
+"""What one call of each network costs, and of the data consistency, for one slice and for many."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, slices_together
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer.bench.inputs import Inputs
@@ -18,12 +19,17 @@ from ftddm_viewer.bench.timing import timed
 LEVEL = 100
 """Noise level of the calls; they cost the same at every level."""
 
+TAU = 0.5
+"""Temperature of whatever noise they draw, likewise."""
+
 
 def calls(resolver: SuperResolver, inputs: Inputs, plan: Plan) -> list[Line]:
-    """Return `network`, `batch`, the median `seconds` of one call for the whole batch, `repeats`.
+    """Return `what`, `batch`, the median `seconds` of one call for the whole batch, `repeats`.
 
-    The network "flow" is its encoding and its inverse, which is what one sample costs. The batches
-    are 1 and as many slices as the resolver takes of the whole volume at a time.
+    The networks are "denoiser" and "flow", its encoding and its inverse, which is what one sample
+    costs. "consistency update" is what holds an estimate to the measurement after every call of the
+    denoiser, "consistency factor" what is made for it once a slice; neither calls a network. The
+    batches are 1 and as many slices as the resolver takes of the whole volume at a time.
     """
     height, width = inputs.condition.channels.shape[1:3]
     together = resolver.batch or slices_together(resolver.device, height, width)
@@ -31,16 +37,17 @@ def calls(resolver: SuperResolver, inputs: Inputs, plan: Plan) -> list[Line]:
     often = replace(plan, repeats=plan.calls)
     lines = []
     for batch in dict.fromkeys((1, together)):
-        for network, call in _networks(resolver, inputs, batch).items():
+        found = _networks(resolver, inputs, batch) | _consistency(resolver, inputs, batch)
+        for what, call in found.items():
             call()
-            found = timed(call, resolver.device, often)
-            lines.append({"network": network, "batch": batch, **found})
+            time = timed(call, resolver.device, often)
+            lines.append({"what": what, "batch": batch, **time})
     return lines
 
 
-def seconds_of_call(table: list[Line]) -> float:
-    """Return the seconds of a denoiser call for one slice."""
-    (line,) = (line for line in table if line["network"] == "denoiser" and line["batch"] == 1)
+def seconds_of_call(table: list[Line], what: str = "denoiser") -> float:
+    """Return the seconds of a call for one slice."""
+    (line,) = (line for line in table if line["what"] == what and line["batch"] == 1)
     return float(line["seconds"])
 
 
@@ -62,6 +69,30 @@ def _networks(
 
     def draw() -> None:
         with computing():
-            flow.sample(normal, flow.tell(condition, level, upscale), tau_flow=0.5)
+            flow.sample(normal, flow.tell(condition, level, upscale), tau_flow=TAU)
 
     return {"denoiser": denoise, "flow": draw}
+
+
+def _consistency(
+    resolver: SuperResolver, inputs: Inputs, batch: int
+) -> dict[str, Callable[[], object]]:
+    """Return the update of a batch of slices, with noise drawn, and the making of its factor."""
+    device, slab = resolver.device, inputs.slab(batch)
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn((batch, *slab.shape[:2]), generator=generator).to(device)
+    normal = torch.randn((batch, *slab.acquired), generator=generator).to(device)
+
+    def factor() -> Consistency:
+        with computing():
+            return Consistency([slab.measurement] * batch, range(batch), device)
+
+    held = factor()
+    with computing():
+        held.draw(normal, TAU)
+
+    def update() -> None:
+        with computing():
+            held.correct(x0)
+
+    return {"consistency update": update, "consistency factor": factor}

@@ -19,6 +19,9 @@ from ftddm_viewer.session import Session
 MOVES = ("tau_flow", "tau_diffusion", "t_trunc", "seed", "upscale", "slice", "metabolite")
 """What can be moved, in the order of the table."""
 
+WEIGHTINGS = ((1.0, "noise"), (0.0, "noise"), (0.5, "noise"), (1.0, "off"))
+"""MRI weight and data consistency of live pictures; the others are compared with the first."""
+
 
 @contextmanager
 def opened(model: WatchedModel, inputs: Inputs) -> Iterator[Watch]:
@@ -63,10 +66,16 @@ def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, tell: Tell) -> 
             tell((repeat + (number + 1) / len(MOVES)) / plan.repeats)
     lines = []
     for move, times in found.items():
-        first, final = (median(column) for column in zip(*times, strict=True))
+        first, final = _medians(times)
         calls = {"first_calls": first / call, "final_calls": final / call}
         lines.append({"move": move, "first": first, "final": final, **calls, "repeats": len(times)})
     return lines
+
+
+def _medians(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the median time to the first picture, and that to the final one."""
+    first, final = (median(column) for column in zip(*times, strict=True))
+    return first, final
 
 
 def _move(
@@ -89,6 +98,51 @@ def _move(
         "upscale": 3 + 5 * share,
     }
     return partial(session.update, **{move: values[move]})
+
+
+def mri_weights(watch: Watch, plan: Plan, tell: Tell) -> list[Line]:
+    """Return how soon a picture follows a move of tau_flow, by `WEIGHTINGS`.
+
+    They take turns within every repeat, so that a machine that slows down favours none. Each move
+    goes to a value that was not there before, after a change of the seed, as in `moves`; the
+    session's settings are put back in the end. With consistency "off" every step still looks at the
+    measurement, for the residual that is reported: what the update costs is told by `calls`.
+
+    Parameters
+    ----------
+    watch
+        Of a session that shows a study with T1 or FLAIR.
+
+    Returns
+    -------
+    list of dict
+        `mri_weight`, `consistency`, the median `first` and `final` in seconds, `first_relative` and
+        `final_relative` to those of the first line, `repeats`.
+    """
+    session, before = watch.session, watch.session.state.settings
+    found: list[list[tuple[float, float]]] = [[] for _ in WEIGHTINGS]
+    count, total = 0, plan.repeats * len(WEIGHTINGS)
+    for _ in range(plan.repeats):
+        for times, (weight, consistency) in zip(found, WEIGHTINGS, strict=True):
+            count += 1
+            chosen = partial(session.update, mri_weight=weight, consistency=consistency)
+            watch.timed(partial(chosen, seed=before.seed + count))
+            times.append(watch.timed(partial(session.update, tau_flow=0.5 - count % 50 / 100)))
+            tell(count / total)
+    watch.timed(partial(session.update, **before.to_dict()))
+    medians = [_medians(times) for times in found]
+    return [
+        {
+            "mri_weight": weight,
+            "consistency": consistency,
+            "first": first,
+            "final": final,
+            "first_relative": first / medians[0][0],
+            "final_relative": final / medians[0][1],
+            "repeats": plan.repeats,
+        }
+        for (weight, consistency), (first, final) in zip(WEIGHTINGS, medians, strict=True)
+    ]
 
 
 def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:

@@ -15,7 +15,7 @@ from ftddm_viewer.bench.bars import bars
 from ftddm_viewer.bench.calls import calls, seconds_of_call
 from ftddm_viewer.bench.growth import growth, volumes
 from ftddm_viewer.bench.inputs import Inputs
-from ftddm_viewer.bench.live import drag, moves, opened
+from ftddm_viewer.bench.live import drag, moves, mri_weights, opened
 from ftddm_viewer.bench.machine import machine
 from ftddm_viewer.bench.memory import memory
 from ftddm_viewer.bench.peers import peers
@@ -95,6 +95,8 @@ def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: S
     with opened(model, inputs) as watch:
         with stage(f"{name}: moves") as tell:
             run["moves"] = moves(watch, inputs, call, plan, tell)
+        with stage(f"{name}: MRI weights") as tell:
+            run["mri_weights"] = mri_weights(watch, plan, tell)
         run["drag"] = drag(watch, model, call, plan)
     with stage(f"{name}: one slice") as tell:
         run["peers"] = apart(partial(peers, resolver, inputs, plan, tell))

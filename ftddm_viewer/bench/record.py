@@ -9,8 +9,8 @@ Every time in it is in seconds, memory in bytes; what was not measured is None.
 - `case`: `matrix`, `slices` and number of `metabolites` of the study, the `metabolite` and the
   slice `k` that one slice stands for, and by how much it is degraded, `upscale`;
 - `devices`: for each, its name as `device` and what was measured: `memory` (`memory.memory`),
-  `calls` (`calls.calls`), `moves` and `drag` (`live`), `peers` (`peers.peers`), `volumes` and
-  `growth` (`growth`), `bars` (`bars.bars`);
+  `calls` (`calls.calls`), `moves`, `mri_weights` and `drag` (`live`), `peers` (`peers.peers`),
+  `volumes` and `growth` (`growth`), `bars` (`bars.bars`);
 - `tradeoff` (`tradeoff.tradeoff`): on the first device, since figures are the same on all of them.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from ftddm_core.errors import FormatError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the record; a change that an older page cannot show raises it."""
 
 Record = dict[str, Any]

@@ -39,15 +39,19 @@ def _bars(run: Record, record: Record, pictures: Pictures) -> str:
 
 def _calls(run: Record, record: Record, pictures: Pictures) -> str:
     text = (
-        "One call of each network. A chain calls the flow once (its encoding and its inverse) and "
-        "the denoiser once a step; a volume's slices go through them together."
+        "One call of each network, and of the data consistency, which calls no network. A chain "
+        "calls the flow once (its encoding and its inverse) and the denoiser once a step. The "
+        "consistency update follows every call of the denoiser: it holds the estimate to the "
+        "measurement. It solves with the consistency factor (of Cholesky), which is made once a "
+        "slice, however many steps, samples and moves follow. A volume's slices go through all of "
+        "them together."
     )
     rows = [
-        [line["network"], str(line["batch"]), milliseconds(line["seconds"]),
+        [line["what"], str(line["batch"]), milliseconds(line["seconds"]),
          milliseconds(line["seconds"] / line["batch"])]
         for line in run["calls"]
     ]  # fmt: skip
-    heads = ["network", "slices together", "ms a call", "ms a slice"]
+    heads = ["", "slices together", "ms a call", "ms a slice"]
     return _section("One call", text, grid(heads, rows))
 
 
@@ -67,6 +71,27 @@ def _moves(run: Record, record: Record, pictures: Pictures) -> str:
     ]  # fmt: skip
     heads = ["what is moved", "first picture, ms (calls)", "final picture, ms (calls)"]
     return _section("After a move", text, grid(heads, rows))
+
+
+def _mri_weights(run: Record, record: Record, pictures: Pictures) -> str:
+    text = (
+        "How soon a picture follows a move of τ_f, measured as above, by MRI weight and data "
+        "consistency; the settings take turns, and what is relative is so to the first row. "
+        "Between 0 and 1 every slice goes through the networks twice, with its MRI and without. "
+        "With data consistency off every step still looks at the measurement, for the residual "
+        "that is reported: what the update costs is in the table of single calls."
+    )
+    rows = [
+        [f"{line['mri_weight']:g}", line["consistency"], *(
+            shown
+            for which in ("first", "final")
+            for shown in (milliseconds(line[which]), times(line[f"{which}_relative"]))
+        )]
+        for line in run["mri_weights"]
+    ]  # fmt: skip
+    heads = ["MRI weight", "data consistency", "first picture, ms", "relative"]
+    table = grid([*heads, "final picture, ms", "relative"], rows, words=2)
+    return _section("MRI weight and data consistency", text, table)
 
 
 def _drag(run: Record, record: Record, pictures: Pictures) -> str:
@@ -160,7 +185,7 @@ def _growth(run: Record, record: Record, pictures: Pictures) -> str:
 
 
 SECTIONS: Sequence[Callable[[Record, Record, Pictures], str]] = (
-    _bars, _calls, _moves, _drag, _peers, _volumes, _growth,
+    _bars, _calls, _moves, _mri_weights, _drag, _peers, _volumes, _growth,
 )  # fmt: skip
 """Of one device, in the order of the page; each is given what it did, the record and figures."""
 

@@ -111,18 +111,19 @@ def self_check(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     share_rows = [
         [
             line["kind"], f"{line['upscale']:g}×", "yes" if line["checked"] else "no",
-            number(line["share"]), number(line["mri_weight"]), number(line["found"]),
-            number(line["true"]), number(line["within"]),
+            number(line["share"]), number(line["right"]), number(line["mri_weight"]),
+            number(line["found"]), number(line["true"]), number(line["within"]),
         ]
         for line in shares
     ]  # fmt: skip
     parts.append(
         "By factor: the median share of the detail that is shown where it is automatic (fixed "
-        "where a matrix is too small to be halved), the mean MRI weight, the mean gains that were "
-        "found and that are true, and the share of voxels within the check's own samples."
+        "where a matrix is too small to be halved), and of the one that the truth supports; the "
+        "mean MRI weight; the mean gains that were found and that are true; and the share of "
+        "voxels within the check's own samples."
     )
     heads = [
-        "maps", "factor", "checked", "detail shown", "MRI weight", "gain found (dB)",
+        "maps", "factor", "checked", "detail shown", "right", "MRI weight", "gain found (dB)",
         "true gain (dB)", "within",
     ]  # fmt: skip
     parts.append(grid(heads, share_rows, 3))

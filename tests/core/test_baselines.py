@@ -93,10 +93,13 @@ def test_outside_the_mask_and_below_zero_there_is_nothing(name: str) -> None:
 
 @EVERY_BASELINE
 @pytest.mark.parametrize("wild", [1e6, np.nan])
-def test_a_wild_voxel_outside_the_mask_changes_nothing(name: str, wild: float) -> None:
+def test_a_wild_voxel_outside_the_mask_is_as_one_that_was_not_measured(
+    name: str, wild: float
+) -> None:
     mask = np.ones((16, 16, 1))
     mask[:6, :6] = 0
     measured = positive((8, 8, 1))
+    measured[1, 1] = 0
     spoilt = measured.copy()
     spoilt[1, 1] = wild
     expected = enlarge(name, measured, (16, 16), mask)["tNAA"].data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def operator(held: Measurement) -> NDArray[Any]:
 
 
 def literal(
-    held: Measurement, k: int, x: NDArray[Any], noise: NDArray[Any] | float = 0.0
+    held: Measurement, k: int, x: NDArray[Any], noise: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the update of x, and T of what it infers outside, by the formula."""
     big, m = operator(held), held.mask[..., k].ravel()
@@ -66,9 +67,15 @@ def literal(
     seen = big[w]
     sigma = np.diag(held.deviation[..., k].ravel()[w].astype(float) ** 2)
     u = held.outside[..., k].ravel()
-    target = (held.y[..., k] + noise).ravel()[w]
-    middle = seen * variance @ seen.T + sigma
-    pulled = variance * (seen.T @ np.linalg.solve(middle, target - seen @ (m * x.ravel() + u)))
+    target = held.y[..., k].ravel()[w]
+
+    def gain(variance: NDArray[Any], difference: NDArray[Any]) -> NDArray[Any]:
+        middle = seen * variance @ seen.T + sigma
+        return np.asarray(variance * (seen.T @ np.linalg.solve(middle, difference)))
+
+    pulled = gain(variance, target - seen @ (m * x.ravel() + u))
+    if noise is not None:
+        pulled += gain(held.spread * variance, noise.ravel()[w])
     new = m * (x.ravel() + pulled)
     beside = big @ (u + ~m * pulled)
     return new.reshape(x.shape), beside.reshape(held.acquired)
@@ -149,9 +156,9 @@ def test_the_batch_does_not_matter_and_samples_share_a_factor() -> None:
         torch.testing.assert_close(together[i : i + 1], alone, rtol=0, atol=1e-5)
 
 
-def test_draws_around_a_model_that_knows_its_error_have_the_posterior_s_spread() -> None:
+def test_draws_of_a_model_that_varies_as_much_as_it_errs_have_the_posterior_s_spread() -> None:
     """x ~ N(x0, C) held to y + n' has mean and covariance of the posterior: Gaussian algebra."""
-    held = case((6, 6), (12, 12), Outside.EMPTY, slices=1)
+    held = replace(case((6, 6), (12, 12), Outside.EMPTY, slices=1), spread=1.0)
     big, m = operator(held), held.mask[..., 0].ravel()
     seen = big[:, m]
     sigma = np.diag(held.deviation[..., 0].ravel().astype(float) ** 2)

@@ -15,7 +15,7 @@ from ftddm_core.imaging.fit_quality import (
     noise_of,
     top_of,
 )
-from ftddm_core.imaging.fourier import zero_fill
+from ftddm_core.imaging.fourier import truncate, zero_fill
 from ftddm_core.imaging.geometry import refined_affine
 from ftddm_core.imaging.volume import Noise, Outside, Study, Volume
 from ftddm_core.imaging.window import Window
@@ -148,3 +148,36 @@ def test_a_window_weights_k_space_alike_in_both_directions() -> None:
         literal = np.fft.ifft2(np.fft.fft2(image) * weights)
         assert np.abs(literal.imag).max() < 1e-6
         np.testing.assert_allclose(window.blur(image), literal.real, atol=1e-6)
+
+
+@pytest.mark.parametrize("window", [Window(elliptical=True), Window(hamming=0.7)])
+def test_what_is_cut_from_a_window_is_its_middle(window: Window) -> None:
+    """Cut to a part of k-space, a filtered scan keeps the weights that those samples had."""
+    image = np.random.default_rng(6).standard_normal((12, 16, 1))
+    cut = window.cut_to((6, 8), (12, 16))
+    np.testing.assert_allclose(
+        truncate(window.blur(image), (7, 7)),
+        window.cut_to((7, 7), (12, 16)).blur(truncate(image, (7, 7))),
+        atol=1e-5,
+    )
+    assert cut.reach == (2.0, 2.0)
+    assert cut.weights((6, 8)).min() > window.weights((12, 16)).min()
+
+
+def test_a_filter_is_undone_where_something_is_left() -> None:
+    image = np.random.default_rng(7).standard_normal((10, 12, 2))
+    mild = Window(hamming=0.5)
+    np.testing.assert_allclose(mild.sharpen(mild.blur(image)), image, atol=0.2)
+    ellipse = Window(elliptical=True)
+    np.testing.assert_allclose(ellipse.sharpen(image), ellipse.blur(image) / 1.01, atol=1e-5)
+
+
+def test_a_degraded_study_has_no_window_of_the_scan_that_it_comes_from() -> None:
+    rng = np.random.default_rng(8)
+    volume = Volume(rng.uniform(0.5, 1, (12, 12, 1)), np.eye(4))
+    mask = volume.with_data(np.ones(volume.shape))
+    given = Study({"tNAA": volume}, mask=mask, window=Window(hamming=0.7))
+    for whole in (True, False):
+        low = degrade(given, 2.0, whole=whole)
+        assert low.window is None
+        np.testing.assert_allclose(low.maps["tNAA"].data, truncate(volume.data, (6, 6)), atol=1e-5)

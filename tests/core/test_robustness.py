@@ -165,7 +165,7 @@ def test_automatic_weights_are_those_of_the_self_check(
 
     monkeypatch.setattr(runner.resolver, "check", found)
     entries = runner.entries([plan(AUTOMATIC, one)], [one.case])
-    assert [tuple(runner.weighting(e)) for e in entries[:2]] == [(0.0, 0.25), (0.0, 0.5)]
+    assert [tuple(runner.weighting(e)) for e in entries[:2]] == [(0.0, 0.25**2), (0.0, 0.5**2)]
     assert len(asked) == 1  # one check for a case and a factor
     runner.run(entries)
     # x is that of the same temperatures at this MRI weight, so nothing is drawn twice.
@@ -303,7 +303,9 @@ def test_literature_patients_keep_what_they_had() -> None:
 
 
 def check(true: float, found: float, kind: str = NULL, share: float = 0.2, **changes: Any) -> Any:
-    given = Checked(kind, MASKED, "p0", 2.0, "tNAA", True, share, 1.0, 0.6, found < 0, found, true)
+    given = Checked(
+        kind, MASKED, "p0", 2.0, "tNAA", True, share, 0.4, 1.0, 0.6, found < 0, found, true
+    )
     return replace(given, **changes)
 
 

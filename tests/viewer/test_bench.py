@@ -26,13 +26,15 @@ from ftddm_core.evaluation.compare import compare, ftddm_method
 from ftddm_core.evaluation.tables import figures_over
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.unet import UNET_PRESETS
+from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SAMPLER_NAMES, SamplerSettings
 from ftddm_viewer import live_settings
 from ftddm_viewer.bench import memory as bench_memory
 from ftddm_viewer.bench.bars import bars
+from ftddm_viewer.bench.calls import calls
 from ftddm_viewer.bench.inputs import Inputs, bundled_study
-from ftddm_viewer.bench.live import MOVES, longest_overstay
+from ftddm_viewer.bench.live import MOVES, WEIGHTINGS, longest_overstay, mri_weights, opened
 from ftddm_viewer.bench.peers import peers, random_weights
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.tradeoff import FIGURES
@@ -103,9 +105,15 @@ def test_every_part_of_the_plan_is_measured(record: dict[str, Any], run: dict[st
         "matrix": [64, 64], "slices": 3, "metabolites": 2, "metabolite": "tNAA",
         "k": record["case"]["k"], "upscale": 4.0,
     }  # fmt: skip
-    found = [(line["network"], line["batch"]) for line in run["calls"]]
-    assert found == [("denoiser", 1), ("flow", 1), ("denoiser", 15), ("flow", 15)]
+    found = [(line["what"], line["batch"]) for line in run["calls"]]
+    assert found == [
+        (what, batch)
+        for batch in (1, 15)
+        for what in ("denoiser", "flow", "consistency update", "consistency factor")
+    ]
     assert [line["move"] for line in run["moves"]] == list(MOVES)
+    weightings = [(line["mri_weight"], line["consistency"]) for line in run["mri_weights"]]
+    assert weightings == [(1, "noise"), (0, "noise"), (0.5, "noise"), (1, "off")]
     grown = [(line["varied"], line["value"]) for line in run["growth"]]
     assert grown == [
         ("matrix", 16), ("matrix", 32), ("slices", 1), ("slices", 4),
@@ -131,6 +139,12 @@ def test_what_follows_from_other_numbers_does(run: dict[str, Any]) -> None:
         assert 0 < line["first"] <= line["final"]
         assert line["first_calls"] == pytest.approx(line["first"] / call)
         assert line["final_calls"] == pytest.approx(line["final"] / call)
+        assert line["repeats"] == 2
+    for line in run["mri_weights"]:
+        assert 0 < line["first"] <= line["final"]
+        for which in ("first", "final"):
+            ratio = line[which] / run["mri_weights"][0][which]
+            assert line[f"{which}_relative"] == pytest.approx(ratio)
         assert line["repeats"] == 2
     known = {line["key"]: line for line in run["peers"]}
     assert set(known) >= {"chain", "live", "ddpm", "paper", "paper_6"}
@@ -250,6 +264,61 @@ def test_the_tradeoff_agrees_with_the_evaluation(
     expected = figures_over(values)
     assert len(values) == line["slices"]
     assert [line[name] for name in FIGURES] == pytest.approx([expected[n] for n in FIGURES], 1e-4)
+
+
+def test_mri_weights_take_turns_and_nothing_is_recalled(weights: Path, inputs: Inputs) -> None:
+    model, sizes = WatchedModel(str(weights), "cpu"), list[int]()
+    resolver = model.load()
+    denoiser = resolver.denoiser
+
+    def counted(*given: Any) -> torch.Tensor:
+        sizes.append(len(given[0]))
+        return denoiser(*given)
+
+    resolver.denoiser = counted
+    told: list[float] = []
+    with opened(model, inputs) as watch:
+        watch.timed(partial(watch.session.update, tau_flow=0.7))
+        before = watch.session.state
+        sizes.clear()
+        mri_weights(watch, TINY, told.append)
+        assert watch.session.state.settings == before.settings
+        assert watch.session.state.place == before.place
+        assert watch.session.state.up_to_date
+    of_two_moves = 2 * (live_settings().steps or 0)
+    expected = [2 if weight == 0.5 else 1 for weight, _ in WEIGHTINGS for _ in range(of_two_moves)]
+    assert sizes[: 2 * len(expected)] == 2 * expected
+    assert told == [i / 8 for i in range(1, 9)]
+
+
+def test_the_update_that_is_timed_is_that_of_the_slices_and_draws_noise(
+    inputs: Inputs, resolver: SuperResolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, updated = list[tuple[Any, ...]](), list[tuple[int, ...]]()
+
+    class Noted(Consistency):
+        def __init__(self, *given: Any, **words: Any) -> None:
+            made.append(given)
+            super().__init__(*given, **words)
+
+        def correct(self, x0: torch.Tensor, *, keep: bool = False) -> torch.Tensor:
+            corrected = super().correct(x0, keep=keep)
+            plain = Consistency(*made[-1])
+            assert not keep
+            assert not torch.equal(corrected, plain.correct(x0))  # for noise was drawn
+            updated.append(tuple(corrected.shape))
+            return corrected
+
+    monkeypatch.setattr("ftddm_viewer.bench.calls.Consistency", Noted)
+    calls(resolver, inputs, TINY)
+    assert set(updated) == {(1, 64, 64), (15, 64, 64)}
+    for measurements, slices, device in made:
+        assert [*slices] == [*range(len(measurements))]
+        assert device == resolver.device
+        for held, k in zip(measurements, slices, strict=True):
+            np.testing.assert_array_equal(
+                held.y[..., k], inputs.condition.measurement.y[..., k % 3]
+            )
 
 
 def test_chains_that_run_at_once_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,9 @@ from ftddm_viewer.figures import save_figure
 from ftddm_viewer.marks import END, begin, with_excerpt
 
 SECONDS = {"chain": 1.5, "live": 0.25, "ddpm": 15.0, "diffusers": 3.0, "paper": 7.5}
+CALLS = {"denoiser": 0.015, "flow": 0.015, "consistency update": 0.0015,
+         "consistency factor": 0.006}  # fmt: skip
+WEIGHTINGS = [(1.0, "noise", 1.0), (0.0, "noise", 1.1), (0.5, "noise", 2.0), (1.0, "off", 0.9)]
 GROWTH = {"matrix": (32, 64), "slices": (1, 4, 16), "samples": (1, 4), "steps": (1, 2, 5)}
 
 
@@ -44,14 +47,19 @@ def made_up(device: str = "cpu") -> dict[str, Any]:
         "device": device,
         "memory": {"slices": 273, "model": 400_000_000, "above": 700_000_000},
         "calls": [
-            {"network": name, "batch": batch, "seconds": 0.015 * batch, "repeats": 5}
+            {"what": what, "batch": batch, "seconds": s * batch, "repeats": 5}
             for batch in (1, 16)
-            for name in ("denoiser", "flow")
+            for what, s in CALLS.items()
         ],
         "moves": [
             {"move": move, "first": 0.03 + 0.001 * i, "final": 0.3, "first_calls": 2.0 + 0.1 * i,
              "final_calls": 20.0, "repeats": 7}
             for i, move in enumerate(MOVES)
+        ],
+        "mri_weights": [
+            {"mri_weight": weight, "consistency": consistency, "first": 0.04 * ratio,
+             "final": 0.2 * ratio, "first_relative": ratio, "final_relative": ratio, "repeats": 7}
+            for weight, consistency, ratio in WEIGHTINGS
         ],
         "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "pictures": 12,
                  "gap": 0.12, "final": 0.35,
@@ -122,6 +130,10 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
     text = shown(record)
     for row in (
         "| denoiser | 16 | 240 | 15.0 |",
+        "| consistency update | 1 | 1.50 | 1.50 |",
+        "| consistency factor | 16 | 96.0 | 6.00 |",
+        "| 0.5 | noise | 80.0 | 2.00× | 400 | 2.00× |",
+        "| 1 | off | 36.0 | 0.900× | 180 | 0.900× |",
         "| τ_f | 30.0 (2.00) | 300 (20.0) |",
         "| metabolite | 36.0 (2.60) | 300 (20.0) |",
         "| chains that began | 18 |",
@@ -139,6 +151,8 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
     words = " ".join(text.split())
     assert "0.700 GB at the most above the 0.400 GB" in words
     assert "moved 20 times in 0.950 s" in words
+    assert "the data consistency, which calls no network" in words
+    assert "off every step still looks at the measurement" in words
     assert "a PSNR of 28.21 dB, an SSIM of 0.963 and a sharpness of 0.50" in words
     assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
 
@@ -164,7 +178,8 @@ def test_a_section_for_every_device_and_a_link_to_every_figure(record: dict[str,
     record["devices"].insert(0, made_up("cuda"))
     text = shown(record)
     assert text.index("## On the GPU") < text.index("## On the CPU") < text.index("## What fewer")
-    assert text.count("### After a move") == 2
+    for title in ("One call", "After a move", "MRI weight and data consistency", "A drag"):
+        assert text.count(f"### {title}\n") == 2
     links = re.findall(r"!\[.+\]\((.+)\)", text)
     assert links == [f"perf/{name}" for name in plots(record)]
     assert links == ["perf/cuda-growth.png", "perf/cpu-growth.png", "perf/tradeoff.png"]
@@ -235,8 +250,12 @@ def test_bars_are_reached_at_their_very_value() -> None:
     run["moves"][3] |= {"first": 0.2, "first_calls": 5.0, "final": 0.6}
     run["drag"] |= {"gap": 0.2, "final": 0.5, "undisturbed": 0.4, "lingered_steps": 1}
     run["memory"]["above"] = 1_500_000_000
+    run["calls"][0]["seconds"], run["calls"][2]["seconds"] = 0.01, 0.002
+    run["mri_weights"][1] |= {"first_relative": 1.25, "final_relative": 1.25}
+    run["mri_weights"][2] |= {"first_relative": 2.3, "final_relative": 2.3}
     assert missed(run) == []
     assert {line["what"] for line in bars(run) if line["value"] == 0.2} == {
+        "consistency update of one slice",
         "first picture after the slowest kind of move, seed",
         "drag: longest time without a new picture",
     }
@@ -245,6 +264,11 @@ def test_bars_are_reached_at_their_very_value() -> None:
 @pytest.mark.parametrize(
     ("part", "change", "count"),
     [
+        ("consistency update", {"seconds": 0.0031}, 1),
+        ("MRI weight 0", {"first_relative": 1.26}, 1),
+        ("MRI weight 0", {"final_relative": 1.26}, 1),
+        ("MRI weight 0.5", {"first_relative": 2.31}, 1),
+        ("MRI weight 0.5", {"final_relative": 2.31}, 1),
         ("moves", {"first": 0.21, "first_calls": 5.1}, 2),
         ("moves", {"final": 0.61}, 1),
         ("drag", {"most": 2}, 1),
@@ -259,16 +283,18 @@ def test_bars_are_reached_at_their_very_value() -> None:
 )
 def test_each_bar_can_be_missed_by_itself(part: str, change: dict[str, float], count: int) -> None:
     run = made_up()
-    peers = {line["key"]: line for line in run["peers"]}
-    line = run[part][5] if part == "moves" else run[part] if part in run else peers[part]
-    line |= change
+    lines = {line["key"]: line for line in run["peers"]}
+    lines |= {"moves": run["moves"][5], "drag": run["drag"], "memory": run["memory"]}
+    lines |= {line["what"]: line for line in run["calls"] if line["batch"] == 1}
+    lines |= {f"MRI weight {line['mri_weight']:g}": line for line in run["mri_weights"]}
+    lines[part] |= change
     assert len(missed(run)) == count
 
 
 def test_which_bars_a_device_has() -> None:
     on_cpu, on_gpu = bars(made_up("cpu")), bars(made_up("cuda:0"))
-    assert (len(on_cpu), len(on_gpu), len(bars(made_up("mps")))) == (11, 6, 4)
-    gpu = [line for line in on_gpu if not line["what"].startswith("drag")]
+    assert (len(on_cpu), len(on_gpu), len(bars(made_up("mps")))) == (16, 10, 8)
+    gpu = [line for line in on_gpu if line["unit"] == "s" and "drag" not in line["what"]]
     assert [(line["value"], line["bar"], line["reached"]) for line in gpu] == [
         (4.0, 5, True),
         (1.5, 0.15, False),
@@ -284,7 +310,7 @@ def test_the_page_again_from_a_file(record: dict[str, Any], tmp_path: Path, ftdd
     assert read_record(source) == record
     outcome = ftddm("bench", "--from", source, "--markdown", target)
     assert outcome.code == 0, outcome.err
-    assert "cpu: 11 of 11 bars reached." in outcome.out
+    assert "cpu: 16 of 16 bars reached." in outcome.out
     before = files_in(tmp_path)
     assert set(before) == {
         "perf.json", "docs/perf.md", "docs/perf/cpu-growth.png", "docs/perf/tradeoff.png",
