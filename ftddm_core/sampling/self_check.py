@@ -8,9 +8,9 @@ detail that is right in the mean is
 
 .. math::  a = \langle x - z, y' - z \rangle / |x - z|^2,
 
-the factor with which z + a (x - z) comes closest to y'. What is asked for lies one octave of k-space
-farther out than what is compared, and is less certain: as though the share fell by the same factor
-from octave to octave, a^2 of the detail is shown.
+the factor with which z + a (x - z) comes closest to y'. The detail that a user is shown lies an
+octave of k-space beyond the detail compared here and is less certain. The share is taken to fall by
+the same factor again, and a^2 of the detail is shown.
 """
 
 from __future__ import annotations

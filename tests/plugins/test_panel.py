@@ -174,7 +174,7 @@ def test_the_panel_says_what_the_self_check_found(
     def check(*_: Any, progress: Any, **__: Any) -> SelfCheck:
         progress(0.4)
         assert go_on.wait(60)
-        return SelfCheck(gains, {1.0: dict.fromkeys(names, 0.2)}, 0.5, 2)
+        return SelfCheck(gains, {1.0: dict.fromkeys(names, 0.5)}, 0.5, 2)
 
     monkeypatch.setattr(Model, "check", check)
     parts, session = panel.panel, panel.session
@@ -189,7 +189,7 @@ def test_the_panel_says_what_the_self_check_found(
     assert "change little" in parts.form.little.text()
     assert not parts.form.little.isHidden()
     assert shown(panel, "detail") is None
-    assert inputs(panel, "detail_box").value() == pytest.approx(0.2)
+    assert inputs(panel, "detail_box").value() == pytest.approx(0.5**2)
     some = layer(viewer, "output").data.copy()
     monkeypatch.setattr(session.model, "sample", lambda *a, **k: pytest.fail("sampled"))
     assert parts.show_all.text() == "Show all that is drawn (D)"
