@@ -5,6 +5,7 @@ Every kind is made from the same simulated patients, so that kinds differ in one
 - literature: what the test is made of otherwise; tissue tells a map's contrast, MRI its edges;
 - null: maps of smooth random fields that no MRI shows, as strong, as long and as much shared
   between metabolites as what tissue leaves unexplained in measured maps (`null_truth`);
+- randomised: any contrast, fields, rim, lesions, MRI, mask and noise (`phantom.randomised`);
 - swapped MRI: the maps of the literature patient, the MRI of another one;
 - hidden lesion: a tumour that the maps show and the MRI does not;
 - silent lesion: a tumour that the MRI shows and the maps do not;
@@ -29,18 +30,19 @@ from ftddm_core.evaluation.cases import Case, Simulated, coarse_scans, simulate,
 from ftddm_core.evaluation.protocol import Protocol, Robustness
 from ftddm_core.evaluation.real import REAL_FACTOR, real_case
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy, world_points
-from ftddm_core.phantom.fields import RandomField
+from ftddm_core.phantom.anatomy import Anatomy, world_points
+from ftddm_core.phantom.fields import MixedField, correlated_fields, lognormal
 from ftddm_core.phantom.metabolites import METABOLITES
 from ftddm_core.phantom.patient import Slab, scan_slab
+from ftddm_core.phantom.randomised import LENGTHS, SHARES, RandomisedPatient, brain_of
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
 MEASURED = "measured"
-LITERATURE, NULL, SWAPPED = "literature", "null", "swapped MRI"
+LITERATURE, RANDOMISED, NULL, SWAPPED = "literature", "randomised", "null", "swapped MRI"
 HIDDEN, SILENT = "hidden lesion", "silent lesion"
-SIMULATED = (LITERATURE, NULL, SWAPPED, HIDDEN, SILENT)
+SIMULATED = (LITERATURE, RANDOMISED, NULL, SWAPPED, HIDDEN, SILENT)
 """Kinds of simulated patients, in the order of the tables."""
 
 MASKED, SCAN, WHOLE = "masked", "scan", "scan, whole mask"
@@ -52,19 +54,12 @@ ACQUISITIONS: Mapping[str, tuple[str, ...]] = {
 }
 """How each kind is acquired."""
 
-LENGTHS, SHARES = (3.5, 8.0, 16.0, 30.0), (0.36, 0.17, 0.22, 0.25)
-"""Length scales in mm of a null patient's fields, and their shares of the variance: inside a mask
-near the autocorrelation of 0.6, 0.35 and 0.27 at 5, 10 and 15 mm of measured maps."""
-
 VARIATION = 0.55
 """Coefficient of variation of a null patient's maps; inside a mask, which takes the longest waves'
 share, about 0.45 as measured maps have (0.40 to 0.54)."""
 
 SHARED = (0.66, 0.96)
 """Least and largest correlation of two metabolites' fields."""
-
-FEATURES = 256
-"""Waves a field: enough that the lengths above are kept from patient to patient."""
 
 CLOSING = 2
 """Voxels by which a mask is closed before its holes are filled."""
@@ -109,24 +104,18 @@ def null_truth(slab: Slab, rng: np.random.Generator) -> FloatArray:
     shape = slab.mask.shape
     points = world_points((shape[0], shape[1], shape[2]), slab.affine)
     count = len(METABOLITES)
-    fields = sum(
-        np.sqrt(share) * RandomField.draw(rng, length, 1 + count, FEATURES)(points)
-        for length, share in zip(LENGTHS, SHARES, strict=True)
-    )
-    square = rng.uniform(*SHARED, count)
-    mixed = np.sqrt(square) * fields[..., :1] + np.sqrt(1 - square) * fields[..., 1:]
-    variance = np.log(1 + VARIATION**2)
-    relative = np.exp(np.sqrt(variance) * mixed - variance / 2)
+    fields = MixedField.draw(rng, LENGTHS, SHARES, 1 + count)(points)
+    relative = lognormal(correlated_fields(fields, rng.uniform(*SHARED, count)), VARIATION)
     level = np.array([np.median(truth[slab.mask]) for truth in slab.truth])
-    brain = slab.fractions[[TISSUES.index(name) for name in (*BRAIN, "csf")]].sum(0)
-    return np.asarray(np.moveaxis(level * relative, -1, 0) * brain, np.float32)
+    maps = np.moveaxis(level * relative, -1, 0) * brain_of(slab.fractions)
+    return np.asarray(maps, np.float32)
 
 
 def whole_mask(slab: Slab) -> BoolArray:
     """Return a slab's mask (X, Y, Z) without its holes, slice by slice, inside the brain."""
     from scipy.ndimage import binary_closing, binary_fill_holes
 
-    brain = slab.fractions[[TISSUES.index(name) for name in (*BRAIN, "csf")]].sum(0) > 0.6
+    brain = brain_of(slab.fractions) > 0.6
     filled = np.zeros_like(slab.mask)
     for k in range(slab.mask.shape[2]):
         padded = np.pad(slab.mask[..., k], CLOSING)
@@ -198,8 +187,8 @@ def _pairs(
 def _kinds_of(
     protocol: Protocol, plan: Robustness, own: Simulated, other: Simulated
 ) -> Iterator[tuple[str, str, Case]]:
-    healthy_rng, null_rng, silent_rng, whole_rng, null_whole_rng = (
-        np.random.default_rng([*own.key, number]) for number in range(1, 6)
+    healthy_rng, null_rng, silent_rng, whole_rng, null_whole_rng, random_rng = (
+        np.random.default_rng([*own.key, number]) for number in range(1, 7)
     )
     scans = coarse_scans(own.slab, protocol, own.key, plan.factors)
     literature = replace(own.case(), scans=scans)
@@ -207,6 +196,7 @@ def _kinds_of(
     healthy = slab_of_healthy(protocol, own, healthy_rng)
     silent = replace(own.slab, truth=healthy.truth)
     null = replace(own.slab, truth=null_truth(own.slab, null_rng))
+    randomised = randomised_slab(protocol, own, random_rng)
 
     def scanned(slab: Slab, rng: np.random.Generator, number: int) -> Case:
         study, noise_free = scan_slab(slab, rng)
@@ -215,6 +205,7 @@ def _kinds_of(
 
     cases = {
         LITERATURE: literature,
+        RANDOMISED: replace(scanned(randomised, random_rng, 6), tumour=None),
         NULL: replace(scanned(null, null_rng, 2), tumour=None),
         SWAPPED: with_mri(literature, _laid_on(own.slab, other.slab.t1, other.slab.flair)),
         HIDDEN: with_mri(literature, (healthy.t1, healthy.flair)),
@@ -236,6 +227,13 @@ def slab_of_healthy(protocol: Protocol, own: Simulated, rng: np.random.Generator
         raise FormatError(f"{own.name} has no tumour to leave out.")
     height = float(own.patient.glioma.centre[2])
     return slab_of(protocol, replace(own.patient, glioma=None), rng, height)
+
+
+def randomised_slab(protocol: Protocol, own: Simulated, rng: np.random.Generator) -> Slab:
+    """Return a slab of a randomised patient with the anatomy of another, at the same height."""
+    patient = RandomisedPatient.draw(own.patient.anatomy, rng)
+    height = float(own.patient.glioma.centre[2]) if own.patient.glioma else 0.0
+    return slab_of(protocol, patient, rng, height)
 
 
 def with_mri(case: Case, mri: tuple[Volume, Volume]) -> Case:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ftddm_core.phantom.anatomy import TISSUES
+from ftddm_core.phantom.anatomy import TISSUES, voxel_size
 from ftddm_core.phantom.fields import RandomField
 
 FloatArray = NDArray[np.float32]
@@ -149,13 +149,6 @@ def _sigmas(points: FloatArray, widths: tuple[float, ...]) -> list[float]:
 
     The grid's own voxels, a box of size d, already blur by d / sqrt(12).
     """
-    sigmas = []
-    for axis, width in enumerate(widths):
-        if points.shape[axis] < 2:
-            sigmas.append(0.0)
-            continue
-        first, second = points.take(0, axis), points.take(1, axis)
-        size = float(np.linalg.norm(second - first, axis=-1).flat[0])
-        missing = (width / 2.355) ** 2 - size**2 / 12
-        sigmas.append(np.sqrt(max(missing, 0.0)) / size)
-    return sigmas
+    size = voxel_size(points)
+    missing = (np.array(widths) / 2.355) ** 2 - size**2 / 12
+    return [float(sigma) for sigma in np.sqrt(np.maximum(missing, 0)) / size]

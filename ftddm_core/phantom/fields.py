@@ -7,10 +7,11 @@ Recht 2007, section 3). Being a function, one field can be read on any grid: a m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float32]
 
@@ -50,3 +51,67 @@ class RandomField:
         scale = np.float32(np.sqrt(2 / len(self.phase)))
         values: FloatArray = scale * (np.cos(angle) @ self.amplitude)
         return values
+
+
+@dataclass(frozen=True, eq=False)
+class MixedField:
+    """Fields of zero mean and unit variance with several length scales at once.
+
+    Parameters
+    ----------
+    parts
+        One for each length scale, with the same number of fields.
+    shares
+        Of the variance, one a part; their sum is 1.
+    """
+
+    parts: tuple[RandomField, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def draw(
+        cls,
+        rng: np.random.Generator,
+        lengths: Sequence[float],
+        shares: Sequence[float],
+        n_fields: int = 1,
+        n_features: int = 256,
+    ) -> MixedField:
+        """Draw fields of the given length scales in mm and their shares of the variance."""
+        parts = tuple(RandomField.draw(rng, length, n_fields, n_features) for length in lengths)
+        return cls(parts, tuple(float(share) for share in shares))
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """Return the fields' values (..., n_fields) at world points (..., 3) in mm."""
+        values = [
+            np.float32(np.sqrt(share)) * part(points)
+            for part, share in zip(self.parts, self.shares, strict=True)
+        ]
+        return np.asarray(np.sum(values, 0), np.float32)
+
+
+def correlated_fields(fields: FloatArray, correlation: ArrayLike) -> FloatArray:
+    """Mix a field that all share into independent ones.
+
+    Parameters
+    ----------
+    fields
+        1 + n unit fields (..., 1 + n), the shared one first.
+    correlation
+        Share of the variance that each takes from the shared one, one number or (n,): of two with
+        the same share it is their correlation.
+
+    Returns
+    -------
+    array
+        n unit fields (..., n).
+    """
+    share = np.asarray(correlation, np.float32)
+    mixed = np.sqrt(share) * fields[..., :1] + np.sqrt(1 - share) * fields[..., 1:]
+    return np.asarray(mixed, np.float32)
+
+
+def lognormal(fields: FloatArray, variation: ArrayLike) -> FloatArray:
+    """Turn unit fields (..., n) into factors of mean 1 and the given coefficients of variation."""
+    variance = np.log1p(np.square(np.asarray(variation, np.float32)))
+    return np.asarray(np.exp(np.sqrt(variance) * fields - variance / 2), np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES
+from ftddm_core.phantom.fields import correlated_fields
 from ftddm_core.phantom.lesion import LesionMap
 
 FloatArray = NDArray[np.float32]
@@ -102,8 +103,7 @@ def correlated(independent: NDArray[np.float64], rng: np.random.Generator) -> ND
 
 def regional_variation(fields: FloatArray) -> FloatArray:
     """Turn 1 + n_metabolites smooth unit fields (..., 1 + n) into factors (..., n) around 1."""
-    shared, own = fields[..., :1], fields[..., 1:]
-    mixed = np.sqrt(SHARED_VARIATION) * shared + np.sqrt(1 - SHARED_VARIATION) * own
+    mixed = correlated_fields(fields, SHARED_VARIATION)
     factors: FloatArray = np.exp(mixed * np.array(REGIONAL_SPREAD, np.float32))
     return factors
 

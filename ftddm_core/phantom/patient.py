@@ -63,7 +63,7 @@ class Patient:
         """Draw a patient; `glioma` None leaves it to chance (3 in 4)."""
         warp = Warp.draw(rng, anatomy.centre_of_brain())
         has_glioma = rng.random() < 0.75
-        centre = _site(anatomy, warp, rng)
+        centre = site(anatomy, warp, rng)
         tumour = Glioma.draw(rng, centre)
         return cls(
             anatomy=anatomy,
@@ -73,7 +73,7 @@ class Patient:
             hot_spots=RandomField.draw(rng, 8.0, len(METABOLITES)),
             contrast=Contrast.draw(rng),
             glioma=tumour if (has_glioma if glioma is None else glioma) else None,
-            misregistration=_small_motion(rng),
+            misregistration=rigid_motion(rng),
         )
 
     def draw_box(self, rng: np.random.Generator) -> Excitation:
@@ -110,19 +110,36 @@ class Patient:
             composition[TISSUES.index(name)] *= np.clip(remaining, 0, 1)
         return self.contrast.images(composition, points, rng)
 
+    def trusted(
+        self, fractions: FloatArray, affine: NDArray[Any], points: FloatArray,
+        rng: np.random.Generator,
+    ) -> NDArray[np.bool_]:  # fmt: skip
+        """Return the voxels (X, Y, Z) whose fit passes quality control."""
+        return quality_mask(fractions, affine, rng)
 
-def _small_motion(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return a rigid motion (4, 4) about the origin: some tenths of a degree and of a mm."""
-    x, y, z = np.deg2rad(rng.normal(0, 0.5, 3))
+
+def rigid_motion(
+    rng: np.random.Generator, degrees: float = 0.5, mm: float = 0.5
+) -> NDArray[np.float64]:
+    """Draw a rigid motion (4, 4) about the origin.
+
+    Parameters
+    ----------
+    rng
+        Of the motion.
+    degrees, mm
+        Deviation of each rotation and of each shift.
+    """
+    x, y, z = np.deg2rad(rng.normal(0, degrees, 3))
     # A rotation to first order; the QR decomposition makes it exact.
     turned, upper = np.linalg.qr(np.array([[1, -z, y], [z, 1, -x], [-y, x, 1]]))
     motion = np.eye(4)
     motion[:3, :3] = turned * np.sign(np.diag(upper))
-    motion[:3, 3] = rng.normal(0, 0.5, 3)
+    motion[:3, 3] = rng.normal(0, mm, 3)
     return motion
 
 
-def _site(anatomy: Anatomy, warp: Warp, rng: np.random.Generator) -> FloatArray:
+def site(anatomy: Anatomy, warp: Warp, rng: np.random.Generator) -> FloatArray:
     """Return a random point of cerebral white matter in the patient's world, in mm."""
     white = np.argwhere(anatomy.tissue == TISSUES.index("white"))
     index = np.append(white[rng.integers(len(white))], 1)
@@ -205,7 +222,7 @@ def lay_slab(
     points = world_points(shape, affine)
     truth = patient.concentrations(fractions, points)
     lipid, amount = lipid_rim(fractions, affine, rng), _lipid_amount(white, rng)
-    mask = quality_mask(fractions, affine, rng)
+    mask = patient.trusted(fractions, affine, points, rng)
     if box is not None:
         share = box(points)
         truth, lipid = truth * share, lipid * share.mean(0)

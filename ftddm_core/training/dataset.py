@@ -31,16 +31,25 @@ from ftddm_core.sampling.condition import (
 )
 
 FloatArray = NDArray[np.floating[Any]]
+Grid = tuple[int, int]
 
 UPSCALE_RANGE = (2.0, 8.0)
 """Factors s that are drawn; `settings` lets users ask for no others, which a test compares."""
 
 GRIDS = (
     (64, 64), (64, 64), (64, 64), (56, 56), (64, 48), (48, 64), (56, 64), (48, 56), (72, 64),
-    (64, 80),
+    (64, 80), (16, 16), (16, 24), (24, 16), (24, 24), (24, 32), (32, 24), (32, 32), (32, 40),
+    (40, 32), (40, 40), (40, 48), (48, 40),
 )  # fmt: skip
-"""Grids of the batches, drawn with equal chance. A matrix fills its grid or is 2, 4 or 6 voxels
-smaller and padded, as `form_condition` pads: so every even matrix occurs."""
+"""Grids of the batches, drawn with equal chance of those that suit a patient. A matrix fills its
+grid or is 2, 4 or 6 voxels smaller and padded, as `form_condition` pads: every even one occurs."""
+
+SUITS = (0.65, 1.6)
+"""Least and largest ratio of a grid to a patient's matrix, on each axis: what is smaller cuts too
+much of the head off, what is larger holds mostly air."""
+
+LEAST_COARSE = 5
+"""Samples that a coarse matrix keeps on each axis, where s = 2 leaves as many."""
 
 TRIES = 1000
 """Volumes that are drawn for a batch before it is given up."""
@@ -92,10 +101,19 @@ class Pool:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.patients = [dict(np.load(path)) for path in paths]
+        self.suited: dict[Grid, list[int]] = {}
+        self.grids = [_grids_of(patient["mask"].shape[-3:-1]) for patient in self.patients]
+        for number, grids in enumerate(self.grids):
+            for grid in set(grids):
+                self.suited.setdefault(grid, []).append(number)
 
     def draw(self, rng: np.random.Generator, size: int, per_volume: int = 2) -> Batch:
-        """Draw a batch of `size` slices, `per_volume` from each volume drawn."""
-        grid = GRIDS[rng.integers(len(GRIDS))]
+        """Draw a batch of `size` slices, `per_volume` from each volume drawn.
+
+        All are of patients that suit the grid of the first one drawn.
+        """
+        grids = self.grids[rng.integers(len(self.patients))]
+        grid = grids[rng.integers(len(grids))]
         x0: list[FloatArray] = []
         condition: list[FloatArray] = []
         upscale: list[float] = []
@@ -124,7 +142,8 @@ class Pool:
         self, rng: np.random.Generator, grid: tuple[int, int]
     ) -> tuple[FloatArray, FloatArray, float]:
         """Return x0 (H, W, Z), channels (5, H, W, Z) and s of one metabolite of one patient."""
-        patient = self.patients[rng.integers(len(self.patients))]
+        suited = self.suited[grid]
+        patient = self.patients[suited[rng.integers(len(suited))]]
         which = rng.integers(len(patient["noise"]))
         mask = patient["mask"] if patient["mask"].ndim == 3 else patient["mask"][which]
         view = View.draw(rng, mask.shape[:2], grid)
@@ -134,7 +153,9 @@ class Pool:
             lipid = view(patient["lipid"].astype(np.float32))
             signal = noise_free + patient["lipid_amount"][which] * lipid
         mask = view(mask)
-        factor = float(np.exp(rng.uniform(*np.log(UPSCALE_RANGE))))
+        least, most = UPSCALE_RANGE
+        most = float(np.clip(min(view.matrix) / LEAST_COARSE, least, most))
+        factor = float(np.exp(rng.uniform(*np.log((least, most)))))
         matrix = coarse_matrix(view.matrix, factor)
         retrospective = deviation == 0 or rng.random() < 0.5
         if not retrospective and rng.random() < 0.4:
@@ -211,6 +232,19 @@ class View:
             ours.append(slice(first - start, last - start))
         shown[tuple(ours)] = turned[tuple(theirs)]
         return shown
+
+
+def _grids_of(shape: Sequence[int]) -> list[Grid]:
+    """Return the grids that suit a patient's matrix, as it is or turned; all where none does."""
+    low, high = SUITS
+
+    def suits(grid: Grid) -> bool:
+        return any(
+            all(low <= n / have <= high for n, have in zip(grid, matrix, strict=True))
+            for matrix in (shape, shape[::-1])
+        )
+
+    return [grid for grid in GRIDS if suits(grid)] or list(GRIDS)
 
 
 def _failing_fits(acquired: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -11,9 +11,11 @@ L1_WEIGHT, SSIM_WEIGHT = 0.16, 0.84
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001)
 """The first three of the five scales of Wang et al. 2003: a 48-pixel grid has no more."""
+WINDOW = 7
+"""Side of the Gaussian window; a scale on which the image is smaller is left out."""
 
 
-def _window(size: int = 7, sigma: float = 1.5) -> Tensor:
+def _window(size: int = WINDOW, sigma: float = 1.5) -> Tensor:
     axis = torch.arange(size) - size // 2
     line = torch.exp(-(axis**2) / (2 * sigma**2))
     line = line / line.sum()
@@ -23,13 +25,15 @@ def _window(size: int = 7, sigma: float = 1.5) -> Tensor:
 def ms_ssim(x: Tensor, y: Tensor, data_range: float = 1.0) -> Tensor:
     """Return the multi-scale structural similarity (B,) of images (B, 1, H, W).
 
-    Wang, Simoncelli & Bovik 2003, eq. 7, over three scales with a 7x7 Gaussian window: luminance
-    at the coarsest scale, contrast and structure at each, exponents normalised to sum 1.
+    Wang, Simoncelli & Bovik 2003, eq. 7, over up to three scales with a 7x7 Gaussian window:
+    luminance at the coarsest scale, contrast and structure at each, exponents normalised to sum 1.
     """
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     window = _window().to(x)
     total = torch.ones(len(x), device=x.device, dtype=x.dtype)
-    exponents = [w / sum(SCALE_WEIGHTS) for w in SCALE_WEIGHTS]
+    side = min(x.shape[2:])
+    weights = [w for scale, w in enumerate(SCALE_WEIGHTS) if side >> scale >= WINDOW]
+    exponents = [w / sum(weights) for w in weights]
     for scale, exponent in enumerate(exponents):
         if scale:
             x, y = functional.avg_pool2d(x, 2), functional.avg_pool2d(y, 2)

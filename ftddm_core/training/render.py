@@ -1,5 +1,7 @@
 """Simulated patients for training, rendered once into a folder: a file a patient.
 
+A pool mixes two kinds: patients after the literature, and randomised ones (`phantom.randomised`).
+
 Rendering a patient takes a second or two; what can be drawn anew in milliseconds (point spread,
 noise, factor s, orientation) is left to `dataset.Pool`.
 """
@@ -15,21 +17,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
 from ftddm_core.phantom.patient import Patient, lay_slab
+from ftddm_core.phantom.randomised import MIXTURE, RandomisedPatient
 from ftddm_core.sampling.guides import scale_mri
 from ftddm_core.training.pools import keep_record
 
 FloatArray = NDArray[np.floating[Any]]
 
-VOXELS = (2.5, 5.0)
-"""In-plane voxels in mm that are drawn, and `COMMON_VOXEL` for four patients in ten."""
+VOXELS, RANDOM_VOXELS = (2.5, 5.0), (2.5, 10.0)
+"""In-plane voxels in mm that are drawn for patients after the literature and for randomised ones,
+and `COMMON_VOXEL` for four patients in ten of either."""
 COMMON_VOXEL = 3.4
-MATRICES = (48, 80)
+MATRICES, RANDOM_MATRICES = (48, 80), (14, 80)
 """Smallest and largest matrix, in voxels an axis."""
 FIELDS_OF_VIEW = (190.0, 240.0)
 """From front to back in mm; from left to right it is 3/4 to all of that."""
+
+NARROW = 0.25
+"""Share of the randomised patients of whom a field of view half as large is seen."""
 
 BOXES = 0.25
 """Share of the patients whose scan excites a box only."""
@@ -47,33 +55,63 @@ class PoolConfig:
         Slices of each patient's slab.
     seed
         Of the whole pool; patient i draws from (seed, i).
+    randomised
+        Chance of each patient to be a randomised one, 0..1.
     """
 
     patients: int = 240
     slices: int = 12
     seed: int = 1
+    randomised: float = MIXTURE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.randomised <= 1:
+            raise SettingsError(f"randomised is {self.randomised}: give a share from 0 to 1.")
+
+    def is_randomised(self, number: int) -> bool:
+        """Return whether the patient of that number, from 0, is a randomised one."""
+        return bool(np.random.default_rng([self.seed, number, 1]).random() < self.randomised)
 
 
-def draw_grid(rng: np.random.Generator) -> tuple[tuple[int, int], float]:
-    """Draw an even matrix (nx, ny) and its voxel in mm, that show a whole head where they can."""
+def draw_grid(rng: np.random.Generator, randomised: bool = False) -> tuple[tuple[int, int], float]:
+    """Draw an even matrix (nx, ny) and its voxel in mm.
+
+    They show a whole head where they can, or, for some randomised patients, its middle.
+    """
     common = rng.random() < 0.4
-    voxel = COMMON_VOXEL if common else float(np.exp(rng.uniform(*np.log(VOXELS))))
+    voxels, matrices = (VOXELS, MATRICES) if not randomised else (RANDOM_VOXELS, RANDOM_MATRICES)
+    voxel = COMMON_VOXEL if common else float(np.exp(rng.uniform(*np.log(voxels))))
     length = rng.uniform(*FIELDS_OF_VIEW)
     width = length * rng.uniform(0.75, 1)
-    nx, ny = (int(np.clip(2 * round(mm / voxel / 2), *MATRICES)) for mm in (width, length))
+    if randomised and rng.random() < NARROW:
+        length, width = length / 2, width / 2
+    nx, ny = (int(np.clip(2 * round(mm / voxel / 2), *matrices)) for mm in (width, length))
     return (nx, ny), voxel
 
 
-def render(anatomy: Anatomy, rng: np.random.Generator, slices: int) -> dict[str, NDArray[Any]]:
+def render(
+    anatomy: Anatomy, rng: np.random.Generator, slices: int, randomised: bool = False
+) -> dict[str, NDArray[Any]]:
     """Render one patient's slab on a grid of random matrix and voxel.
+
+    Parameters
+    ----------
+    anatomy
+        Of the head.
+    rng
+        Of patient, grid and scan.
+    slices
+        Of the slab.
+    randomised
+        Whether to draw a `RandomisedPatient`.
 
     Returns
     -------
     dict
         The pool's format, see `dataset.Pool`; half of the patients are skull-stripped.
     """
-    patient = Patient.draw(anatomy, rng)
-    matrix, in_plane = draw_grid(rng)
+    patient = (RandomisedPatient if randomised else Patient).draw(anatomy, rng)
+    matrix, in_plane = draw_grid(rng, randomised)
     thickness = COMMON_VOXEL if rng.random() < 0.5 else rng.uniform(3.0, 12.0)
     height = rng.uniform(-45, 50)
     if patient.glioma is not None and rng.random() < 0.7:
@@ -131,7 +169,8 @@ def render_pool(
                 loaded[source] = Anatomy.load(source)
             rng = np.random.default_rng([config.seed, i])
             part = path.with_suffix(".part.npz")
-            np.savez(part, **render(loaded[source], rng, config.slices))  # type: ignore[arg-type]
+            drawn = render(loaded[source], rng, config.slices, config.is_randomised(i))
+            np.savez(part, **drawn)  # type: ignore[arg-type]
             part.rename(path)
         progress(i + 1, len(paths))
     return paths

@@ -1,4 +1,4 @@
-"""`ftddm simulate --report`: many simulated patients, beside the numbers of the literature."""
+"""`ftddm simulate --report`: many simulated patients, beside the literature and measured maps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import numpy as np
 
 from ftddm_core.evaluation.tables import to_markdown
 from ftddm_core.phantom.anatomy import Anatomy
+from ftddm_core.phantom.explained import (
+    MEASURED_SLAB,
+    VOLUNTEER,
+    compare_explained,
+    explained_of,
+)
 from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.phantom.randomised import MIXTURE, RandomisedPatient
 from ftddm_core.phantom.report import patient_figures, summarise
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.commands.progress import progress_bar
@@ -29,8 +36,9 @@ FILES = ("report.md", "report.json")
 def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, Any]) -> None:
     """Simulate patients from anatomies by turns, print the table and write it with its pictures.
 
-    `slab` holds the keywords of `simulate_study`. Written are `report.md`, `report.json` and
-    `contact_sheet_*.png`.
+    `slab` holds the keywords of `simulate_study`. A second table compares such patients, and as
+    many randomised ones, with measured maps, scanned as these were. Written are `report.md`,
+    `report.json` and `contact_sheet_*.png`.
     """
     count = options.patients or PATIENTS
     sheets = [f"contact_sheet_{n // ROWS + 1:02d}.png" for n in range(0, count, ROWS)]
@@ -38,6 +46,8 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
     figures: list[dict[str, float]] = []
     rows: list[SheetRow] = []
     names: list[str] = []
+    kinds = {"literature": Patient, "randomised": RandomisedPatient}
+    explained: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
     with progress_bar("simulating") as progress:
         for number in range(count):
             anatomy = anatomies[number % len(anatomies)]
@@ -48,10 +58,18 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
             figures.append(patient_figures(patient, measured, noise_free))
             middle = float(patient.glioma.centre[2]) if patient.glioma else None
             rows.append(sheet_row(names[-1].replace(", ", "\n"), measured, middle))
+            for kind, drawn in kinds.items():
+                rng = np.random.default_rng([options.seed, number])
+                explained[kind].append(explained_of(drawn, anatomy, rng))
             progress((number + 1) / count)
     table = summarise(figures)
+    shares = {"literature": 1 - MIXTURE, "randomised": MIXTURE}
+    beside = compare_explained({kind: (shares[kind], explained[kind]) for kind in kinds})
     heading = _heading(options, anatomies, count, slab)
-    text = f"{heading}\n\n{to_markdown([_rounded(line) for line in table])}"
+    text = (
+        f"{heading}\n\n{to_markdown([_rounded(line) for line in table])}\n\n"
+        f"{_explanation(count)}\n\n{to_markdown(beside)}"
+    )
     links = "\n".join(f"![Simulated patients]({name})" for name in sheets)
     each = [{"patient": n, **_finite(f)} for n, f in zip(names, figures, strict=True)]
     record = {
@@ -60,6 +78,7 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
         "Anatomies": [anatomy.name for anatomy in anatomies],
         "Slab": dict(slab),
         "Summary": table,
+        "Explained": beside,
         "Patients": each,
     }
     title = f"{count} simulated patients, seed {options.seed}; radiological view"
@@ -84,6 +103,17 @@ def _heading(
         f"{count} SIMULATED patients, seed {options.seed}, from {names}: {slab['n_slices']} slices "
         f"of {nx}x{ny} voxels of {slab['voxel'][0]:g} mm. Median and 10th to 90th percentile over "
         f"the patients; ratios are those of the noise-free maps. {RESEARCH_ONLY}."
+    )
+
+
+def _explanation(count: int) -> str:
+    nx, ny = MEASURED_SLAB["matrix"]
+    size = " x ".join(f"{mm:g}" for mm in MEASURED_SLAB["voxel"])
+    return (
+        f"What tissue explains of a map, and what the rest is like: {count} patients of each kind, "
+        f"scanned with {nx}x{ny} voxels of {size} mm, beside measured maps ({VOLUNTEER}). Median, "
+        f"10th and 90th percentile; the mixture has {MIXTURE:.0%} randomised patients, as the "
+        "training has. The figures are explained in ftddm_core/phantom/explained.py."
     )
 
 

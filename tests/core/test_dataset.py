@@ -17,11 +17,21 @@ from ftddm_core.sampling.condition import CHANNELS, MULTIPLE, trusted_cells
 from ftddm_core.settings import UPSCALE_BOUNDS
 from ftddm_core.training import dataset
 from ftddm_core.training import render as rendering
-from ftddm_core.training.dataset import GRIDS, MISSING, UPSCALE_RANGE, Pool, View
+from ftddm_core.training.dataset import (
+    GRIDS,
+    LEAST_COARSE,
+    MISSING,
+    SUITS,
+    UPSCALE_RANGE,
+    Pool,
+    View,
+)
 from ftddm_core.training.render import (
     COMMON_VOXEL,
     FIELDS_OF_VIEW,
     MATRICES,
+    RANDOM_MATRICES,
+    RANDOM_VOXELS,
     VOXELS,
     PoolConfig,
     draw_grid,
@@ -271,7 +281,7 @@ def test_an_mri_is_sometimes_absent_and_stays_in_0_to_1(pool):
 
 def test_views_turn_everything_alike(quiet, calls):
     """Truth, mask and MRI of a drawn volume are the same view of one patient, and views vary."""
-    quiet.patients = quiet.patients[:1]
+    quiet.patients, quiet.suited = quiet.patients[:1], dict.fromkeys(GRIDS, [0])
     patient = quiet.patients[0]
     del patient["lipid"]
     kinds = set()
@@ -325,6 +335,66 @@ def test_grids_are_even_and_as_wide_as_stated():
     assert 0.3 < np.mean([voxel == COMMON_VOXEL for _, voxel in grids]) < 0.5
 
 
+def test_grids_of_randomised_patients_are_wider_still():
+    grids = [draw_grid(np.random.default_rng(seed), randomised=True) for seed in range(400)]
+    sizes = np.array([matrix for matrix, _ in grids])
+    voxels = np.array([voxel for _, voxel in grids])
+    assert (sizes % 2 == 0).all()
+    assert sizes.min() == RANDOM_MATRICES[0]
+    assert sizes.max() <= RANDOM_MATRICES[1]
+    assert RANDOM_VOXELS[0] <= voxels.min() < 2.7
+    assert 9 < voxels.max() <= RANDOM_VOXELS[1]
+
+
+def test_patients_are_randomised_with_the_chance_that_is_asked_for():
+    for share in (0.0, 0.3, 1.0):
+        config = PoolConfig(randomised=share)
+        # Whatever their number modulo that of the anatomies.
+        for first in range(10):
+            kinds = [config.is_randomised(i) for i in range(first, 2000, 10)]
+            assert np.mean(kinds) == pytest.approx(share, abs=0.12)
+    for share in (-0.1, 1.5, float("nan")):
+        with pytest.raises(SettingsError, match="share from 0 to 1"):
+            PoolConfig(randomised=share)
+
+
+@pytest.mark.parametrize("shape", [(14, 14), (20, 26), (64, 48), (80, 66), (30, 30), (44, 52)])
+def test_grids_suit_a_matrix_as_it_is_or_turned(shape):
+    found = dataset._grids_of(shape)
+    for grid in GRIDS:
+        turns = (shape, shape[::-1])
+        ratios = [[n / have for n, have in zip(grid, turn, strict=True)] for turn in turns]
+        suits = any(min(r) >= SUITS[0] and max(r) <= SUITS[1] for r in ratios)
+        assert found.count(grid) == (GRIDS.count(grid) if suits else 0)
+    assert found
+
+
+def test_a_matrix_that_suits_no_grid_may_have_any():
+    assert dataset._grids_of((200, 12)) == list(GRIDS)
+
+
+def test_coarse_and_fine_patients_have_batches_of_their_own(tmp_path, monkeypatch):
+    """And a coarse one keeps some samples, however few there are."""
+    paths = []
+    for matrix, voxel in (((16, 18), 9.0), ((64, 64), 3.4)):
+        monkeypatch.setattr(rendering, "draw_grid", lambda *_, drawn=(matrix, voxel): drawn)
+        paths.append(tmp_path / f"{voxel}.npz")
+        made = render(nested_head(4.0), np.random.default_rng(1), 6, randomised=True)
+        np.savez(paths[-1], **made)
+    pool, shapes = Pool(paths), set()
+    asked, original = [], dataset.coarse_matrix
+    monkeypatch.setattr(
+        dataset, "coarse_matrix", lambda n, s: asked.append((n, original(n, s))) or asked[-1][1]
+    )
+    for seed in range(30):
+        shapes.add(tuple(pool.draw(np.random.default_rng(seed), 4).x0.shape[2:]))
+    assert {max(shape) for shape in shapes} & {16, 24}
+    assert {max(shape) for shape in shapes} & {64, 72, 80}
+    assert all(max(shape) <= 32 or min(shape) >= 48 for shape in shapes)
+    for matrix, coarse in asked:
+        assert min(coarse) >= min(LEAST_COARSE, min(matrix) // 2)
+
+
 def test_batches_depend_on_their_seed_alone(pool, paths):
     one, same = (Pool(paths).draw(np.random.default_rng([5, 1]), 4) for _ in range(2))
     other = pool.draw(np.random.default_rng([5, 2]), 4)
@@ -334,10 +404,11 @@ def test_batches_depend_on_their_seed_alone(pool, paths):
 
 
 def test_the_pool_is_rendered_once_and_each_patient_from_its_own_seed(tmp_path, monkeypatch):
-    rendered = []
+    rendered, kinds = [], []
 
-    def fake(anatomy, rng, slices):
+    def fake(anatomy, rng, slices, randomised):
         rendered.append(anatomy)
+        kinds.append(randomised)
         return {"value": rng.random(slices)}
 
     monkeypatch.setattr(rendering, "render", fake)
@@ -360,7 +431,9 @@ def test_the_pool_is_rendered_once_and_each_patient_from_its_own_seed(tmp_path, 
     np.testing.assert_array_equal(np.load(paths[1])["value"], values[1])
     assert len(list(pool.glob("*.npz"))) == 3
     # Patients of other subjects or settings are never taken for these.
-    for others, changed in ((sources[:1], config), (sources, replace(config, slices=5))):
+    assert kinds[:3] == [config.is_randomised(i) for i in range(3)]
+    differently = replace(config, slices=5), replace(config, randomised=0.2)
+    for others, changed in ((sources[:1], config), *((sources, c) for c in differently)):
         with pytest.raises(SettingsError, match="holds other patients"):
             render_pool(others, changed, pool)
 

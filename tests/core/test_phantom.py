@@ -30,11 +30,11 @@ from ftddm_core.phantom.metabolites import (
 )
 from ftddm_core.phantom.patient import (
     Patient,
-    _site,
     axial_affine,
     lay_slab,
     scan_coarsely,
     simulate_study,
+    site,
 )
 from ftddm_core.phantom.scan import FULL, Sampling, measure, scan_again
 
@@ -333,7 +333,7 @@ def test_gliomas_begin_in_white_matter():
     linear = np.array([[1.6, 0.3, 0.0], [-0.4, 0.7, 0.2], [0.1, 0.0, 1.3]])
     warp = Warp(linear, head.centre_of_brain())
     for seed in range(30):
-        place = warp(_site(head, warp, rng_of(seed)), np.zeros(3, np.float32))
+        place = warp(site(head, warp, rng_of(seed)), np.zeros(3, np.float32))
         index = np.rint(np.linalg.inv(head.affine) @ [*place, 1])[:3].astype(int)
         assert head.tissue[tuple(index)] == TISSUES.index("white")
 
