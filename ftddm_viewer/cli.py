@@ -184,7 +184,7 @@ def build_parser() -> Parser:
         "--protocol",
         default="quick",
         metavar="NAME|FILE",
-        help="brief, quick, full or a file (quick)",
+        help="brief, quick, full, kinds or a file (quick)",
     )
     evaluate.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="figures, and a cache to go on from"

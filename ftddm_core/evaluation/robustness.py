@@ -15,6 +15,7 @@ from ftddm_core.evaluation.kinds import (
     LITERATURE,
     MEASURED,
     NULL,
+    RANDOMISED,
     SILENT,
     SIMULATED,
     SWAPPED,
@@ -55,7 +56,7 @@ MANY = "τ 1, many"
 MEAN = "mean of many, τ 1"
 """Several draws, and the mean of the first 16, in the tables."""
 
-MEANS_GUIDED = (MEASURED, LITERATURE, NULL, SWAPPED)
+MEANS_GUIDED = (MEASURED, LITERATURE, RANDOMISED, NULL, SWAPPED)
 MEANS_UNGUIDED = (MEASURED, LITERATURE, NULL)
 """Kinds whose many samples are drawn, by acquisitions other than `WHOLE`. Without its MRI a patient
 with another one's is the literature patient."""

@@ -281,7 +281,7 @@ def test_an_mri_is_sometimes_absent_and_stays_in_0_to_1(pool):
 
 def test_views_turn_everything_alike(quiet, calls):
     """Truth, mask and MRI of a drawn volume are the same view of one patient, and views vary."""
-    quiet.patients, quiet.suited = quiet.patients[:1], dict.fromkeys(GRIDS, [0])
+    quiet.patients, quiet.suited = quiet.patients[:1], {grid: [0] for grid in GRIDS}
     patient = quiet.patients[0]
     del patient["lipid"]
     kinds = set()

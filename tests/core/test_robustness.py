@@ -173,7 +173,7 @@ def test_automatic_weights_are_those_of_the_self_check(
     assert runner.missing(unguided) == []
     x, z = runner.image(unguided[0]), alone(runner.condition(unguided[0]))
     np.testing.assert_allclose(
-        runner.image(entries[0]), np.maximum(z + 0.25 * (x - z), 0), atol=2e-2
+        runner.image(entries[0]), np.maximum(z + 0.25**2 * (x - z), 0), atol=2e-2
     )
     # What was found is kept: another run asks no more.
     again = Runner(runner.resolver, runner.cache)

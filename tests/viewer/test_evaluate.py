@@ -151,7 +151,8 @@ def test_from_label_maps_to_a_page_and_on_again(
         ("literature", "scan"),
     ]  # fmt: skip
     assert {kind for kind, _ in kinds} == {
-        "measured", "literature", "null", "swapped MRI", "hidden lesion", "silent lesion",
+        "measured", "literature", "randomised", "null", "swapped MRI", "hidden lesion",
+        "silent lesion",
     }  # fmt: skip
     assert str(tmp_path) not in text
     links = re.findall(r"!\[.*\]\((.*)\)", text)
