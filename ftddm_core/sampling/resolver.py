@@ -259,7 +259,10 @@ class SuperResolver:
         if recall is not None:
             recall.about(self.weights, *named.values())
         keys = _in_order(named, settings, slices, first)
-        weighting = {name: weighting_of(check, settings, name) for name in named}
+        weighting = {
+            name: weighting_of(check, settings, name, condition.upscale)
+            for name, condition in named.items()
+        }
         gathered = {name: Gathered(c, spread=settings.samples > 1) for name, c in named.items()}
         size = batch or self.batch or 0
         drawing = self._batches(keys, named, settings, weighting, cancelled, every, recall, size)

@@ -92,7 +92,8 @@ class Result:
         maps, weighting, residual = {}, {}, {}
         for name, condition in self.conditions.items():
             used = self.weighting[name].mri_weight
-            weighting[name] = weighting_of(check, settings.replace(mri_weight=used), name)
+            drawn = settings.replace(mri_weight=used)
+            weighting[name] = weighting_of(check, drawn, name, condition.upscale)
             share = weighting[name].detail
             images = (
                 np.asarray(self.drawn[name].data, np.float32),

@@ -62,8 +62,12 @@ SAMPLES = 4
 """Draws at temperature 1 between whose extremes the acquired value should lie in (n - 1) / (n + 1)
 of the voxels."""
 
-UNCHECKED_DETAIL, UNCHECKED_MRI_WEIGHT = 0.5, 0.5
-"""Weights of a study that cannot be checked: midway, for it may be of either kind."""
+UNCHECKED_MRI_WEIGHT = 0.5
+"""Of a study that cannot be checked: midway, for it may be of either kind."""
+
+UNCHECKED_DETAIL = {2.0: 0.4, 4.0: 0.6, 8.0: 0.7}
+"""Factor s -> detail that is shown of such a study: the median share that the truth supports on
+randomised patients at that MRI weight. `ftddm evaluate` has the column "right" of it."""
 
 TIE = 0.2
 """In dB: gains that are no farther apart are equal, for a few coarse slices cannot tell more."""
@@ -139,23 +143,42 @@ class SelfCheck:
         """What `within` is of a calibrated sampler."""
         return (SAMPLES - 1) / (SAMPLES + 1)
 
-    def weighting(self, settings: SamplerSettings, metabolite: str) -> Weighting:
-        """Return a map's weights: the user's, else what the study supports at that MRI weight."""
+    def weighting(
+        self, settings: SamplerSettings, metabolite: str, upscale: float | None = None
+    ) -> Weighting:
+        """Return a map's weights: the user's, else what the study supports at that MRI weight.
+
+        The factor s, `upscale`, decides only where the study could not be checked; without one it
+        counts as the least.
+        """
         weight = self.mri_weight if settings.mri_weight is None else settings.mri_weight
         if settings.detail is not None:
             return Weighting(weight, settings.detail)
         known = {w: found[metabolite] for w, found in self.shares.items() if metabolite in found}
         if not known:
-            return Weighting(weight, UNCHECKED_DETAIL)
+            return Weighting(weight, unchecked_detail(upscale))
         tried = sorted(known)
         share = float(np.interp(weight, tried, [known[w] for w in tried]))
         return Weighting(weight, share**2)
 
 
-def weighting_of(check: SelfCheck | None, settings: SamplerSettings, metabolite: str) -> Weighting:
-    """Return a map's weights; an automatic one is 1 without a check."""
+def unchecked_detail(upscale: float | None) -> float:
+    """Return the share of the detail of an unchecked study that is shown at a factor s."""
+    known = sorted(UNCHECKED_DETAIL)
+    shares = [UNCHECKED_DETAIL[s] for s in known]
+    share = np.interp(np.log(upscale or known[0]), np.log(known), shares)
+    return round(float(share), 2)
+
+
+def weighting_of(
+    check: SelfCheck | None,
+    settings: SamplerSettings,
+    metabolite: str,
+    upscale: float | None = None,
+) -> Weighting:
+    """Return a map's weights, as `SelfCheck.weighting`; an automatic one is 1 without a check."""
     if check is not None:
-        return check.weighting(settings, metabolite)
+        return check.weighting(settings, metabolite, upscale)
     given = (settings.mri_weight, settings.detail)
     return Weighting(*(1.0 if weight is None else weight for weight in given))
 

@@ -83,7 +83,8 @@ def check(options: Namespace) -> None:
     automatic = SamplerSettings()
     model = Model(options.weights, options.device, half=options.half)
     found = check_first(model, study, automatic)
-    weights = {name: weighting_of(found, automatic, name) for name in study.maps}
+    usual = model.usual_upscale(study)
+    weights = {name: weighting_of(found, automatic, name, usual) for name in study.maps}
     if found is not None and not found.reason:
         print(to_markdown([_checked(found, name, weights[name]) for name in weights]), end="\n\n")
     print(check_line(found, weights))

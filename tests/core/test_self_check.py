@@ -151,8 +151,12 @@ def test_a_matrix_that_cannot_be_halved_is_not_checked_and_says_so(
     assert counted.inputs == []
     assert "too small" in found.reason
     assert np.isnan(found.mean_gain)
-    weighting = found.weighting(SamplerSettings(), "tNAA")
-    assert weighting == (UNCHECKED_MRI_WEIGHT, UNCHECKED_DETAIL)
+    for upscale, detail in UNCHECKED_DETAIL.items():
+        weighting = found.weighting(SamplerSettings(), "tNAA", upscale)
+        assert weighting == (UNCHECKED_MRI_WEIGHT, detail)
+    between = found.weighting(SamplerSettings(), "tNAA", 2.83).detail
+    assert UNCHECKED_DETAIL[2.0] < between < UNCHECKED_DETAIL[4.0]
+    assert found.weighting(SamplerSettings(), "tNAA").detail == UNCHECKED_DETAIL[2.0]
     assert not found.warned
     assert not np.isnan(check_study(resolver, study((2 * LEAST_MATRIX, 16, 2))).mean_gain)
 
