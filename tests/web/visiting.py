@@ -32,8 +32,14 @@ READY = """(wanted) => Object.entries(wanted).every(([query, words]) => {
 
 def ready(page: Any, foot: str = "", words: str = "Up to date", heading: str = "slice") -> None:
     """Wait until the page says that its picture is final, and made with what the foot names."""
+    from playwright.sync_api import TimeoutError  # a test that lacks it is skipped before this
+
     wanted = {".activity": words, "#pair": foot, ".heading": heading}
-    page.wait_for_function(READY, arg=wanted)
+    try:
+        page.wait_for_function(READY, arg=wanted)
+    except TimeoutError:
+        found = {query: page.locator(query).all_inner_texts() for query in (*wanted, ".problem")}
+        raise AssertionError(f"The page came to {found} instead of {wanted}.") from None
 
 
 def enter(page: Any, name: str, value: object) -> None:
