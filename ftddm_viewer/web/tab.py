@@ -264,7 +264,7 @@ class Tab:
             known = finished is not None and before is not None and finished.drawn is before.drawn
             self._due = now + STILL if known else now
             self._finished, self._results = finished, []
-            for folder in self._served.iterdir():
+            for folder in _inside(self._served):
                 shutil.rmtree(folder, ignore_errors=True)
         if finished is not self._written and now >= self._due:
             self._written = finished
@@ -293,7 +293,7 @@ class Tab:
             if state.activity is not Activity.IDLE:
                 return
             sources = [] if state.case is None else [*state.case.study.source.values()]
-            for folder in self._private.iterdir():
+            for folder in _inside(self._private):
                 if not any(Path(source).is_relative_to(folder) for source in sources):
                     shutil.rmtree(folder, ignore_errors=True)
 
@@ -303,3 +303,11 @@ class Tab:
         self.session.close()
         for folder in (self._private, self._served):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what a tab's folder holds: nothing once the tab is closed, which removes it."""
+    try:
+        return [*folder.iterdir()]
+    except FileNotFoundError:
+        return []

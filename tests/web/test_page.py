@@ -242,9 +242,6 @@ def test_steps_follow_the_truncation_on_the_page(server: Any, visit: Visit) -> N
 def test_what_is_typed_out_of_bounds_is_brought_back_or_told(server: Any, visit: Visit) -> None:
     page = visit(server.url)
     ready(page)
-    enter(page, "samples", 500)
-    ready(page, "samples 64")
-    enter(page, "samples", 1)
     enter(page, "seed", -4)
     page.wait_for_selector(".problem")
     assert "give a whole number from 0 to" in page.locator(".problem").inner_text()
@@ -252,6 +249,8 @@ def test_what_is_typed_out_of_bounds_is_brought_back_or_told(server: Any, visit:
     enter(page, "seed", 5)
     ready(page, "seed 5")
     assert page.locator(".problem").count() == 0
+    enter(page, "samples", 500)
+    ready(page, "samples 64")
 
 
 @pytest.mark.parametrize("name", ["control-steps", "control-seed", "slice"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -175,6 +175,15 @@ def test_an_error_stays_when_a_volume_ends(opened: Tabs, monkeypatch: pytest.Mon
 
 
 # ---------------------------------------------------------------- a link to an upload
+
+
+def test_a_tab_that_was_closed_meanwhile_has_nothing_to_tidy(opened: Tabs) -> None:
+    """Its page may still be told something at that moment."""
+    tab = opened.open("a")
+    tab._finished = cast(Finished, object())  # what it had shown
+    opened.close("a")
+    tab.tidy()
+    assert tab.results(tab.session.state) == []
 
 
 def test_a_link_to_an_upload_waits_for_it(opened: Tabs, tmp_path: Path) -> None:
