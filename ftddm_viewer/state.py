@@ -114,7 +114,8 @@ class View:
     def detail(self, metabolite: str) -> float:
         """Return the share of a map's drawn detail that is shown."""
         drawn = self.asked.replace(mri_weight=self.mri_weight)
-        return weighting_of(self.check, drawn, metabolite, self.prepared.upscale).detail
+        factor = self.prepared.conditions.upscale  # of the matrices, as a volume has it
+        return weighting_of(self.check, drawn, metabolite, factor).detail
 
     def fits(self, mode: Mode, settings: SamplerSettings) -> bool:
         """Return whether its pictures are of a mode and of settings, whatever detail is shown."""
