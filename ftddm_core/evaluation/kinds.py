@@ -30,11 +30,11 @@ from ftddm_core.evaluation.cases import Case, Simulated, coarse_scans, simulate,
 from ftddm_core.evaluation.protocol import Protocol, Robustness
 from ftddm_core.evaluation.real import REAL_FACTOR, real_case
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.phantom.anatomy import Anatomy, world_points
+from ftddm_core.phantom.anatomy import Anatomy, brain_of, world_points
 from ftddm_core.phantom.fields import MixedField, correlated_fields, lognormal
 from ftddm_core.phantom.metabolites import METABOLITES
 from ftddm_core.phantom.patient import Slab, scan_slab
-from ftddm_core.phantom.randomised import LENGTHS, SHARES, RandomisedPatient, brain_of
+from ftddm_core.phantom.randomised import LENGTHS, SHARES, RandomisedPatient
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]

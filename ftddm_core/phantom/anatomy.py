@@ -198,15 +198,22 @@ def world_points(shape: tuple[int, int, int], affine: NDArray[Any]) -> FloatArra
     return points + affine[:3, 3].astype(np.float32)
 
 
+def brain_of(fractions: FloatArray) -> FloatArray:
+    """Return the share (X, Y, Z) of brain and its fluid in each voxel."""
+    return np.asarray(fractions[[TISSUES.index(name) for name in (*BRAIN, "csf")]].sum(0))
+
+
 def voxel_size(points: FloatArray) -> NDArray[np.float64]:
     """Return the size (3,) in mm of voxels centred at `world_points` (X, Y, Z, 3).
 
     Along an axis of one voxel it is infinite.
     """
-    corner = points[0, 0, 0]
-    ends = [points[(axis == 0) * 1, (axis == 1) * 1, (axis == 2) * 1]
-            if points.shape[axis] > 1 else None for axis in range(3)]  # fmt: skip
-    return np.array([np.inf if end is None else np.linalg.norm(end - corner) for end in ends])
+    size = np.full(3, np.inf)
+    for axis in range(3):
+        line = np.moveaxis(points, axis, 0)[:2, 0, 0]
+        if len(line) == 2:
+            size[axis] = np.linalg.norm(line[1] - line[0])
+    return size
 
 
 def sub_points(affine: NDArray[Any], spacing: float = 1.2) -> Iterator[FloatArray]:

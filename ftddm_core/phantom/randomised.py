@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy, voxel_size
+from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy, brain_of, voxel_size
 from ftddm_core.phantom.contrast import RELAXATION, Contrast
 from ftddm_core.phantom.fields import MixedField, RandomField, correlated_fields, lognormal
 from ftddm_core.phantom.lesion import Glioma
@@ -270,11 +270,6 @@ class RandomisedPatient(Patient):
             height = field(points)[..., 0]
             mask = mask & (height <= np.quantile(height[mask], 1 - share))
         return np.asarray(mask)
-
-
-def brain_of(fractions: FloatArray) -> FloatArray:
-    """Return the share (X, Y, Z) of brain and its fluid in each voxel."""
-    return np.asarray(fractions[[TISSUES.index(name) for name in (*BRAIN, "csf")]].sum(0))
 
 
 def _metabolism(rng: np.random.Generator) -> Metabolism:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.geometry import regrid_mean
-from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
+from ftddm_core.phantom.anatomy import Anatomy, brain_of
 from ftddm_core.phantom.patient import Patient, lay_slab
 from ftddm_core.phantom.randomised import MIXTURE, RandomisedPatient
 from ftddm_core.sampling.guides import scale_mri
@@ -126,8 +126,7 @@ def render(
         mri_voxel=min(in_plane, 2.6),
         box=patient.draw_box(rng) if rng.random() < BOXES else None,
     )
-    inside_skull = [TISSUES.index(tissue) for tissue in (*BRAIN, "csf")]
-    brain = slab.fractions[inside_skull].sum(0) > 0.5
+    brain = brain_of(slab.fractions) > 0.5
     keep = brain if rng.random() < 0.5 else np.ones_like(brain)
     images = {
         name: scale_mri(regrid_mean(image, brain.shape, slab.affine).data * keep, slab.mask)

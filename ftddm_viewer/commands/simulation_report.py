@@ -112,8 +112,8 @@ def _explanation(count: int) -> str:
     return (
         f"What tissue explains of a map, and what the rest is like: {count} patients of each kind, "
         f"scanned with {nx}x{ny} voxels of {size} mm, beside measured maps ({VOLUNTEER}). Median, "
-        f"10th and 90th percentile; the mixture has {MIXTURE:.0%} randomised patients, as the "
-        "training has. The figures are explained in ftddm_core/phantom/explained.py."
+        f"10th and 90th percentile; the mixture has {MIXTURE:.0%} randomised patients, as "
+        "pools have unless told otherwise. See ftddm_core/phantom/explained.py for the figures."
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from heads import nested_head
 
-from ftddm_core.phantom.anatomy import TISSUES, voxel_size, world_points
+from ftddm_core.phantom.anatomy import TISSUES, brain_of, voxel_size, world_points
 from ftddm_core.phantom.contrast import RELAXATION
 from ftddm_core.phantom.fields import MixedField, correlated_fields, lognormal
 from ftddm_core.phantom.lesion import Glioma
@@ -25,7 +25,6 @@ from ftddm_core.phantom.randomised import (
     Edge,
     MapLesion,
     RandomisedPatient,
-    brain_of,
 )
 
 SLAB = {"matrix": (40, 48), "voxel": (5.0, 5.0, 5.0), "n_slices": 3, "mri_voxel": 5.0}
