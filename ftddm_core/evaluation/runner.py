@@ -181,7 +181,7 @@ class Runner:
         if chosen.mri_weight is not None and chosen.detail is not None:
             return Weighting(chosen.mri_weight, chosen.detail)
         check = self.check(entry.case, entry.factor, entry.method.drop)
-        return check.weighting(chosen, entry.metabolite, entry.factor)
+        return check.weighting(chosen, entry.metabolite, self.condition(entry).upscale)
 
     def check(
         self,
