@@ -52,7 +52,7 @@ MEASURED: dict[str, Reference] = {
     "white/grey": Reference(0.69, 1.29, VOLUNTEER),
     "other/tissue": Reference(0.4, 0.8, VOLUNTEER),
     "residual CV": Reference(0.40, 0.54, VOLUNTEER),
-    "residual autocorrelation, 1 voxels": Reference(0.6, 0.6, VOLUNTEER),
+    "residual autocorrelation, 1 voxel": Reference(0.6, 0.6, VOLUNTEER),
     "residual autocorrelation, 2 voxels": Reference(0.35, 0.35, VOLUNTEER),
     "residual autocorrelation, 3 voxels": Reference(0.27, 0.27, VOLUNTEER),
     "residual autocorrelation, 5 voxels": Reference(0.17, 0.17, VOLUNTEER),
@@ -156,7 +156,8 @@ def _figures(
     }
     for distance in DISTANCES:
         both = [_shifted(residual, inside, axis, distance) for axis in (0, 1)]
-        figures[f"residual autocorrelation, {distance} voxels"] = float(np.nanmean(both))
+        noun = "voxel" if distance == 1 else "voxels"
+        figures[f"residual autocorrelation, {distance} {noun}"] = float(np.nanmean(both))
     figures["residual autocorrelation, next slice"] = _shifted(residual, inside, 2, 1)
     flat = np.ones((3, 3, 1), bool)
     padded = np.pad(inside, ((1, 1), (1, 1), (0, 0)))

@@ -57,7 +57,7 @@ def test_what_tissue_does_not_explain_has_its_spread_its_lengths_and_its_correla
     assert figures["tissue explains (%)"] < 2
     assert figures["residual CV"] == pytest.approx(0.3, rel=0.05)
     expected = (1 + 0.75) / 2 * (0.5 + 0) / 2  # over the maps and the two axes
-    assert figures["residual autocorrelation, 1 voxels"] == pytest.approx(expected, abs=0.05)
+    assert figures["residual autocorrelation, 1 voxel"] == pytest.approx(expected, abs=0.05)
     assert figures["residual autocorrelation, 3 voxels"] == pytest.approx(0, abs=0.05)
     assert figures["residual autocorrelation, next slice"] == pytest.approx(0, abs=0.05)
     found = figures["residual correlation of two maps"]
