@@ -228,6 +228,12 @@ def test_nothing_can_be_called_from_outside_the_page(weights: Path) -> None:
 # ---------------------------------------------------------------- how it ends
 
 
+def heed_signals() -> None:
+    """Ignore nothing: tests that run under nohup or in the background do, and the page would."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 @pytest.mark.parametrize(
     "ends",
@@ -246,8 +252,7 @@ def test_it_ends_in_order_and_leaves_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Under nohup the tests ignore it, and so would the page.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        preexec_fn=heed_signals,
     ) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
@@ -258,7 +263,10 @@ def test_it_ends_in_order_and_leaves_nothing(
         for end in ends:
             process.send_signal(signal.Signals[end])
             time.sleep(0.03)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()  # where it did not end, leaving the block would wait for it
     assert process.returncode == 0, err
     assert out.strip() == "The page is closed."
     assert err == ""
