@@ -259,6 +259,7 @@ def build_parser() -> Parser:
     train.add_argument("--weights-out", type=Path, metavar="DIR", help="where export writes")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
     train.add_argument("--threads", type=_count, help="CPU threads (all)")
+    train.add_argument("--bf16", action="store_true", help="compute the network in bfloat16")
     return parser
 
 

@@ -49,6 +49,8 @@ def _fit(options: Namespace) -> None:
         return
     if options.steps:
         config = config.changed(options.what, steps=options.steps)
+    if options.bf16:
+        config = config.changed(options.what, bf16=True)
     _make_pools(options, config)
     with tqdm(desc=options.what, total=config.of(options.what).steps, disable=None) as bar:
         begun = False

@@ -212,14 +212,18 @@ def test_train_export_and_run(
     # Another run starts from what was exported, and says so to the end of its days.
     second = ["--out", tmp_path / "second", "--anatomies", label_map, "--validation", other]
     words = ["train", "denoiser", "--config", config, *second, "--start-from", exported]
-    assert ftddm(*words, "--steps", 3).code == 0
+    assert ftddm(*words, "--steps", 3, "--bf16").code == 0
     run = json.loads((tmp_path / "second" / "denoiser" / "run.json").read_text())
     assert run["fit"]["steps"] == 3
+    assert run["fit"]["bf16"]
     assert run["start_from"]["name"] == "mine"
     assert run["start_from"]["record"]["steps"] == {"denoiser": 2, "flow": 2}
     outcome = ftddm(*words[:-2])
     assert outcome.code == 2
     assert "started from 'mine'" in outcome.err
+    outcome = ftddm("train", "flow", *common, "--bf16")
+    assert outcome.code == 2
+    assert "likelihood needs float32" in outcome.err
 
 
 def test_parametrisations_are_compared_in_a_table(
