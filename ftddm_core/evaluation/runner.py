@@ -27,15 +27,7 @@ from ftddm_core.evaluation.guided_tv import ETA, ITERATIONS, LAMBDA, guided_tv
 from ftddm_core.evaluation.protocol import MethodPlan, denoiser_calls
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.result import PROGRESS
-from ftddm_core.sampling.self_check import (
-    CHECK_FACTOR,
-    FIXED,
-    LEAST_MATRIX,
-    MOST_SLICES,
-    MRI_WEIGHTS,
-    SAMPLES,
-    SelfCheck,
-)
+from ftddm_core.sampling.self_check import DECIDES, FIXED, SelfCheck
 from ftddm_core.sampling.weighting import Weighting, shown
 from ftddm_core.settings import SamplerSettings
 
@@ -202,7 +194,7 @@ class Runner:
             {
                 "self-check": {name: condition.digest for name, condition in told.items()},
                 "settings": FIXED.to_dict(),
-                "how": [CHECK_FACTOR, LEAST_MATRIX, MOST_SLICES, SAMPLES, *MRI_WEIGHTS],
+                "how": DECIDES,
                 "weights": self.resolver.weights.digest,
                 "half": self.resolver.half,
             }

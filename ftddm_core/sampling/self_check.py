@@ -8,9 +8,7 @@ detail that is right in the mean is
 
 .. math::  a = \langle x - z, y' - z \rangle / |x - z|^2,
 
-the factor with which z + a (x - z) comes closest to y'. The detail that a user is shown lies an
-octave of k-space beyond the detail compared here and is less certain. The share is taken to fall by
-the same factor again, and a^2 of the detail is shown.
+the factor with which z + a (x - z) comes closest to y'. That share of the detail is shown.
 """
 
 from __future__ import annotations
@@ -50,9 +48,12 @@ MRI_WEIGHTS = (0.0, 0.5, 1.0)
 """That are tried."""
 
 MOST_SLICES, ALL_SLICES, FEWEST_SLICES = 8, 16, 2
-"""Of a map at most, of all maps about, and of a map at least: those with most trusted voxels."""
+"""Of a map at most, of all maps about, and of a map at least, spread over the study."""
 
-PRIOR_VOXELS = 50
+LEAST_AREA = 0.5
+"""Trusted voxels that a slice must have, as a share of those of the slice that has most."""
+
+PRIOR_VOXELS = 300
 """What the mean share of all maps weighs beside a map's own, in voxels."""
 
 FEWEST_VOXELS = 20
@@ -61,6 +62,12 @@ FEWEST_VOXELS = 20
 SAMPLES = 4
 """Draws at temperature 1 between whose extremes the acquired value should lie in (n - 1) / (n + 1)
 of the voxels."""
+
+DECIDES = (
+    CHECK_FACTOR, LEAST_MATRIX, MOST_SLICES, ALL_SLICES, FEWEST_SLICES, LEAST_AREA, FEWEST_VOXELS,
+    PRIOR_VOXELS, SAMPLES, *MRI_WEIGHTS,
+)  # fmt: skip
+"""What decides a check beside study, networks and `FIXED`: kept checks are found by it."""
 
 UNCHECKED_MRI_WEIGHT = 0.5
 """Of a study that cannot be checked: midway, for it may be of either kind."""
@@ -158,8 +165,7 @@ class SelfCheck:
         if not known:
             return Weighting(weight, unchecked_detail(upscale))
         tried = sorted(known)
-        share = float(np.interp(weight, tried, [known[w] for w in tried]))
-        return Weighting(weight, share**2)
+        return Weighting(weight, float(np.interp(weight, tried, [known[w] for w in tried])))
 
 
 def unchecked_detail(upscale: float | None) -> float:
@@ -227,7 +233,7 @@ def check_study(
     except FtddmError as error:  # whatever is wrong with the study is said where it is sampled
         return SelfCheck(reason=str(error))
     most = int(np.clip(ALL_SLICES // len(held), FEWEST_SLICES, MOST_SLICES))
-    slices = {item.name: item.slices(most) for item in held}
+    slices = {item.name: item.slices(most, i / len(held)) for i, item in enumerate(held)}
     todo = [(item, conditions[item.name]) for item in held if slices[item.name]]
     if not todo:
         return SelfCheck(reason=f"no slice has {FEWEST_VOXELS} trusted voxels")
@@ -311,11 +317,22 @@ class _Held:
         seen = truncate(image + beside, (self.data.shape[0], self.data.shape[1]))
         return seen if self.window is None else self.window.blur(seen)
 
-    def slices(self, most: int) -> tuple[int, ...]:
-        """Return the slices with most voxels to compare in."""
+    def slices(self, most: int, start: float = 0.0) -> tuple[int, ...]:
+        """Return slices to compare in, evenly spread over those that show enough.
+
+        Parameters
+        ----------
+        most
+            How many there are at most.
+        start
+            From 0 to below 1, where in its part of the study each slice lies: maps with different
+            values share few slices, and all maps together see more of the study.
+        """
         area = self.where.sum((0, 1))
-        best = sorted(np.argsort(-area, kind="stable")[:most])
-        return tuple(int(k) for k in best if area[k] >= FEWEST_VOXELS)
+        enough = np.flatnonzero(area >= max(FEWEST_VOXELS, LEAST_AREA * area.max()))
+        count = min(most, len(enough))
+        places = (np.arange(count) + start) * len(enough) / max(count, 1)
+        return tuple(int(k) for k in enough[places.astype(int)])
 
     def _values(self, restored: _Restored, image: FloatArray) -> FloatArray:
         """Return the values (..., voxels) to compare of an image (..., nx, ny, slices)."""

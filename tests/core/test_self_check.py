@@ -199,6 +199,30 @@ def test_a_resolver_checks_a_study_once_and_only_for_automatic_weights(
         assert first.weighting[name] == resolver.check(given).weighting(quick, name)
 
 
+def test_slices_are_spread_over_what_shows_enough_and_maps_share_few(
+    resolver: SuperResolver,
+) -> None:
+    """Not those with most trusted voxels, which lie side by side and are alike."""
+    counted = spy(resolver)
+    names = ("tNAA", "tCho", "Glx", "Ins", "tCr", "Gln", "Glu")
+    deep = replace(phantom((16, 16, 30), names[:1]), t1=None, flair=None)
+    mask = np.zeros(deep.grid.shape)
+    for k in range(5, 27):  # largest in the middle, too small at both ends
+        half = 7 - abs(k - 15) // 4
+        mask[8 - half : 8 + half, 8 - half : 8 + half, k] = 1
+    maps = dict.fromkeys(names, deep.maps["tNAA"])
+    given = replace(deep, maps=maps, mask=Volume(mask, deep.grid.affine))
+    begun: dict[Any, Any] = {}
+    found = check_study(resolver, given, begun=begun)
+    assert found.slices == 2
+    assert sum(len(x) for x, *_ in counted.inputs) == len(names) * 2 * 10 * (1 + SAMPLES)
+    slices = [begun[name, 0].slices for name in names]
+    area = mask.sum((0, 1))
+    assert all(second - first > 5 for first, second in slices)
+    assert len({k for pair in slices for k in pair}) > len(names)
+    assert all(area[k] >= area.max() / 2 for pair in slices for k in pair)
+
+
 def checked() -> SelfCheck:
     gains = {0.0: {"a": 1.0, "b": 2.0}, 0.5: {"a": 3.0, "b": 1.0}, 1.0: {"a": -1.0, "b": 0.0}}
     shares = {0.0: {"a": 0.2, "b": 0.4}, 0.5: {"a": 0.6, "b": 0.8}, 1.0: {"a": 0.1, "b": 0.3}}
@@ -210,7 +234,7 @@ def test_the_weight_with_the_largest_mean_gain_is_taken() -> None:
     assert found.mri_weight == 0.5
     assert found.mean_gain == 2.0
     assert found.gain("b") == 1.0
-    assert found.weighting(SamplerSettings(), "a") == (0.5, pytest.approx(0.6**2))
+    assert found.weighting(SamplerSettings(), "a") == (0.5, pytest.approx(0.6))
     for gains, weight in (((1.0, 1.0, 0.9), 1.0), ((1.0, 0.9, 0.7), 0.5), ((1.0, 0.7, 0.7), 0.0)):
         tied = SelfCheck({w: {"a": gain} for w, gain in zip(MRI_WEIGHTS, gains, strict=True)})
         assert tied.mri_weight == weight
@@ -235,8 +259,8 @@ def test_a_study_is_warned_of_by_its_mean_and_a_map_by_its_own_loss() -> None:
 
 def test_what_the_user_sets_wins_and_detail_follows_the_mri_weight_that_is_set() -> None:
     found = checked()
-    assert found.weighting(SamplerSettings(mri_weight=0.25), "a") == (0.25, pytest.approx(0.4**2))
-    assert found.weighting(SamplerSettings(mri_weight=1), "b") == (1.0, pytest.approx(0.3**2))
+    assert found.weighting(SamplerSettings(mri_weight=0.25), "a") == (0.25, pytest.approx(0.4))
+    assert found.weighting(SamplerSettings(mri_weight=1), "b") == (1.0, pytest.approx(0.3))
     assert found.weighting(SamplerSettings(detail=0.9), "a") == (0.5, 0.9)
     assert found.weighting(SamplerSettings(detail=0, mri_weight=0), "b") == (0.0, 0.0)
     assert found.expected_within == (SAMPLES - 1) / (SAMPLES + 1)
