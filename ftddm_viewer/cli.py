@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ftddm_core.errors import Cancelled
-from ftddm_core.settings import SamplerSettings, controls
+from ftddm_core.settings import controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        from ftddm_viewer.words import error_words
+        from ftddm_viewer.session.messages import error_words
 
         words = error_words(error)
         if words is None:
@@ -272,13 +272,6 @@ def _spelt_out(words: Sequence[str]) -> list[str]:
         choice, name = meant.get(word, ("", ""))
         found.append(f"{word}={choice}" if choice and after not in choices[name] else word)
     return found
-
-
-def settings_from(options: argparse.Namespace) -> SamplerSettings:
-    """Return the settings that the flags give; flags left out take their defaults."""
-    given = vars(options)
-    values = {c.name: given[c.name] for c in controls() if given.get(c.name) is not None}
-    return SamplerSettings.from_dict(values)
 
 
 def _add_out(parser: Parser, *, overwrite: bool = True) -> None:

@@ -11,8 +11,8 @@ import pytest
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Update
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, State
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import Activity, State
 
 PATIENCE = 60.0
 

@@ -43,20 +43,21 @@ LAYERS: dict[str, set[str]] = {
     "evaluation": {"errors", "settings", "imaging", "phantom", "model", "sampling"},
 }
 QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
-SHARED_BY_THE_FACES = (
-    "case",
-    "check_words",
-    "checks",
-    "estimates",
-    "fidelity",
-    "frame",
-    "jobs",
-    "model",
-    "scene",
-    "session",
-    "state",
-    "words",
-)
+SESSION = [name for name in MODULES if name.startswith("ftddm_viewer.session")]
+MATPLOTLIB_ROOMS = ("drawing", "report", "commands", "web")
+
+# Room of the viewer -> the rooms that it may import, besides itself. The front ends know each other
+# by nothing but the commands, which open them.
+ROOMS: dict[str, set[str]] = {
+    "session": set(),
+    "drawing": {"session"},
+    "bench": {"session"},
+    "report": {"session", "drawing", "bench"},
+    "web": {"session", "drawing"},
+    "commands": {"session", "drawing", "bench", "report", "web", "napari_ftddm"},
+    "cli": {"session", "commands"},
+    "napari_ftddm": {"session", "drawing"},
+}
 TOOLKITS = QT | {"gradio", "matplotlib", "tkinter"}
 WITHOUT_TORCH = (
     "ftddm_core",
@@ -73,17 +74,36 @@ def tree_of(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield the full name of everything that a module imports anywhere in it."""
+def imports(module: str, *, typing: bool = True) -> Iterator[str]:
+    """Yield the full name of everything that a module imports anywhere in it.
+
+    Without `typing`, what it imports for type checkers alone is left out.
+    """
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(tree_of(module)):
+    tree = tree_of(module)
+    for node in ast.walk(tree):
+        # A block's imports are walked after it, so what is emptied before is never met.
+        for block in ast.iter_child_nodes(node) if not typing else ():
+            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
+                block.body = []
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package.rsplit(".", node.level - 1)[0] if node.level > 1 else package
             source = f"{base}.{node.module or ''}".strip(".") if node.level else node.module or ""
             yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def modules_of(module: str, *, typing: bool = True) -> set[str]:
+    """Return the project's modules that a module imports, each by its own name."""
+    names = set(imports(module, typing=typing))
+    return {
+        found
+        for name in names
+        for found in (name, name.rpartition(".")[0])[: 1 if name in MODULES else 2]
+        if found in MODULES
+    }
 
 
 def tops(module: str) -> set[str]:
@@ -142,23 +162,49 @@ def test_what_needs_no_torch_does_not_load_it() -> None:
     assert not loaded & ({"torch"} | TOOLKITS)
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in CORE])
+def room_of(module: str) -> str:
+    """Return the room of a module of the viewer; "" for the package itself."""
+    first, *rest = module.split(".")
+    return first if first == "napari_ftddm" else ".".join(rest[:1])
+
+
+VIEWER = [name for name in MODULES if name not in CORE]
+
+
+@pytest.mark.parametrize("module", VIEWER)
+def test_the_viewer_imports_downwards_only(module: str) -> None:
+    used = {
+        room_of(name)
+        for name in modules_of(module)
+        if name.startswith(("ftddm_viewer", "napari_ftddm"))
+    }
+    own = room_of(module)
+    assert used - {own, ""} <= (ROOMS[own] if own else set())
+
+
+@pytest.mark.parametrize("module", VIEWER)
 def test_each_toolkit_has_one_home(module: str) -> None:
-    found = tops(module)
-    if not module.startswith("napari_ftddm"):
+    found, room = tops(module), room_of(module)
+    if room != "napari_ftddm":
         assert not found & QT
-    # A face knows nothing of another; the commands open both.
-    if not module.startswith("ftddm_viewer.commands"):
-        assert module.startswith("napari_ftddm") or "napari_ftddm" not in found
-    if not module.startswith("ftddm_viewer.web"):
+    if room != "web":
         assert "gradio" not in found
-    if module.removeprefix("ftddm_viewer.") in SHARED_BY_THE_FACES:
-        assert not found & TOOLKITS
+    if room not in MATPLOTLIB_ROOMS:
+        assert "matplotlib" not in found
     assert "matplotlib.pyplot" not in set(imports(module))
 
 
+def test_no_imports_form_a_circle() -> None:
+    """Whether at the top of a module or inside a function; types alone may."""
+    waiting = {name: modules_of(name, typing=False) - {name} for name in MODULES}
+    while free := [name for name, needs in waiting.items() if not needs & waiting.keys()]:
+        for name in free:
+            del waiting[name]
+    assert not waiting
+
+
 def test_a_session_needs_no_toolkit_and_no_torch_until_it_samples() -> None:
-    modules = "\n".join(f"import ftddm_viewer.{name}" for name in SHARED_BY_THE_FACES)
+    modules = "\n".join(f"import {name}" for name in SESSION)
     assert not loaded_by(modules) & (TOOLKITS | {"torch"})
 
 
@@ -174,6 +220,8 @@ def test_help_loads_nothing_heavy() -> None:
 def test_the_rules_are_about_modules_that_exist() -> None:
     parts = {name.split(".")[1] for name in CORE if name.count(".")}
     assert parts == set(LAYERS)
+    assert {room_of(name) for name in VIEWER} - {""} == set(ROOMS)
+    assert len(SESSION) > 10
     assert set(WITHOUT_TORCH) <= set(CORE)
     assert len(CORE) > 30
 

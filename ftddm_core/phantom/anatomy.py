@@ -147,13 +147,6 @@ class Anatomy:
             )
         return cls(Path(path).name.split(".")[0], tissues, volume.affine)
 
-    @classmethod
-    def template(cls) -> Anatomy:
-        """Return the built-in average head; see `ftddm_core.phantom.template`."""
-        from ftddm_core.phantom.template import template
-
-        return template()
-
     def centre_of_brain(self) -> NDArray[np.float64]:
         """Return the mean world position of the brain's voxels in mm, shape (3,)."""
         inside = np.isin(self.tissue, [TISSUES.index(t) for t in BRAIN])

@@ -13,7 +13,7 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE
-from ftddm_viewer.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 
 
 def bundled_study() -> Study:

@@ -14,7 +14,7 @@ from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
 from ftddm_viewer.bench.timing import Tell
 from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.session import Session
 
 MOVES = ("tau_flow", "tau_diffusion", "t_trunc", "seed", "upscale", "slice", "metabolite")
 """What can be moved, in the order of the table."""

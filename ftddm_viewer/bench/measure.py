@@ -24,7 +24,7 @@ from ftddm_viewer.bench.record import FORMAT, Record
 from ftddm_viewer.bench.timing import Stage
 from ftddm_viewer.bench.tradeoff import tradeoff
 from ftddm_viewer.bench.watch import WatchedModel
-from ftddm_viewer.jobs import apart
+from ftddm_viewer.session.jobs import apart
 
 
 def measure(

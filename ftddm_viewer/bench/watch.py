@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.sampling.result import Update
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import State
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import State
 
 PATIENCE = 600.0
 """Seconds after which a picture is not waited for any more."""

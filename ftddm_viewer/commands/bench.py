@@ -11,19 +11,19 @@ from pathlib import Path
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.model.checkpoint import load_weights
 from ftddm_core.sampling.device import pick_device
-from ftddm_viewer.bench.excerpt import excerpt
 from ftddm_viewer.bench.inputs import bundled_study
 from ftddm_viewer.bench.measure import measure
-from ftddm_viewer.bench.page import page
 from ftddm_viewer.bench.plan import FULL, QUICK
-from ftddm_viewer.bench.plots import plots
 from ftddm_viewer.bench.record import Record, encode_record, read_record
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.figures import save_figure
-from ftddm_viewer.jobs import apart
-from ftddm_viewer.marks import with_excerpt
-from ftddm_viewer.results.words import plural
-from ftddm_viewer.saving import check_writable, save_files
+from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.report.excerpt import with_excerpt
+from ftddm_viewer.report.markdown import plural
+from ftddm_viewer.report.performance.excerpt import excerpt
+from ftddm_viewer.report.performance.page import page
+from ftddm_viewer.report.performance.plots import plots
+from ftddm_viewer.session.jobs import apart
+from ftddm_viewer.session.saving import check_writable, save_files
 
 
 def bench(options: Namespace) -> None:

@@ -38,16 +38,16 @@ from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import load_regression
 from ftddm_core.model.record import trained_on
 from ftddm_viewer import CASE_UPSCALE
-from ftddm_viewer.cli import settings_from
+from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.figures import save_figure
-from ftddm_viewer.marks import with_excerpt
-from ftddm_viewer.model import Model
-from ftddm_viewer.results.excerpt import excerpt
-from ftddm_viewer.results.page import page
-from ftddm_viewer.results.pictures import enlarged_rows, method_rows, shown_metabolites
-from ftddm_viewer.results.plots import plots
-from ftddm_viewer.saving import check_writable
+from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.report.evaluation.excerpt import excerpt
+from ftddm_viewer.report.evaluation.page import page
+from ftddm_viewer.report.evaluation.pictures import enlarged_rows, method_rows, shown_metabolites
+from ftddm_viewer.report.evaluation.plots import plots
+from ftddm_viewer.report.excerpt import with_excerpt
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.saving import check_writable
 
 REAL, GLIOMA = "the measured study", "simulated maps on real MRI"
 GLIOMA_SEED = 7

@@ -9,7 +9,7 @@ from ftddm_core.errors import FtddmError
 
 def view(options: Namespace) -> None:
     """Open a study, or the bundled case, in napari."""
-    from ftddm_viewer.display import check_window
+    from ftddm_viewer.commands.display import check_window
 
     check_window()
     from napari_ftddm import show_window

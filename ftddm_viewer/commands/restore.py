@@ -22,18 +22,18 @@ from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
-from ftddm_viewer.check_words import check_line
-from ftddm_viewer.cli import settings_from
+from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.model import Model
-from ftddm_viewer.saving import (
+from ftddm_viewer.session.check_messages import check_line
+from ftddm_viewer.session.messages import study_notes
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.saving import (
     NOTICE,
     check_writable,
     result_files,
     result_names,
     save_files,
 )
-from ftddm_viewer.words import study_notes
 
 MAIN_FIGURES = ("psnr", "ssim", "nrmse")
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
@@ -114,8 +114,8 @@ def _checked(found: SelfCheck, name: str, weights: Weighting) -> dict[str, objec
 
 def demo(options: Namespace) -> None:
     """Degrade the bundled case, restore it, and write table, figure and maps."""
-    from ftddm_viewer.figures import draw_rows, save_figure
-    from ftddm_viewer.image_rows import heading, rows_of
+    from ftddm_viewer.drawing.figures import draw_rows, save_figure
+    from ftddm_viewer.drawing.image_rows import heading, rows_of
 
     settings = settings_from(options)
     if settings.steps is None:
@@ -162,7 +162,7 @@ def demo(options: Namespace) -> None:
 
 def _look_closer(options: Namespace) -> None:
     """Open the bundled case in napari, or say how else to look at it."""
-    from ftddm_viewer.display import can_open_window
+    from ftddm_viewer.commands.display import can_open_window
 
     if not can_open_window():
         print("\nNo window can be opened here. See it live in a browser: make web, or ftddm web")

@@ -10,9 +10,10 @@ from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.phantom.anatomy import Anatomy
 from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.phantom.template import template
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.saving import (
+from ftddm_viewer.session.saving import (
     check_writable,
     save_files,
     study_files,
@@ -48,12 +49,12 @@ def simulate(options: Namespace) -> None:
         from ftddm_viewer.commands.simulation_report import report
 
         check_writable(options.out, ["report.md"], overwrite=options.overwrite)
-        anatomies = [Anatomy.load(path) for path in options.anatomy] or [Anatomy.template()]
+        anatomies = [Anatomy.load(path) for path in options.anatomy] or [template()]
         report(options, anatomies, slab)
         return
     label = f"sub-sim{options.seed:02d}"
     check_writable(options.out, [f"{label}.json"], overwrite=options.overwrite)
-    anatomy = Anatomy.load(options.anatomy[0]) if options.anatomy else Anatomy.template()
+    anatomy = Anatomy.load(options.anatomy[0]) if options.anatomy else template()
     rng = np.random.default_rng(options.seed)
     patient = Patient.draw(anatomy, rng, glioma=options.glioma)
     # A thin slab is laid through the tumour, but no farther from the middle than it must be.

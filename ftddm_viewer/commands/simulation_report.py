@@ -23,9 +23,9 @@ from ftddm_core.phantom.randomised import MIXTURE, RandomisedPatient
 from ftddm_core.phantom.report import patient_figures, summarise
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.contact_sheet import ROWS, SheetRow, contact_sheet, sheet_row
-from ftddm_viewer.figures import save_figure
-from ftddm_viewer.saving import check_writable, save_files
+from ftddm_viewer.drawing.contact_sheet import ROWS, SheetRow, contact_sheet, sheet_row
+from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.session.saving import check_writable, save_files
 
 PATIENTS = 12
 """Simulated where --patients is left out."""

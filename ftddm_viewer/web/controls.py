@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from ftddm_core.settings import Control, controls
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import State
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import State
 
 LONGEST_SLIDER = 1e6
 """A number with a wider range is typed: no slider could be set to one of so many values."""

@@ -15,16 +15,16 @@ from typing import Any
 import gradio as gr
 
 from ftddm_core.errors import FtddmError
-from ftddm_viewer.model import Model
-from ftddm_viewer.scene import resolve
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, State
+from ftddm_viewer.session.messages import detail_button
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.scene import resolve
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import Activity, State
 from ftddm_viewer.web import controls, status
 from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import wishes_of
 from ftddm_viewer.web.tab import Properties, Tab
 from ftddm_viewer.web.tabs import FULL, Tabs
-from ftddm_viewer.words import detail_button
 
 TITLE = "FTDDM Viewer – research use only"
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_viewer.case import Case
-from ftddm_viewer.orientation import radiological_slice
-from ftddm_viewer.scene import LayerSpec
+from ftddm_viewer.drawing.orientation import radiological_slice
+from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.scene import LayerSpec
 
 MARGIN = 14.0
 """In mm, around the trusted voxels: enough to see the skull."""

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
-from ftddm_viewer.case import Case
-from ftddm_viewer.state import State
+from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.state import State
 
 LOOKS = ("study", "mode", "metabolite", "slice")
 """Parameters beside the settings; slices count from 1, as on the page."""

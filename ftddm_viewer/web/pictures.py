@@ -11,9 +11,9 @@ import matplotlib
 import numpy as np
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import Case
-from ftddm_viewer.scene import LayerSpec, Role, Scene
-from ftddm_viewer.state import State
+from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.scene import LayerSpec, Role, Scene
+from ftddm_viewer.session.state import State
 from ftddm_viewer.web.panels import (
     Box,
     Words,

@@ -20,7 +20,7 @@ import httpx
 
 from ftddm_core.errors import FtddmError
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.model import Model
+from ftddm_viewer.session.model import Model
 from ftddm_viewer.web.access import (
     check_exposure,
     free_port,

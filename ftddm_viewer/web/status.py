@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.scene import Scene
-from ftddm_viewer.state import Activity, State
-from ftddm_viewer.words import going_on, little_detail, other_volume, self_check
+from ftddm_viewer.session.messages import going_on, little_detail, other_volume, self_check
+from ftddm_viewer.session.scene import Scene
+from ftddm_viewer.session.state import Activity, State
 
 BANNER = (
     f'<div class="banner"><b>FTDDM Viewer</b><span>Super-resolution of MR spectroscopic imaging'

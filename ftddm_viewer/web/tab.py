@@ -15,12 +15,12 @@ from typing import Any
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FormatError, FtddmError
 from ftddm_viewer import CASE_LABEL
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, Finished, State
+from ftddm_viewer.session.messages import error_words
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, query_of
 from ftddm_viewer.web.pictures import Painter
-from ftddm_viewer.words import error_words
 
 Properties = Mapping[str, Mapping[str, Any]]
 """Component -> its properties."""

@@ -14,7 +14,7 @@ from threading import Event, RLock, Thread
 from time import monotonic, time
 
 from ftddm_core.errors import FtddmError
-from ftddm_viewer.model import Model
+from ftddm_viewer.session.model import Model
 from ftddm_viewer.web.tab import OWNED, Tab
 
 MOST_TABS = 64

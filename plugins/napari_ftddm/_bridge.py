@@ -7,8 +7,8 @@ world as (z, y, x), that is (S, A, R). With the permutation P of both spaces,
     data'[k, j, i] = data[i, j, k],    affine' = P affine P,    P = (x, y, z, 1) -> (z, y, x, 1),
 
 data and affine change together and no voxel moves. napari shows slices of an oblique layer as if it
-were not turned, so everything that becomes a layer lies in display space (`ftddm_viewer.frame`),
-where no affine is oblique.
+were not turned, so everything that becomes a layer lies in display space, where no affine is
+oblique (`ftddm_viewer.session.frame`).
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.volume import Study
 from ftddm_viewer import CASE_LABEL
-from ftddm_viewer.saving import result_names
-from ftddm_viewer.scene import resolve
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, Finished, State
-from ftddm_viewer.words import error_words
+from ftddm_viewer.session.messages import error_words
+from ftddm_viewer.session.saving import result_names
+from ftddm_viewer.session.scene import resolve
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import Activity, Finished, State
 from napari_ftddm._letters import Letters
 from napari_ftddm._panel import SHOW_ALL_KEY, Panel
 from napari_ftddm._relay import Pace, Relay

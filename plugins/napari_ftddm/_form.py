@@ -8,8 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from ftddm_core.settings import controls
-from ftddm_viewer.state import State
-from ftddm_viewer.words import little_detail
+from ftddm_viewer.session.messages import little_detail
+from ftddm_viewer.session.state import State
 from napari_ftddm._parts import say, text
 from napari_ftddm._rows import Row, row_of
 

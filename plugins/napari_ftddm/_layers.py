@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_viewer.case import Case
-from ftddm_viewer.image_rows import PERCENTILE
+from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.first_view import PERCENTILE
 from napari_ftddm._bridge import LayerTuple, image_layer, placement, to_layer
 
 

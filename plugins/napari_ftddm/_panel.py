@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
 )
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import MODE_WORDS
-from ftddm_viewer.check_words import SHOW_ALL
-from ftddm_viewer.scene import Scene
-from ftddm_viewer.state import Activity, State
-from ftddm_viewer.words import detail_button, going_on, other_volume, self_check
+from ftddm_viewer.session.case import MODE_WORDS
+from ftddm_viewer.session.check_messages import SHOW_ALL
+from ftddm_viewer.session.messages import detail_button, going_on, other_volume, self_check
+from ftddm_viewer.session.scene import Scene
+from ftddm_viewer.session.state import Activity, State
 from napari_ftddm._form import Form
 from napari_ftddm._parts import column, line, row, say, text
 from napari_ftddm._rows import quiet

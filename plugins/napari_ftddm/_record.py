@@ -15,12 +15,12 @@ from ftddm_core.imaging.volume import Volume
 from ftddm_core.sampling.gathered import joined
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.saving import result_stem, study_label
-from ftddm_viewer.scene import LayerSpec
-from ftddm_viewer.state import Finished, State, View
+from ftddm_viewer.session.saving import result_stem, study_label
+from ftddm_viewer.session.scene import LayerSpec
+from ftddm_viewer.session.state import Finished, State, View
 
 if TYPE_CHECKING:
-    from ftddm_viewer.model import Model
+    from ftddm_viewer.session.model import Model
 
 COMPUTED = {"output": "ftddm", "deviation": "ftddmSd"}
 """Role -> the description in a result's file names."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from ftddm_viewer.case import Case
-from ftddm_viewer.scene import LayerSpec, Scene
-from ftddm_viewer.state import State
+from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.scene import LayerSpec, Scene
+from ftddm_viewer.session.state import State
 from napari_ftddm._bridge import dims_order, image_layer, layer_axis, to_layer
 from napari_ftddm._links import Links
 from napari_ftddm._record import about
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
 
-    from ftddm_viewer.model import Model
+    from ftddm_viewer.session.model import Model
 
 ROLES = ("T1", "FLAIR", "input", "reference", "output", "deviation")
 """From the lowest to the highest."""

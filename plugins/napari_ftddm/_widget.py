@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
 from napari_ftddm._engine import Engine, engine_in
 from napari_ftddm._panel import Panel
 from napari_ftddm._parts import column, text

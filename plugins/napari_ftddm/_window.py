@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftddm_core.errors import SettingsError
-from ftddm_viewer.model import Model
+from ftddm_viewer.session.model import Model
 
 if TYPE_CHECKING:
     from napari import Viewer

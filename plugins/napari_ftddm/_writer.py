@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ftddm_core.errors import FormatError
-from ftddm_viewer.saving import save_files
+from ftddm_viewer.session.saving import save_files
 from napari_ftddm._bridge import saved_volume
 from napari_ftddm._record import files_of
 

@@ -9,8 +9,9 @@ import pytest
 from scipy import ndimage
 
 from ftddm_core.errors import FormatError
-from ftddm_core.phantom.anatomy import BRAIN, TISSUES, Anatomy
+from ftddm_core.phantom.anatomy import BRAIN, TISSUES
 from ftddm_core.phantom.patient import Patient, simulate_study
+from ftddm_core.phantom.template import template
 
 
 def tissue_at(head, x, y, z):
@@ -26,7 +27,7 @@ def is_any(head, *names):
 @pytest.fixture(scope="module")
 def head():
     pytest.importorskip("nilearn", reason="nilearn, which holds the template, is not installed")
-    return Anatomy.template()
+    return template()
 
 
 def test_volumes_are_a_large_brains(head):
@@ -102,4 +103,4 @@ def test_it_makes_a_patient(head):
 def test_without_nilearn_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "nilearn", None)
     with pytest.raises(FormatError, match=r"pip install 'ftddm-viewer\[simulate\]'.*--anatomy"):
-        Anatomy.template()
+        template()

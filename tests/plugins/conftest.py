@@ -15,8 +15,8 @@ import pytest
 from sessions import Brake
 from windows import HANGS_AFTER, finish, settle
 
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
 
 os.environ.setdefault("QT_API", "pyqt6")
 

@@ -16,9 +16,9 @@ from windows import finish, settle
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.settings import controls
-from ftddm_viewer.case import MODE_WORDS
-from ftddm_viewer.model import Model
-from ftddm_viewer.state import Activity
+from ftddm_viewer.session.case import MODE_WORDS
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.state import Activity
 
 MAPS, MASK, AFFINE = tiny_maps()
 NAMES = [control.name for control in controls()]

@@ -17,8 +17,8 @@ from tiny import save_t1, write_study
 from windows import finish, settle
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.frame import Frame
-from ftddm_viewer.scene import resolve
+from ftddm_viewer.session.frame import Frame
+from ftddm_viewer.session.scene import resolve
 
 MARKERS = np.array([[25.0, 10.0, 30.0], [-22.0, -30.0, 22.0], [12.0, -28.0, 28.0]])
 """Patient positions in mm: right front, left back, right back."""

@@ -12,8 +12,8 @@ from properties import save_nifti
 from sessions import PATIENCE, done
 
 from ftddm_core.phantom.anatomy import LABELS, TISSUES
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
 
 
 @pytest.fixture(scope="session")

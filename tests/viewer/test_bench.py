@@ -40,8 +40,8 @@ from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.tradeoff import FIGURES
 from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
 from ftddm_viewer.cli import main
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
 
 COMMAND = import_module("ftddm_viewer.commands.bench")  # its function has the same name
 

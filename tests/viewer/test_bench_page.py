@@ -15,15 +15,15 @@ from tiny import Ftddm, files_in
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.bars import bars
-from ftddm_viewer.bench.excerpt import excerpt
 from ftddm_viewer.bench.live import MOVES
-from ftddm_viewer.bench.page import page
 from ftddm_viewer.bench.peers import with_ratios
-from ftddm_viewer.bench.plots import growth_plot, plots, tradeoff_plot
 from ftddm_viewer.bench.record import FORMAT, encode_record, read_record
-from ftddm_viewer.bench.words import short
-from ftddm_viewer.figures import save_figure
-from ftddm_viewer.marks import END, begin, with_excerpt
+from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.report.excerpt import END, begin, with_excerpt
+from ftddm_viewer.report.performance.excerpt import excerpt
+from ftddm_viewer.report.performance.page import page
+from ftddm_viewer.report.performance.plots import growth_plot, plots, tradeoff_plot
+from ftddm_viewer.report.performance.words import short
 
 SECONDS = {"chain": 1.5, "live": 0.25, "ddpm": 15.0, "diffusers": 3.0, "paper": 7.5}
 CALLS = {"denoiser": 0.015, "flow": 0.015, "consistency update": 0.0015,

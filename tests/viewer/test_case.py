@@ -18,8 +18,8 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.sampling import condition as module
 from ftddm_core.sampling import guides as guides_module
 from ftddm_core.sampling.condition import form_conditions
-from ftddm_viewer import case as case_module
-from ftddm_viewer.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.session import case as case_module
+from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 
 PATIENCE = 60.0
 

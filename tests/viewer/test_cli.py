@@ -37,8 +37,9 @@ from ftddm_core.imaging.fourier import zero_fill
 from ftddm_core.imaging.io import open_study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SAMPLER_NAMES, controls
-from ftddm_viewer.cli import build_parser, settings_from
-from ftddm_viewer.saving import SOFTWARE
+from ftddm_viewer.cli import build_parser
+from ftddm_viewer.commands.options import settings_from
+from ftddm_viewer.session.saving import SOFTWARE
 
 FTDDM = Path(sys.executable).with_name("ftddm")
 COMMANDS = ("run", "check", "demo", "simulate", "evaluate", "sweep", "train")

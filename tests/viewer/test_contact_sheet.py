@@ -13,14 +13,13 @@ from heads import nested_head
 from tiny import Ftddm, files_in
 
 from ftddm_core.imaging.volume import Study
-from ftddm_core.phantom.anatomy import Anatomy
 from ftddm_core.phantom.literature import LITERATURE
 from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.commands import simulation_report
-from ftddm_viewer.contact_sheet import COLUMNS, contact_sheet, sheet_row
-from ftddm_viewer.figures import save_figure
-from ftddm_viewer.orientation import radiological_slice
+from ftddm_viewer.drawing.contact_sheet import COLUMNS, contact_sheet, sheet_row
+from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.drawing.orientation import radiological_slice
 
 SMALL = ("--matrix", 24, "--slices", 6, "--voxel", 8.0)
 
@@ -95,7 +94,7 @@ def test_several_label_maps_are_for_a_report(label_map: Path, tmp_path: Path, ft
 def test_the_built_in_head_stands_in_for_a_label_map(
     tmp_path: Path, ftddm: Ftddm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Anatomy, "template", staticmethod(nested_head))
+    monkeypatch.setattr("ftddm_viewer.commands.simulate.template", nested_head)
     one = ftddm("simulate", *SMALL, "--out", tmp_path / "one")
     many = ftddm("simulate", "--report", "--patients", 1, *SMALL, "--out", tmp_path / "many")
     assert (one.code, many.code) == (0, 0)

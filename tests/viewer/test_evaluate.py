@@ -22,8 +22,8 @@ from ftddm_core.model.checkpoint import save_regression, save_weights
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
-from ftddm_viewer.marks import END, begin, with_excerpt
-from ftddm_viewer.results.sections import _training
+from ftddm_viewer.report.evaluation.sections import _training
+from ftddm_viewer.report.excerpt import END, begin, with_excerpt
 
 BEGIN = begin("evaluate")
 

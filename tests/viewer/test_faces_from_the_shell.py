@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tiny import Ftddm
 
-from ftddm_viewer import display
+from ftddm_viewer.commands import display
 
 
 @pytest.fixture

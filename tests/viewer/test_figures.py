@@ -24,9 +24,9 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.figures import draw_rows, result_figure, save_figure
-from ftddm_viewer.image_rows import ImageRow, heading, interesting_slice, rows_of
-from ftddm_viewer.orientation import radiological_slice
+from ftddm_viewer.drawing.figures import draw_rows, result_figure, save_figure
+from ftddm_viewer.drawing.image_rows import ImageRow, heading, interesting_slice, rows_of
+from ftddm_viewer.drawing.orientation import radiological_slice
 
 Array = NDArray[Any]
 TOWARDS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
@@ -282,7 +282,7 @@ def test_the_same_figure_gives_the_same_file(case: tuple[Any, Study], tmp_path: 
 
 
 def test_neither_pyplot_nor_torch_is_imported() -> None:
-    code = "import sys, ftddm_viewer.figures; print([m for m in sys.modules if m in %r])"
+    code = "import sys, ftddm_viewer.drawing.figures; print([m for m in sys.modules if m in %r])"
     heavy = ("matplotlib.pyplot", "torch")
     done = subprocess.run(
         [sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, check=True

@@ -9,7 +9,7 @@ import pytest
 from properties import head, linear, oblique_affine, world_of
 
 from ftddm_core.imaging.volume import FloatArray, Volume
-from ftddm_viewer.frame import Frame
+from ftddm_viewer.session.frame import Frame
 
 SHAPE = (7, 6, 5)
 TURNS = [(0, 0, 0), (10, -15, 20), (-4, 3, 170), (88, 2, 3), (3, 91, -87)]

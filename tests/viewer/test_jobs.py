@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from ftddm_viewer.jobs import Clock, Jobs, Token, apart, calm
+from ftddm_viewer.session.jobs import Clock, Jobs, Token, apart, calm
 
 PATIENCE = 30.0
 

@@ -18,7 +18,7 @@ from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.io.study import Role, classify
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_viewer.saving import (
+from ftddm_viewer.session.saving import (
     check_writable,
     result_names,
     result_stem,

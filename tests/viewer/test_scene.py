@@ -14,9 +14,9 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.settings import CONSISTENCY, SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import Case, Mode, prepare
-from ftddm_viewer.scene import Scene, resolve
-from ftddm_viewer.state import Activity, Picture, State, View
+from ftddm_viewer.session.case import Case, Mode, prepare
+from ftddm_viewer.session.scene import Scene, resolve
+from ftddm_viewer.session.state import Activity, Picture, State, View
 
 
 def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> State:

@@ -20,11 +20,12 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SamplerSettings, controls
-from ftddm_viewer import LIVE_STEPS, model
-from ftddm_viewer.case import Mode, prepare
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, State
+from ftddm_viewer import LIVE_STEPS
+from ftddm_viewer.session import model
+from ftddm_viewer.session.case import Mode, prepare
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import Activity, State
 
 
 def shown(state: State) -> Any:
@@ -523,7 +524,7 @@ def test_cancelling_an_opening_goes_on_with_what_was_open(
         return open_study(*args, **kwargs)
 
     before = opened.state.case
-    monkeypatch.setattr("ftddm_viewer.session.open_study", slow)
+    monkeypatch.setattr("ftddm_viewer.session.session.open_study", slow)
     opened.open(study)
     assert reading.wait(PATIENCE)
     with pytest.raises(SettingsError, match="being opened"):

@@ -18,11 +18,11 @@ from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.sampling.weighting import Weighting
-from ftddm_viewer.check_words import check_line, check_record
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import Activity, State
-from ftddm_viewer.words import LITTLE_DETAIL, going_on, little_detail, self_check
+from ftddm_viewer.session.check_messages import check_line, check_record
+from ftddm_viewer.session.messages import LITTLE_DETAIL, going_on, little_detail, self_check
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import Activity, State
 
 NAMES = ("tNAA", "tCho")
 

@@ -15,9 +15,9 @@ from ftddm_core.imaging.fourier import zero_fill
 from ftddm_core.imaging.geometry import refined_affine
 from ftddm_core.imaging.io import open_study
 from ftddm_viewer import CASE_UPSCALE
-from ftddm_viewer.case import Mode
-from ftddm_viewer.fidelity import fidelity
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.case import Mode
+from ftddm_viewer.session.fidelity import fidelity
+from ftddm_viewer.session.session import Session
 
 
 def test_a_high_resolution_study_is_degraded_and_compared(session: Session, study: Path) -> None:

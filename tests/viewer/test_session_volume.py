@@ -12,9 +12,9 @@ from tiny import Ftddm, files_in, fine_study, load, sidecar, tiny_maps
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
-from ftddm_viewer.case import Mode
-from ftddm_viewer.session import Session
-from ftddm_viewer.words import other_volume
+from ftddm_viewer.session.case import Mode
+from ftddm_viewer.session.messages import other_volume
+from ftddm_viewer.session.session import Session
 
 
 def test_a_volume_equals_the_command_line_one_file_by_file(

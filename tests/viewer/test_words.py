@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ftddm_viewer.state import Activity, State
-from ftddm_viewer.words import going_on
+from ftddm_viewer.session.messages import going_on
+from ftddm_viewer.session.state import Activity, State
 
 
 @pytest.mark.parametrize(

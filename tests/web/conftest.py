@@ -13,8 +13,8 @@ import pytest
 from browser import FLAGS, SCREEN, program
 from sessions import Brake
 
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
 
 gradio = pytest.importorskip("gradio", reason="the page needs gradio: pip install -e '.[web]'")
 

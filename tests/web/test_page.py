@@ -28,8 +28,8 @@ from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.settings import controls
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
 
 METABOLITES = ("Gln", "Glu", "Gly", "Ins", "tCho", "tCr", "tNAA")
 

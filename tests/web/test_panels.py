@@ -18,9 +18,9 @@ from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import Case, Mode, prepare
-from ftddm_viewer.scene import resolve
-from ftddm_viewer.state import Activity, Picture, State, View
+from ftddm_viewer.session.case import Case, Mode, prepare
+from ftddm_viewer.session.scene import resolve
+from ftddm_viewer.session.state import Activity, Picture, State, View
 from ftddm_viewer.web.panels import Box, plane_of, view_box
 from ftddm_viewer.web.pictures import Painter, Pictures
 

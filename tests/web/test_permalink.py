@@ -11,9 +11,9 @@ import pytest
 from tiny import write_study
 
 from ftddm_core.settings import SamplerSettings, controls
-from ftddm_viewer.model import Model
-from ftddm_viewer.session import Session
-from ftddm_viewer.state import State
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.state import State
 from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, wishes_of
 
 MOVED: dict[str, Any] = {

@@ -26,7 +26,7 @@ from visiting import (
     upload,
 )
 
-from ftddm_viewer.model import Model
+from ftddm_viewer.session.model import Model
 from ftddm_viewer.web.tabs import Tabs
 
 # ---------------------------------------------------------------- links

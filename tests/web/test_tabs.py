@@ -11,8 +11,8 @@ import pytest
 from tiny import write_study
 
 from ftddm_core.errors import FtddmError, SettingsError
-from ftddm_viewer.model import Model
-from ftddm_viewer.state import Finished
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.state import Finished
 from ftddm_viewer.web import start, tabs
 from ftddm_viewer.web.permalink import Wishes
 from ftddm_viewer.web.tabs import Tabs

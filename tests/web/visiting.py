@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ftddm_core.assets import asset_folder
-from ftddm_viewer.model import Model
-from ftddm_viewer.scene import resolve
-from ftddm_viewer.session import Session
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.scene import resolve
+from ftddm_viewer.session.session import Session
 from ftddm_viewer.web.pictures import Painter
 
 PATIENCE = 60.0

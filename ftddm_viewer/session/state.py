@@ -18,8 +18,8 @@ from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import shown
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import live_settings
-from ftddm_viewer.case import Case, Mode, Prepared
-from ftddm_viewer.saving import result_files
+from ftddm_viewer.session.case import Case, Mode, Prepared
+from ftddm_viewer.session.saving import result_files
 
 if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first picture only
     from ftddm_core.sampling.result import Result

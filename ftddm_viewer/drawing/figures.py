@@ -1,6 +1,6 @@
 """Pictures of results as matplotlib figures, without pyplot and so without any global state.
 
-Slices are shown as radiologists see them; see `ftddm_viewer.orientation`.
+Slices are shown as radiologists see them; see `ftddm_viewer.drawing.orientation`.
 """
 
 from __future__ import annotations
@@ -10,21 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.volume import Study
-from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.image_rows import ImageRow, Panel, heading, interesting_slice, panels, rows_of
-from ftddm_viewer.orientation import radiological_slice
+from ftddm_viewer.drawing.image_rows import (
+    ImageRow,
+    Panel,
+    heading,
+    interesting_slice,
+    panels,
+    rows_of,
+)
+from ftddm_viewer.drawing.orientation import radiological_slice
+from ftddm_viewer.drawing.style import add_notice, new_figure
 
 if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
     from ftddm_core.sampling.result import Result
 
 DPI = 150
+"""Dots per inch: a figure that readers look into."""
+
 PANEL = 2.1
 """Inches along the longer side of a panel."""
 
@@ -78,15 +86,13 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
         max(first.image.shape[1] * inches * len(columns) + 1.7, 5.0),  # room for the title
         height * inches * len(rows) + 1.15,
     )
-    figure = Figure(size, DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    words = f"{title}, slice {k}"
+    figure, grid = new_figure(len(rows), len(columns), size, words, dpi=DPI, fontsize=10)
     for axes, row in zip(grid, rows, strict=True):
         _draw_row(figure, dict(zip(columns, axes, strict=True)), row, k)
     for axes, label in zip(grid[0], columns, strict=True):
         axes.set_title(label, fontsize=9)
-    figure.suptitle(f"{title}, slice {k}", fontsize=10)
-    figure.supxlabel(RESEARCH_ONLY, fontsize=9, color="#b00020", fontweight="bold")
+    add_notice(figure)
     return figure
 
 

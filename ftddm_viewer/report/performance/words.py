@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ftddm_viewer.results.words import number
+from ftddm_viewer.report.markdown import number
 
 
 def short(value: float | None) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ftddm_core.evaluation.baselines import zero_filling
 from ftddm_core.evaluation.metrics import evaluate
 from ftddm_core.sampling.gathered import residual_of
-from ftddm_viewer.state import View
+from ftddm_viewer.session.state import View
 
 
 def fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:

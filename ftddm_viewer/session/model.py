@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer.jobs import apart
+from ftddm_viewer.session.jobs import apart
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.condition import Condition

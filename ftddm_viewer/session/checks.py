@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 
 from ftddm_core.errors import Cancelled
 from ftddm_core.sampling.self_check import SelfCheck
-from ftddm_viewer.case import Case, Mode, Prepared
-from ftddm_viewer.model import Model
-from ftddm_viewer.words import logged_words
+from ftddm_viewer.session.case import Case, Mode, Prepared
+from ftddm_viewer.session.messages import logged_words
+from ftddm_viewer.session.model import Model
 
 
 class Checks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ftddm_core.evaluation.checks import Roles
 from ftddm_core.evaluation.kinds import SCAN
 from ftddm_core.evaluation.outcome import Outcome
-from ftddm_viewer.results.words import HEADS, cell, counts, grid, number
+from ftddm_viewer.report.markdown import HEADS, cell, counts, grid, number
 
 FACTORS = (2.0, 4.0, 8.0)
 FIGURES = ("psnr", "ssim", "psnr_in_mask", "sharpness")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.sampling.condition import CHANNELS, Condition
+from ftddm_core.sampling.condition import CHANNELS
+from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
+from ftddm_viewer.session.messages import nominal_voxels
 
 if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
     from ftddm_core.sampling.result import Result
-
-PERCENTILE = 99.5
-"""Of the trusted values: the upper colour limit, so that a wild voxel cannot dim the picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,21 +95,6 @@ def interesting_slice(rows: Sequence[ImageRow]) -> int:
     return most_varied_slice([(row.lowres.data, row.mask) for row in rows])
 
 
-def most_varied_slice(maps: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]) -> int:
-    """Return the slice in which maps (X, Y, Z) vary most inside their masks, the middle if none do.
-
-    A slice through much brain varies more than one through little, and one through a tumour most.
-    Values are limited to 0 and the 99.5th percentile, so that a wild voxel cannot decide.
-    """
-    variation = np.zeros(maps[0][0].shape[2])
-    for data, mask in maps:
-        shown = np.clip(np.nan_to_num(data) / upper_limit(data[mask]), 0, 1)
-        count = np.maximum(mask.sum((0, 1)), 1)
-        mean = (shown * mask).sum((0, 1)) / count
-        variation += (np.square(shown - mean) * mask).sum((0, 1))
-    return int(variation.argmax()) if variation.any() else len(variation) // 2
-
-
 def heading(result: Result) -> str:
     """Return what a picture of a result must say: voxel before and after, factor and seed."""
     condition = next(iter(result.conditions.values()))
@@ -120,15 +104,6 @@ def heading(result: Result) -> str:
         f"{nominal_voxels(condition)}\n"
         f"AI-generated, ×{condition.upscale:.3g}, seed {result.settings.seed}{mean}"
     )
-
-
-def nominal_voxels(condition: Condition) -> str:
-    """Return the voxel's edges before and after, in words."""
-    fine = np.linalg.norm(condition.affine[:3, :3], axis=0)
-    ratio = [n / m for n, m in zip(condition.shape[:2], condition.acquired, strict=True)]
-    sizes = (fine * [*ratio, 1], fine)
-    before, after = (" × ".join(f"{edge:.1f}" for edge in size) for size in sizes)
-    return f"Nominal voxel {before} mm → {after} mm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,10 +142,3 @@ def panels(row: ImageRow) -> Iterator[Panel]:
 def _top(volumes: Sequence[Volume], mask: NDArray[np.bool_]) -> float:
     """Return the upper colour limit of images that share their colours."""
     return upper_limit(np.concatenate([v.data[mask] for v in volumes]))
-
-
-def upper_limit(values: NDArray[Any]) -> float:
-    """Return the 99.5th percentile of the finite values, 1 where it is not positive."""
-    values = values[np.isfinite(values)]
-    top = float(np.percentile(values, PERCENTILE)) if values.size else 0.0
-    return top if top > 0 else 1.0

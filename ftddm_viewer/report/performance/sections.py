@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ftddm_viewer.bench.record import Line, Record
-from ftddm_viewer.bench.words import milliseconds, picture, place, short, times
-from ftddm_viewer.results.words import HEADS, cell, grid, plural, wrapped
+from ftddm_viewer.report.markdown import HEADS, cell, grid, plural, wrapped
+from ftddm_viewer.report.performance.words import milliseconds, picture, place, short, times
 
 Pictures = Mapping[str, str]
 

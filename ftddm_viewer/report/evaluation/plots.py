@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ftddm_core.evaluation.checks import Roles
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.tables import Table
-from ftddm_viewer import RESEARCH_ONLY
-
-DPI = 100
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Distinct to colour-blind readers too (Okabe & Ito 2008)."""
+from ftddm_viewer.drawing.style import COLOURS, METRIC_LABELS, new_plots
 
 
 def plots(outcome: Outcome) -> dict[str, Figure]:
@@ -45,8 +40,8 @@ def factor_plot(outcome: Outcome) -> Figure:
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.flow, roles.at_zero,
              roles.at_default, roles.at_one)  # fmt: skip
     wanted = [name for name in names if name]
-    figure, axes = new_figure(1, 3, outcome, "Methods by factor, all metabolites")
-    for place, (figure_name, label) in zip(axes, _LABELS.items(), strict=True):
+    figure, axes = _new_plots(1, 3, outcome, "Methods by factor, all metabolites")
+    for place, (figure_name, label) in zip(axes, METRIC_LABELS.items(), strict=True):
         for colour, name in zip(COLOURS, wanted, strict=False):
             lines = [line for line in outcome.tables["methods"] if line["method"] == name]
             _curve(place, lines, "upscale", figure_name, name, colour)
@@ -60,7 +55,7 @@ def tradeoff_plot(outcome: Outcome) -> Figure:
     """Draw PSNR against sharpness over the temperature, a panel a factor, with the peers."""
     table = outcome.tables["tradeoff"]
     factors = _factors(table)
-    figure, axes = new_figure(1, len(factors), outcome, "What a temperature buys: FTDDM-100")
+    figure, axes = _new_plots(1, len(factors), outcome, "What a temperature buys: FTDDM-100")
     peers = list(dict.fromkeys(line["method"] for line in outcome.tables["peers"]))
     for place, factor in zip(axes, factors, strict=True):
         lines = [line for line in table if line["upscale"] == factor]
@@ -93,8 +88,8 @@ def tradeoff_plot(outcome: Outcome) -> Figure:
 def truncation_plot(outcome: Outcome) -> Figure:
     """Draw PSNR, SSIM and sharpness at temperature 1 against T_trunc."""
     table = outcome.tables["truncation"]
-    figure, axes = new_figure(1, 3, outcome, "Truncation of the chain, τ 1")
-    for place, (name, label) in zip(axes, _LABELS.items(), strict=True):
+    figure, axes = _new_plots(1, 3, outcome, "Truncation of the chain, τ 1")
+    for place, (name, label) in zip(axes, METRIC_LABELS.items(), strict=True):
         for colour, factor in zip(COLOURS, _factors(table), strict=False):
             lines = [line for line in table if line["upscale"] == factor]
             _curve(place, lines, "t_trunc", name, f"{factor:g}×", colour)
@@ -111,7 +106,7 @@ def rank_plot(outcome: Outcome) -> Figure:
     """Draw how often the truth had each rank among the samples, a panel a factor."""
     table = outcome.tables["calibration"]
     title = "Rank of the truth among the samples, τ 1; flat if calibrated"
-    figure, axes = new_figure(1, len(table), outcome, title)
+    figure, axes = _new_plots(1, len(table), outcome, title)
     for place, line in zip(axes, table, strict=True):
         shares = np.array(line["ranks"], float)
         place.bar(np.arange(len(shares)), shares, color=COLOURS[0], width=0.9)
@@ -124,7 +119,7 @@ def rank_plot(outcome: Outcome) -> Figure:
 def choice_plot(outcome: Outcome) -> Figure:
     """Draw PSNR and SSIM over zero-filling against the temperature, with what must be kept."""
     table = outcome.tables["choice"]
-    figure, axes = new_figure(1, 2, outcome, "Choosing the default temperatures, other subjects")
+    figure, axes = _new_plots(1, 2, outcome, "Choosing the default temperatures, other subjects")
     for colour, factor in zip(COLOURS, _factors(table), strict=False):
         lines = [line for line in table if line["upscale"] == factor]
         _curve(axes[0], lines, "tau", "psnr_gain", f"{factor:g}×", colour)
@@ -145,7 +140,7 @@ def self_check_plot(outcome: Outcome) -> Figure:
     """Draw every map's gain by the self-check against the true one, a panel a factor."""
     table = [line for line in outcome.tables["self_checks"] if line["checked"]]
     factors = _factors(table)
-    figure, axes = new_figure(1, len(factors), outcome, "Self-check beside the truth")
+    figure, axes = _new_plots(1, len(factors), outcome, "Self-check beside the truth")
     ends = [value for line in table for value in (line["found"], line["true"])]
     for place, factor in zip(axes, factors, strict=True):
         for colour, kind in zip(COLOURS, dict.fromkeys(e["kind"] for e in table), strict=False):
@@ -162,19 +157,11 @@ def self_check_plot(outcome: Outcome) -> Figure:
     return figure
 
 
-def new_figure(
+def _new_plots(
     rows: int, columns: int, outcome: Outcome, title: str
 ) -> tuple[Figure, Sequence[Axes]]:
-    """Return an empty figure of panels with a title and the line that every picture carries."""
-    figure = Figure((max(3.0 * columns + 0.6, 6.0), 2.9 * rows + 0.9), DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    figure.suptitle(f"{title}\n{case_words(outcome)}", fontsize=9)
-    figure.text(0.995, 0.995, RESEARCH_ONLY, ha="right", va="top", fontsize=7, color="#b00020")
-    for place in axes.flat:
-        place.tick_params(labelsize=7)
-        place.grid(alpha=0.25)
-    return figure, list(axes.flat)
+    """Return empty axes under a title that says which patients the curves are of."""
+    return new_plots(rows, columns, f"{title}\n{case_words(outcome)}")
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
@@ -193,9 +180,6 @@ def case_words(outcome: Outcome) -> str:
     """Return what kind of patients the figures are of."""
     kind = "SIMULATED patients" if outcome.record["simulated"] else "the studies given"
     return f"{kind}, protocol {outcome.protocol.name}"
-
-
-_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "sharpness": "sharpness (1: as the truth)"}
 
 
 def _factors(table: Table) -> list[float]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -21,11 +20,10 @@ from ftddm_core.evaluation.runner import Runner
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.sampling.condition import CHANNELS
-from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.image_rows import most_varied_slice, upper_limit
-from ftddm_viewer.orientation import radiological_slice
+from ftddm_viewer.drawing.orientation import radiological_slice
+from ftddm_viewer.drawing.style import add_notice, new_figure
+from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
 
-DPI = 100
 PANEL = 1.25
 """Inches along the longer side of a panel."""
 
@@ -129,9 +127,7 @@ def _draw(rows: Mapping[str, Panels], grid: Volume, limit: float, title: str) ->
         max(first.image.shape[1] * inches * len(columns) + 0.5, 5.0),
         (height * inches + 0.15) * len(rows) + 0.8,
     )
-    figure = Figure(size, DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), len(columns), squeeze=False)
+    figure, axes = new_figure(len(rows), len(columns), size, title, fontsize=8)
     for line, (label, panels) in zip(axes, rows.items(), strict=True):
         for place, column in zip(line, columns, strict=True):
             _panel(place, panels.get(column), grid, limit, column in ("T1w", "FLAIR"))
@@ -141,8 +137,7 @@ def _draw(rows: Mapping[str, Panels], grid: Volume, limit: float, title: str) ->
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.set(w_pad=0.01, h_pad=0.03, wspace=0.01, hspace=0.01)  # type: ignore[call-arg]
-    figure.suptitle(title, fontsize=8)
-    figure.supxlabel(RESEARCH_ONLY, fontsize=7, color="#b00020", fontweight="bold")
+    add_notice(figure, fontsize=7)
     return figure
 
 

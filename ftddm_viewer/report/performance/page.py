@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.record import Record
-from ftddm_viewer.bench.sections import SECTIONS, tradeoff_section
-from ftddm_viewer.bench.words import place, short
-from ftddm_viewer.results.words import plural, wrapped
+from ftddm_viewer.report.markdown import plural, wrapped
+from ftddm_viewer.report.performance.sections import SECTIONS, tradeoff_section
+from ftddm_viewer.report.performance.words import place, short
 
 PREFACE = (
     "**{notice}.** This page was written by `ftddm bench`; every number and figure on it comes "

@@ -18,7 +18,7 @@ from ftddm_core.imaging.io import encode_volume
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.result import Result
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.check_words import check_line, check_record
+from ftddm_viewer.session.check_messages import check_line, check_record
 
 NOTICE = f"AI-generated. {RESEARCH_ONLY}."
 

@@ -26,14 +26,14 @@ from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
-from ftddm_viewer.case import Case, Mode, Prepared, prepare
-from ftddm_viewer.checks import Checks
-from ftddm_viewer.estimates import RunningMean, final_pictures
-from ftddm_viewer.jobs import Clock, Jobs, Token, Work, calm
-from ftddm_viewer.model import Model
-from ftddm_viewer.saving import save_files
-from ftddm_viewer.state import Activity, Finished, State, View
-from ftddm_viewer.words import logged_words, notes
+from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.session.checks import Checks
+from ftddm_viewer.session.estimates import RunningMean, final_pictures
+from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
+from ftddm_viewer.session.messages import logged_words, notes
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.saving import save_files
+from ftddm_viewer.session.state import Activity, Finished, State, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.result import Update

@@ -8,7 +8,7 @@ import numpy as np
 
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.robustness import AT_DEFAULT, UNGUIDED
-from ftddm_viewer.results.words import Line, cell, grid, number, plural
+from ftddm_viewer.report.markdown import Line, cell, grid, number, plural
 
 OPENING = "## No harm: gain over zero-filling, the measured study first"
 

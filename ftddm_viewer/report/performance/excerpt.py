@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ftddm_viewer.bench.record import Record
-from ftddm_viewer.bench.words import place, short, times
-from ftddm_viewer.results.words import grid, plural
+from ftddm_viewer.report.markdown import grid, plural
+from ftddm_viewer.report.performance.words import place, short, times
 
 
 def excerpt(record: Record) -> str:

@@ -10,14 +10,22 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import Control, Value, controls
-from ftddm_viewer.case import Mode, Prepared
-from ftddm_viewer.check_words import LITTLE, LITTLE_DETAIL, SHOW_ALL, SHOW_SUPPORTED, check_line
-from ftddm_viewer.state import Activity, State
+from ftddm_viewer.session.case import Mode, Prepared
+from ftddm_viewer.session.check_messages import (
+    LITTLE,
+    LITTLE_DETAIL,
+    SHOW_ALL,
+    SHOW_SUPPORTED,
+    check_line,
+)
+from ftddm_viewer.session.state import Activity, State
 
 if TYPE_CHECKING:
     from ftddm_core.sampling.condition import Condition
@@ -207,3 +215,12 @@ def value_words(control: Control, value: Value) -> str:
     if control.bounds is None:
         return str(value)
     return f"{value:.10g}" + (f" {control.unit}" if control.unit == "%" else "")
+
+
+def nominal_voxels(condition: Condition) -> str:
+    """Return the voxel's edges before and after, in words."""
+    fine = np.linalg.norm(condition.affine[:3, :3], axis=0)
+    ratio = [n / m for n, m in zip(condition.shape[:2], condition.acquired, strict=True)]
+    sizes = (fine * [*ratio, 1], fine)
+    before, after = (" × ".join(f"{edge:.1f}" for edge in size) for size in sizes)
+    return f"Nominal voxel {before} mm → {after} mm"

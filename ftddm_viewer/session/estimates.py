@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_viewer.state import FloatArray, Picture
+from ftddm_viewer.session.state import FloatArray, Picture
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.noise import NoiseKey

@@ -14,11 +14,10 @@ from typing import Any, Literal
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.settings import Value, controls
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.case import Mode
-from ftddm_viewer.fidelity import fidelity
-from ftddm_viewer.image_rows import nominal_voxels
-from ftddm_viewer.state import Activity, State, View
-from ftddm_viewer.words import called, value_words
+from ftddm_viewer.session.case import Mode
+from ftddm_viewer.session.fidelity import fidelity
+from ftddm_viewer.session.messages import called, nominal_voxels, value_words
+from ftddm_viewer.session.state import Activity, State, View
 
 Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation"]
 

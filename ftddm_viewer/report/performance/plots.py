@@ -7,16 +7,16 @@ from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.record import Line, Record
-from ftddm_viewer.bench.sections import by_temperature
-from ftddm_viewer.bench.words import picture, place
-from ftddm_viewer.results.plots import COLOURS, DPI
+from ftddm_viewer.drawing.style import COLOURS, METRIC_LABELS, new_plots
+from ftddm_viewer.report.performance.sections import by_temperature
+from ftddm_viewer.report.performance.words import picture, place
 
-LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "sharpness": "sharpness (1: as the truth)"}
+PANEL = (2.9, 2.6)
+"""Width and height of each plot, in inches."""
+
 SIZES = ("matrix", "slices", "samples", "steps")
 
 
@@ -29,7 +29,7 @@ def plots(record: Record) -> dict[str, Figure]:
 def growth_plot(run: Record) -> Figure:
     """Draw seconds against each size on its own, and what proportion would be."""
     title = f"One slice of the simulated case, live, on {place(run['device'])}; one size varied"
-    figure, axes = _new_figure(1, 4, title)
+    figure, axes = new_plots(1, 4, title, PANEL)
     every = [line["seconds"] for line in run["growth"]]
     for axis, varied in zip(axes, SIZES, strict=True):
         lines = [line for line in run["growth"] if line["varied"] == varied]
@@ -49,8 +49,8 @@ def tradeoff_plot(table: Sequence[Line]) -> Figure:
     """Draw every figure against the calls, a curve a sampler; the full chain is a line."""
     groups = by_temperature(table)
     title = "What fewer steps cost: the simulated case against its truth"
-    figure, axes = _new_figure(len(groups), len(LABELS), title)
-    panels = product(groups.items(), LABELS.items())
+    figure, axes = new_plots(len(groups), len(METRIC_LABELS), title, PANEL)
+    panels = product(groups.items(), METRIC_LABELS.items())
     for axis, ((words, lines), (name, label)) in zip(axes, panels, strict=True):
         _curves(axis, lines, name)
         axis.set_ylabel(label, fontsize=8)
@@ -72,16 +72,3 @@ def _curves(axis: Axes, lines: Sequence[Line], name: str) -> None:
     if full[name] is not None:
         words = f"full chain, {full['calls']} calls"
         axis.axhline(full[name], color="black", linestyle="--", linewidth=1, label=words)
-
-
-def _new_figure(rows: int, columns: int, title: str) -> tuple[Figure, list[Axes]]:
-    """Return an empty figure of panels with a title and the line that every picture carries."""
-    figure = Figure((2.9 * columns + 0.4, 2.6 * rows + 0.9), DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    figure.suptitle(title, fontsize=9)
-    figure.text(0.995, 0.995, RESEARCH_ONLY, ha="right", va="top", fontsize=7, color="#b00020")
-    for axis in axes:
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.25)
-    return figure, axes

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -15,8 +14,9 @@ from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.image_rows import most_varied_slice, upper_limit
-from ftddm_viewer.orientation import radiological_slice
+from ftddm_viewer.drawing.orientation import radiological_slice
+from ftddm_viewer.drawing.style import add_notice, new_figure
+from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
 
 COLUMNS = ("T1w", "FLAIR", "tNAA", "tCho", "Gln", "tCho/tNAA", "mask", "tCho, 4× coarser")
 ROWS = 12
@@ -102,7 +102,7 @@ def contact_sheet(rows: Sequence[SheetRow], title: str) -> Figure:
     Returns
     -------
     Figure
-        With an Agg canvas, ready for `ftddm_viewer.figures.save_figure`.
+        With an Agg canvas, ready for `ftddm_viewer.drawing.figures.save_figure`.
     """
     shape: NDArray[Any] = radiological_slice(next(iter(rows[0].images.values())), 0).image
     inches = PANEL / max(shape.shape)
@@ -110,9 +110,7 @@ def contact_sheet(rows: Sequence[SheetRow], title: str) -> Figure:
         shape.shape[1] * inches * len(COLUMNS) + 0.9,
         shape.shape[0] * inches * len(rows) + 0.9,
     )
-    figure = Figure(size, DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(rows), len(COLUMNS), squeeze=False)
+    figure, grid = new_figure(len(rows), len(COLUMNS), size, title, dpi=DPI)
     for axes, row in zip(grid, rows, strict=True):
         for place, column in zip(axes, COLUMNS, strict=True):
             place.set(xticks=[], yticks=[])
@@ -133,9 +131,7 @@ def contact_sheet(rows: Sequence[SheetRow], title: str) -> Figure:
         axes[0].set_ylabel(row.label, fontsize=7)
     for place, column in zip(grid[0], COLUMNS, strict=True):
         place.set_title(column, fontsize=8)
-    figure.suptitle(title, fontsize=9)
-    notice = f"SIMULATED patients. {RESEARCH_ONLY}"
-    figure.supxlabel(notice, fontsize=9, color="#b00020", fontweight="bold")
+    add_notice(figure, f"SIMULATED patients. {RESEARCH_ONLY}")
     return figure
 
 

@@ -12,13 +12,13 @@ from ftddm_core.evaluation.checks import worst
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT
 from ftddm_core.evaluation.tables import Table
-from ftddm_viewer.results.robust_sections import (
+from ftddm_viewer.report.evaluation.robust_sections import (
     lesions,
     robust_calibration,
     robust_sharpness,
     self_check,
 )
-from ftddm_viewer.results.words import (
+from ftddm_viewer.report.markdown import (
     HEADS,
     by_factor,
     cell,

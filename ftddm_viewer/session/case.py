@@ -29,9 +29,9 @@ from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume
 from ftddm_core.sampling.condition import Conditions
 from ftddm_core.sampling.guides import Guides, Shape, default_mask, output_grid
-from ftddm_viewer.frame import Frame
-from ftddm_viewer.image_rows import most_varied_slice, upper_limit
-from ftddm_viewer.saving import fingerprints, study_label
+from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
+from ftddm_viewer.session.frame import Frame
+from ftddm_viewer.session.saving import fingerprints, study_label
 
 HIGH_RESOLUTION = 5.0
 """In mm: maps with smaller voxels in the plane are taken for high-resolution ones."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.settings import DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FLOW
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.results.robust_sections import opening
-from ftddm_viewer.results.sections import SECTIONS, anatomies_of
-from ftddm_viewer.results.words import plural, wrapped
+from ftddm_viewer.report.evaluation.robust_sections import opening
+from ftddm_viewer.report.evaluation.sections import SECTIONS, anatomies_of
+from ftddm_viewer.report.markdown import plural, wrapped
 
 PREFACE = (
     "This page was written by `ftddm evaluate`; every number and picture on it comes from one run "

@@ -1,0 +1,1 @@
+"""Pages in Markdown, with figures and excerpts, written from records."""

@@ -1,0 +1,1 @@
+"""The session that both front ends share, and all that it knows; no toolkit."""
