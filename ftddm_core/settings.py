@@ -13,27 +13,16 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, get_args, get_type_hints
 
+from ftddm_core.conventions import N_TRAIN_STEPS, UPSCALE_BOUNDS
 from ftddm_core.errors import SettingsError
+from ftddm_core.samplers import FEW_STEPS_SAMPLER, FULL_SAMPLER, SAMPLERS
 
 DEFAULT_TAU_FLOW = 0.5
 DEFAULT_TAU_DIFFUSION = 0.5
 """The highest that is clearly ahead of its peers on subjects kept for this choice: `ftddm evaluate`
 finds it. The paper's are 0.81."""
-N_TRAIN_STEPS = 1000
-UPSCALE_BOUNDS = (2, 8)
-"""Of s: what the networks are trained for."""
 AUTOMATIC = "automatic"
 """In place of a sampler: the one that suits the number of steps."""
-FULL_SAMPLER, FEW_STEPS_SAMPLER = "ancestral", "dpm_solver_2m_sde"
-"""The method's own, for the full chain; and of those that follow tau_d the one that comes closest
-to it in fewer steps: `ftddm bench` compares them, `ftddm evaluate` holds it against the chain."""
-SAMPLER_NAMES = (
-    "ancestral",
-    "ancestral_fixed_large",
-    "ddim",
-    "dpm_solver_2m",
-    "dpm_solver_2m_sde",
-)
 
 CONSISTENCY = ("noise", "exact", "off")
 """How a map is held to the measurement: to within its noise, exactly, or not at all."""
@@ -245,11 +234,10 @@ class SamplerSettings:
         AUTOMATIC,
         "Sampler",
         "step",
-        "How one denoising step goes. automatic: ancestral for the full chain, dpm_solver_2m_sde "
-        "for fewer steps. ancestral draws from the posterior, ancestral_fixed_large adds the "
-        "larger noise of the authors' code, ddim adds none. dpm_solver_2m_sde is ancestral and "
-        "dpm_solver_2m is ddim for few steps: they use the estimate before, too.",
-        choices=(AUTOMATIC, *SAMPLER_NAMES),
+        "How one denoising step goes. "
+        f"{AUTOMATIC}: {FULL_SAMPLER} for the full chain, {FEW_STEPS_SAMPLER} for fewer steps. "
+        + " ".join(f"{name} ({way.label}) {way.help}." for name, way in SAMPLERS.items()),
+        choices=(AUTOMATIC, *SAMPLERS),
     )
 
     def __post_init__(self) -> None:
@@ -267,7 +255,7 @@ class SamplerSettings:
 
     @property
     def sampler_used(self) -> str:
-        """The sampler that runs, one of `SAMPLER_NAMES`."""
+        """The sampler that runs, one of `SAMPLERS`."""
         if self.sampler != AUTOMATIC:
             return self.sampler
         full = self.steps is None or self.steps == self.t_trunc

@@ -186,10 +186,23 @@ def build_parser() -> Parser:
         metavar="NAME|FILE",
         help="brief, quick, full, kinds or a file (quick)",
     )
-    evaluate.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="figures, and a cache to go on from"
+    place = evaluate.add_mutually_exclusive_group(required=True)
+    place.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the files, and of a cache to go on from"
     )
-    evaluate.add_argument("--results", type=Path, metavar="FILE", help="write the page (.md) there")
+    place.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="write the page again from such a record, and run nothing",
+    )
+    evaluate.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the record there (results.json in --out)"
+    )
+    evaluate.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the page there (beside the record)"
+    )
     evaluate.add_argument(
         "--readme", type=Path, metavar="FILE", help="put a short table between the marks in it"
     )

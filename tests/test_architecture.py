@@ -33,14 +33,25 @@ CORE = [name for name in MODULES if name.split(".")[0] == "ftddm_core"]
 LAYERS: dict[str, set[str]] = {
     "cores": set(),
     "errors": set(),
-    "settings": {"errors"},
+    "conventions": set(),
+    "samplers": {"errors", "model"},
+    "settings": {"errors", "conventions", "samplers"},
     "assets": {"errors"},
     "imaging": {"cores", "errors"},
     "phantom": {"errors", "imaging"},
-    "model": {"errors", "assets"},
-    "sampling": {"cores", "errors", "settings", "imaging", "model"},
-    "training": {"errors", "imaging", "phantom", "model", "sampling"},
-    "evaluation": {"errors", "settings", "imaging", "phantom", "model", "sampling"},
+    "model": {"errors", "assets", "conventions"},
+    "sampling": {"cores", "errors", "conventions", "samplers", "settings", "imaging", "model"},
+    "training": {"errors", "conventions", "imaging", "phantom", "model", "sampling"},
+    "evaluation": {
+        "errors",
+        "conventions",
+        "samplers",
+        "settings",
+        "imaging",
+        "phantom",
+        "model",
+        "sampling",
+    },
 }
 QT = {"napari", "qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "magicgui", "superqt", "vispy"}
 SESSION = [name for name in MODULES if name.startswith("ftddm_viewer.session")]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import channel
 from ftddm_core.evaluation.baselines import Baseline
-from ftddm_core.sampling.condition import INSIDE, Condition
+from ftddm_core.sampling.condition import Condition
 
 FloatArray = NDArray[np.float32]
 
@@ -56,7 +57,7 @@ def inside(condition: Condition) -> FloatArray:
     It is a channel of the condition: the networks are given it. See `imaging.support`.
     """
     nx, ny, _ = condition.shape
-    image = condition.channels[INSIDE, :nx, :ny] * np.float32(condition.scale)
+    image = condition.channels[channel("inside"), :nx, :ny] * np.float32(condition.scale)
     return np.asarray(np.maximum(image, 0) * condition.mask, np.float32)
 
 

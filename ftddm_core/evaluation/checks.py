@@ -14,7 +14,7 @@ from ftddm_core.evaluation.measure import CALIBRATION_SAMPLES, name_of_mean
 from ftddm_core.evaluation.protocol import DEFAULT, MethodPlan, Protocol, temperatures_of
 from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT, Figures
 from ftddm_core.evaluation.tables import Table
-from ftddm_core.settings import FEW_STEPS_SAMPLER, FULL_SAMPLER
+from ftddm_core.samplers import FEW_STEPS_SAMPLER, FULL_SAMPLER
 
 GAIN_AT_ZERO = {2.0: 2.3, 4.0: 4.3, 8.0: 4.3}
 """Factor -> dB over zero-filling that temperature 0 must reach."""

@@ -25,8 +25,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import channel
 from ftddm_core.imaging.fourier import zero_fill_matrix
-from ftddm_core.sampling.condition import CHANNELS, Condition, trusted_cells
+from ftddm_core.sampling.condition import Condition, trusted_cells
 
 Single = NDArray[np.float32]
 
@@ -77,7 +78,7 @@ def guided_tv(
     matrix, (nx, ny, _) = condition.acquired, condition.shape
     mask = np.ascontiguousarray(np.moveaxis(condition.mask[..., held], -1, 0))
     trusted = trusted_cells(condition.mask, matrix)[..., held]
-    mri = [condition.channels[CHANNELS.index(role), :nx, :ny, held] for role in ("t1", "flair")]
+    mri = [condition.channels[channel(role), :nx, :ny, held] for role in ("t1", "flair")]
     measured = condition.cleaned[..., held] / np.float32(condition.scale)
     problem = _Problem(
         measured=np.moveaxis(measured, -1, 0),

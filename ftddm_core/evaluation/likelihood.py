@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ftddm_core.conventions import UPSCALE_BOUNDS, channel, channel_slice
 from ftddm_core.errors import SettingsError
 from ftddm_core.evaluation.calibration import spread_error
 from ftddm_core.evaluation.tables import Table
@@ -29,8 +30,6 @@ from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.prediction import regression_x0, target_of
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.model.unet import UNet
-from ftddm_core.sampling.condition import CHANNELS
-from ftddm_core.settings import UPSCALE_BOUNDS
 
 Case = tuple[Tensor, Tensor, Tensor]
 """x0 (B, 1, H, W) divided by `scale`, condition (B, 5, H, W) and s (B,): one batch on one grid."""
@@ -38,7 +37,6 @@ Case = tuple[Tensor, Tensor, Tensor]
 FACTORS = (2.0, 3.0, 4.0, 6.0, 8.0)
 """The Gaussian has one variance for the slices nearest to each of these factors."""
 
-LOWRES, MASK = CHANNELS.index("lowres"), CHANNELS.index("mask")
 
 WRONG = ("wrong_level", "wrong_s", "shuffled_y")
 """What the networks are told wrongly: the next of the levels (the first, at the last); the bound of
@@ -145,7 +143,7 @@ def flow_spread(
     generator = torch.Generator().manual_seed(seed)
     drawn, truth = [], []
     for x0, condition, upscale in cases:
-        inside = condition[:, MASK : MASK + 1] > 0
+        inside = condition[:, channel_slice("mask")] > 0
         level = torch.ones(len(x0), dtype=torch.long, device=x0.device)
         with torch.inference_mode():
             encoded = weights.flow.encode(condition, level, upscale)
@@ -182,7 +180,7 @@ class _Noisy:
         schedule: NoiseSchedule,
     ) -> _Noisy:
         eps = torch.randn(x0.shape, generator=generator).to(x0.device)
-        mask = condition[:, MASK : MASK + 1]
+        mask = condition[:, channel_slice("mask")]
         return cls(schedule.add_noise(x0, level, eps), x0, eps, mask, level, schedule)
 
     def flow_bits(
@@ -225,7 +223,8 @@ def _wrongly(
     low, high = UPSCALE_BOUNDS
     far = torch.where(upscale < math.sqrt(low * high), high, low).to(upscale)
     shuffled = condition.clone()
-    shuffled[:, LOWRES] = condition[:, LOWRES].roll(1, dims=0)
+    lowres = channel("lowres")
+    shuffled[:, lowres] = condition[:, lowres].roll(1, dims=0)
     told = ((other, condition, upscale), (level, condition, far), (level, shuffled, upscale))
     return {f"_{name}": one for name, one in zip(WRONG, told, strict=True)}
 
@@ -234,7 +233,7 @@ def _regressed(regression: UNet, condition: Tensor, upscale: Tensor) -> Tensor:
     """Return m x_reg (B, 1, H, W)."""
     with torch.inference_mode():
         x0 = regression_x0(NoiseSchedule(), regression, condition, upscale)
-    return x0 * condition[:, MASK : MASK + 1]
+    return x0 * condition[:, channel_slice("mask")]
 
 
 def _nearest(upscale: Tensor) -> Tensor:
@@ -251,7 +250,7 @@ def _residual_variances(regression: UNet, cases: Sequence[Case]) -> Tensor:
     squares, voxels = (torch.zeros(len(FACTORS), dtype=torch.double) for _ in range(2))
     for x0, condition, upscale in cases:
         residual = _regressed(regression, condition, upscale) - x0
-        mask, which = condition[:, MASK : MASK + 1], _nearest(upscale)
+        mask, which = condition[:, channel_slice("mask")], _nearest(upscale)
         squares.index_add_(0, which, (mask * residual.square()).sum((1, 2, 3)).double().cpu())
         voxels.index_add_(0, which, mask.sum((1, 2, 3)).double().cpu())
     found = torch.where(voxels > 0, squares / voxels.clamp_min(1), squares.sum() / voxels.sum())

@@ -12,18 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ftddm_core.conventions import N_TRAIN_STEPS, UPSCALE_BOUNDS
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.imaging.fourier import Matrix
-from ftddm_core.settings import (
-    AUTOMATIC,
-    DEFAULT_TAU_DIFFUSION,
-    DEFAULT_TAU_FLOW,
-    FEW_STEPS_SAMPLER,
-    FULL_SAMPLER,
-    N_TRAIN_STEPS,
-    UPSCALE_BOUNDS,
-    SamplerSettings,
-)
+from ftddm_core.samplers import FEW_STEPS_SAMPLER, FULL_SAMPLER
+from ftddm_core.settings import AUTOMATIC, DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FLOW, SamplerSettings
 
 BUNDLED = Path(__file__).parent / "protocols"
 
@@ -168,6 +161,8 @@ class Protocol:
         Noise levels t at which the flow's likelihood is measured; empty to leave it out.
     robustness
         What is tried on other kinds of patients, and on a measured study; None to leave it out.
+    content
+        Of the TOML file that says all this, for `parse`.
     """
 
     name: str
@@ -184,6 +179,7 @@ class Protocol:
     timing: tuple[float, tuple[str, ...]] | None = None
     flow_levels: tuple[int, ...] = field(default=())
     robustness: Robustness | None = None
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Protocol:
@@ -250,6 +246,7 @@ def parse(content: Mapping[str, Any]) -> Protocol:
         timing=_timing(content.get("timing"), factors, metabolites),
         flow_levels=tuple(levels),
         robustness=_robustness(content.get("robustness"), factors, metabolites),
+        content=dict(content),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import torch
 
+from ftddm_core.conventions import channel_slice
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.model.prediction import regression_x0
 from ftddm_core.model.schedule import NoiseSchedule
@@ -64,7 +65,9 @@ def regress(
             upscale = torch.full((len(batch),), condition.upscale, device=place)
             with torch.inference_mode():
                 x0 = regression_x0(schedule, network, channels, upscale)
-                shown = (x0 * channels[:, 1:2])[:, 0, :nx, :ny].clamp_min(0) * condition.scale
+                shown = (x0 * channels[:, channel_slice("mask")])[:, 0, :nx, :ny].clamp_min(
+                    0
+                ) * condition.scale
             image[..., batch] = np.moveaxis(shown.cpu().numpy(), 0, -1)
         maps[condition.metabolite] = Volume(
             image, condition.affine, condition.unit, condition.header

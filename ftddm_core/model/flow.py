@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ftddm_core.conventions import channel_slice
 from ftddm_core.model.bijections import (
     ActNorm,
     Bijection,
@@ -133,7 +134,7 @@ class ConditionalGlow(nn.Module):
         Parameters
         ----------
         condition
-            Channels (B, 5, H, W) in the order of `sampling.condition.CHANNELS`.
+            Channels (B, 5, H, W) in the order of `conventions.CHANNELS`.
         t
             Levels (B,), 1..t_flow_max.
         upscale
@@ -146,7 +147,7 @@ class ConditionalGlow(nn.Module):
         ]
         head = self.head(functional.silu(self.head_norm(pyramid[0])))
         head = functional.pixel_shuffle(head, self.config.encoder.patch)
-        lowres, mask = condition[:, 0:1], condition[:, 1:2]
+        lowres, mask = (condition[:, channel_slice(name)] for name in ("lowres", "mask"))
         x0 = mask * (lowres + head[:, 0:1])
         x0_deviation = torch.exp(-3 + 2.5 * torch.tanh(head[:, 1:2]))
         signal, noise = self.schedule.signal(t), self.schedule.noise(t)

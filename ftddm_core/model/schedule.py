@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ftddm_core.conventions import N_TRAIN_STEPS
+
 Timestep = int | Tensor
 """A timestep for the whole batch, or an integer tensor of shape (B,): one for every item."""
 
@@ -46,7 +48,7 @@ class NoiseSchedule:
         Where a parameter admits no such schedule.
     """
 
-    n_train_steps: int = 1000
+    n_train_steps: int = N_TRAIN_STEPS
     offset: float = 0.008
     max_beta: float = 0.999
     alpha_bar: Tensor = field(init=False, repr=False, compare=False)

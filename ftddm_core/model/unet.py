@@ -272,7 +272,7 @@ class UNet(Trunk):
         x_t
             Noisy maps (B, 1, H, W), divided by `scale`.
         condition
-            Channels (B, 5, H, W) in the order of `sampling.condition.CHANNELS`.
+            Channels (B, 5, H, W) in the order of `conventions.CHANNELS`.
         t
             Noise levels (B,), 1..T.
         upscale

@@ -12,16 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ftddm_core.conventions import channel, channel_slice
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.prediction import Prediction, x0_of
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.sampling.condition import FLAIR, LOWRES, MASK, T1, Condition
+from ftddm_core.samplers import SAMPLERS
+from ftddm_core.sampling.chain import truncated_chain
+from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, halved
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import FloatArray
-from ftddm_core.sampling.sampler import DETERMINISTIC, SAMPLERS, levels_of, truncated_chain
 from ftddm_core.settings import SamplerSettings
 
 
@@ -157,9 +159,9 @@ def draw_batch(
             only = batch.drawing(0, batch.corrected(x_start))
         yield only
         return
-    step = SAMPLERS[settings.sampler_used]
+    sampler = SAMPLERS[settings.sampler_used]
     pace = _Pace(networks.device)
-    levels = levels_of(step, settings.t_trunc, settings.steps, networks.schedule)
+    levels = sampler.levels(settings.t_trunc, settings.steps, networks.schedule)
     with _drawn_ahead(batch, levels) as noise:
         chain = truncated_chain(
             batch.denoise,
@@ -169,7 +171,7 @@ def draw_batch(
             noise,
             settings.tau_diffusion,
             networks.schedule,
-            step,
+            sampler,
             batch.mask,
             cancelled,
         )
@@ -216,7 +218,7 @@ class _Batch:
         self._guided = _Guided(self._channels, weights)
         self._began = (self._keys, settings.tau_flow, settings.t_trunc, self._guided.weights)
         self._walked: tuple[int, ...] = ()
-        self.mask = self._channels[:, MASK : MASK + 1]
+        self.mask = self._channels[:, channel_slice("mask")]
         self.new = True
         exact = settings.consistency == "exact"
         self._held = (self._slices, exact, settings.noise)
@@ -230,7 +232,9 @@ class _Batch:
             ),
         )
         self._consistency.draw(None, 0)
-        self._alone = self._consistency.correct(self._cropped(self._channels[:, [LOWRES]]))
+        self._alone = self._consistency.correct(
+            self._cropped(self._channels[:, channel_slice("lowres")])
+        )
         self._beside_alone = self._consistency.beside
         if tau := self._temperature():
             matrix = own[0].acquired
@@ -240,8 +244,7 @@ class _Batch:
     def _temperature(self) -> float:
         """Return the temperature that the samples' noise has where they end."""
         settings = self._settings
-        step = SAMPLERS[settings.sampler_used]
-        if settings.t_trunc == 0 or step in DETERMINISTIC:
+        if settings.t_trunc == 0 or SAMPLERS[settings.sampler_used].deterministic:
             return settings.tau_flow
         return settings.tau_diffusion
 
@@ -320,8 +323,8 @@ class _Batch:
         self._walked = (*self._walked, t)
         settings = self._settings
         first = len(self._walked) == 1
-        step = SAMPLERS[settings.sampler_used]
-        tau = None if step in DETERMINISTIC else settings.tau_diffusion
+        deterministic = SAMPLERS[settings.sampler_used].deterministic
+        tau = None if deterministic else settings.tau_diffusion
         how = () if first else (settings.sampler_used, tau)
         key = ("x0", self._began, settings.consistency, self._held, how, self._walked)
         return self.corrected(self._known(key, lambda: self._denoise(x_t, t)))
@@ -357,7 +360,7 @@ class _Guided:
 
     def __init__(self, channels: Tensor, weights: Sequence[float]) -> None:
         bare = channels.clone()
-        bare[:, [T1, FLAIR]] = 0
+        bare[:, [channel("t1"), channel("flair")]] = 0
         if torch.equal(bare, channels):
             weights = [1.0] * len(channels)
         self.weights = tuple(weights)

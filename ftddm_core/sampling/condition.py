@@ -1,4 +1,4 @@
-"""From a study to what the networks see: the one home of channel order, scaling and cleaning.
+"""From a study to what the networks see: the one home of scaling and cleaning.
 
 The acquired map is scaled by the 99th percentile of its trusted values and zero-filled to the
 output grid: trusted values as they are, beside them what was measured as surely, so that neither a
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import channel
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.degrade import WILD
 from ftddm_core.imaging.fit_quality import noise_of
@@ -34,14 +35,6 @@ FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 Shape = tuple[int, int, int]
 T = TypeVar("T")
-
-CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
-"""Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is 0 outside the
-mask. Of a map that was masked before it was truncated it is the one that explains it best
-(`imaging.support`): the mask tells far more than zero-filling shows. A scan's signal outside the
-mask cannot be told apart so; there it is the zero-filled map."""
-
-LOWRES, MASK, T1, FLAIR, INSIDE = range(len(CHANNELS))
 
 MULTIPLE = 8
 """The networks halve the grid three times: slices are padded to a multiple of this."""
@@ -166,13 +159,13 @@ class Condition:
     def lowres(self) -> NDArray[np.float32]:
         """The zero-filled map (Nx, Ny, Z) in the map's unit."""
         nx, ny, _ = self.shape
-        return self.channels[LOWRES, :nx, :ny] * np.float32(self.scale)
+        return self.channels[channel("lowres"), :nx, :ny] * np.float32(self.scale)
 
     @property
     def mask(self) -> BoolArray:
         """Trusted voxels (Nx, Ny, Z) of the output grid."""
         nx, ny, _ = self.shape
-        return np.asarray(self.channels[MASK, :nx, :ny] > 0)
+        return np.asarray(self.channels[channel("mask"), :nx, :ny] > 0)
 
     @cached_property
     def digest(self) -> str:
@@ -189,7 +182,7 @@ class Condition:
     def cover(self, role: str) -> float:
         """Return the share of the trusted voxels where an MRI ("t1", "flair") is not 0."""
         nx, ny, _ = self.shape
-        image = self.channels[CHANNELS.index(role), :nx, :ny]
+        image = self.channels[channel(role), :nx, :ny]
         return float((image[self.mask] > 0).mean())
 
 

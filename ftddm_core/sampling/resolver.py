@@ -1,6 +1,6 @@
 """The method end to end: condition -> flow -> truncated reverse chain -> maps, as a stream.
 
-Dong et al. 2025, with the chain of `sampling.sampler` and the geometry of `imaging.fourier`.
+Dong et al. 2025, with the chain of `sampling.chain` and the geometry of `imaging.fourier`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor
 
+from ftddm_core.conventions import CHANNELS, UPSCALE_BOUNDS
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.schedule import NoiseSchedule
+from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.batch import Copy, Networks, draw_batch
-from ftddm_core.sampling.condition import CHANNELS, Condition, form_conditions
+from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.device import (
     pick_device,
     place,
@@ -33,10 +35,9 @@ from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import PROGRESS, Result, Update
-from ftddm_core.sampling.sampler import SAMPLERS, levels_of
 from ftddm_core.sampling.self_check import SelfCheck, check_study, weighting_of
 from ftddm_core.sampling.weighting import Weighting
-from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
+from ftddm_core.settings import SamplerSettings
 
 
 def settle_upscale(
@@ -298,8 +299,8 @@ class SuperResolver:
             self.device,
             self.half,
         )
-        step = SAMPLERS[settings.sampler_used]
-        n_steps = len(levels_of(step, settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
+        sampler = SAMPLERS[settings.sampler_used]
+        n_steps = len(sampler.levels(settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
         ready: tuple[Update, Copy] | None = None
         done, told, due = 0, 0.0, 0.0
         while done < len(keys):

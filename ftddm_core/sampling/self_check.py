@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import UPSCALE_BOUNDS
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import coarse_matrix, degrade, measured
 from ftddm_core.imaging.fit_quality import noise_of
@@ -30,7 +31,7 @@ from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.guides import default_mask
 from ftddm_core.sampling.weighting import Weighting
-from ftddm_core.settings import UPSCALE_BOUNDS, SamplerSettings
+from ftddm_core.settings import SamplerSettings
 
 if TYPE_CHECKING:
     from ftddm_core.sampling.resolver import SuperResolver

@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ftddm_core.conventions import CHANNELS, UPSCALE_BOUNDS, channel_slice
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import truncate
 from ftddm_core.imaging.volume import Outside
 from ftddm_core.phantom.scan import Sampling, measure, scan_again
 from ftddm_core.sampling.condition import (
-    CHANNELS,
     MULTIPLE,
     cells,
     form_condition,
@@ -33,7 +33,6 @@ from ftddm_core.sampling.condition import (
 FloatArray = NDArray[np.floating[Any]]
 Grid = tuple[int, int]
 
-UPSCALE_RANGE = (2.0, 8.0)
 """Factors s that are drawn; `settings` lets users ask for no others, which a test compares."""
 
 GRIDS = (
@@ -79,7 +78,7 @@ class Batch:
     @property
     def mask(self) -> Tensor:
         """Trusted voxels (B, 1, H, W)."""
-        return self.condition[:, 1:2]
+        return self.condition[:, channel_slice("mask")]
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
@@ -153,7 +152,7 @@ class Pool:
             lipid = view(patient["lipid"].astype(np.float32))
             signal = noise_free + patient["lipid_amount"][which] * lipid
         mask = view(mask)
-        least, most = UPSCALE_RANGE
+        least, most = (float(bound) for bound in UPSCALE_BOUNDS)
         most = float(np.clip(min(view.matrix) / LEAST_COARSE, least, most))
         factor = float(np.exp(rng.uniform(*np.log((least, most)))))
         matrix = coarse_matrix(view.matrix, factor)

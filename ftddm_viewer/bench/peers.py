@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ftddm_core.conventions import CHANNELS, N_TRAIN_STEPS
 from ftddm_core.model.checkpoint import Weights
 from ftddm_core.model.flow import FLOW_PRESETS, ConditionalGlow
 from ftddm_core.model.unet import UNET_PRESETS, UNet
-from ftddm_core.sampling.condition import CHANNELS
 from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.settings import N_TRAIN_STEPS, SamplerSettings
+from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import live_settings
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan

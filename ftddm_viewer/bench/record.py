@@ -16,11 +16,7 @@ Every time in it is in seconds, memory in bytes; what was not measured is None.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
-
-from ftddm_core.errors import FormatError
 
 FORMAT = 2
 """Version of the record; a change that an older page cannot show raises it."""
@@ -30,29 +26,3 @@ Record = dict[str, Any]
 
 Line = dict[str, Any]
 """A row of one of its tables."""
-
-
-def encode_record(record: Record) -> bytes:
-    """Return a record as JSON."""
-    return (json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def read_record(path: Path) -> Record:
-    """Return a record from a file.
-
-    Raises
-    ------
-    FormatError
-        If it cannot be read, or holds no record of this format.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read: {error}.") from None
-    found = record.get("format") if isinstance(record, dict) else None
-    if found != FORMAT or "devices" not in record:
-        raise FormatError(
-            f"{path} is no record of `ftddm bench` that this program knows: make it again with "
-            f"ftddm bench --json {path.name}."
-        )
-    return dict(record)

@@ -8,9 +8,10 @@ import numpy as np
 
 from ftddm_core.evaluation.compare import slice_figures
 from ftddm_core.evaluation.tables import figures_over
+from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result
-from ftddm_core.settings import SAMPLER_NAMES, SamplerSettings
+from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
@@ -33,7 +34,7 @@ def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) ->
     wanted = []
     for base in (usual, usual.replace(tau_flow=1.0, tau_diffusion=1.0)):
         wanted.append(base)
-        for sampler in SAMPLER_NAMES:
+        for sampler in SAMPLERS:
             wanted += [base.replace(sampler=sampler, steps=n) for n in plan.tradeoff_steps]
     total, done = sum(settings.steps or plan.chain for settings in wanted), 0
     lines = []

@@ -5,64 +5,34 @@ from __future__ import annotations
 import shlex
 from argparse import Namespace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 
-from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.model.checkpoint import load_weights
 from ftddm_core.sampling.device import pick_device
 from ftddm_viewer.bench.inputs import bundled_study
 from ftddm_viewer.bench.measure import measure
 from ftddm_viewer.bench.plan import FULL, QUICK
-from ftddm_viewer.bench.record import Record, encode_record, read_record
+from ftddm_viewer.bench.record import FORMAT, Record
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.drawing.figures import save_figure
-from ftddm_viewer.report.excerpt import with_excerpt
+from ftddm_viewer.commands.report_files import ReportFiles, named
 from ftddm_viewer.report.markdown import plural
 from ftddm_viewer.report.performance.excerpt import excerpt
 from ftddm_viewer.report.performance.page import page
 from ftddm_viewer.report.performance.plots import plots
+from ftddm_viewer.report.records import read_record
 from ftddm_viewer.session.jobs import apart
-from ftddm_viewer.session.saving import check_writable, save_files
 
 
 def bench(options: Namespace) -> None:
     """Measure and write a record, or read one; write the page that follows from it."""
-    _check_files(options)
-    if options.source:
-        record = read_record(options.source)
-        try:
-            files = _page_files(record, options.markdown)
-        except (AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
-            raise FormatError(
-                f"{options.source} lacks a part of a record ({type(error).__name__}: {error}): "
-                f"make it again with ftddm bench --json {options.source.name}."
-            ) from None
-    else:
-        record = _measured(options)
-        files = _page_files(record, options.markdown)
-        name = options.json.name
-        save_files({name: encode_record(record)}, options.json.parent, overwrite=True)
-    save_files(files, options.markdown.parent, overwrite=True)
-    if options.readme:
-        text = with_excerpt(options.readme, "bench", excerpt(record))
-        save_files({options.readme.name: text.encode()}, options.readme.parent, overwrite=True)
+    source = options.source
+    files = ReportFiles(
+        "bench", source or options.json, options.markdown, options.readme, given=bool(source)
+    )
+    files.check()
+    record = read_record(source, "bench", FORMAT) if source else _measured(options)
+    files.write(record, plots, page, excerpt)
     _say(record, options)
-
-
-def _check_files(options: Namespace) -> None:
-    """Refuse files that cannot be written, before any work is done."""
-    markdown: Path = options.markdown
-    if not markdown.suffix:
-        raise SettingsError(f"--markdown is a file, such as {markdown}.md; {markdown} is not.")
-    if markdown in (options.json, options.source):
-        raise SettingsError(f"{markdown} cannot hold both the record and the page; name two files.")
-    check_writable(markdown.parent, [markdown.name], overwrite=True)
-    check_writable(markdown.parent / markdown.stem, [], overwrite=True)
-    if options.readme:
-        with_excerpt(options.readme, "bench", "")  # so that a file without marks is refused now
-    if options.json:
-        check_writable(options.json.parent, [options.json.name], overwrite=True)
 
 
 def _measured(options: Namespace) -> Record:
@@ -76,23 +46,11 @@ def _measured(options: Namespace) -> Record:
     return measure(study, options.weights, devices, plan, progress_bar, command)
 
 
-def _page_files(record: Record, markdown: Path) -> dict[str, bytes]:
-    """Return the page and its figures, in a folder of its name: relative name -> content."""
-    pictures, files = {}, {}
-    for name, figure in plots(record).items():
-        pictures[name] = f"{markdown.stem}/{name}"
-        content = BytesIO()
-        save_figure(figure, content)
-        files[pictures[name]] = content.getvalue()
-    return {markdown.name: page(record, pictures).encode()} | files
-
-
 def _command(options: Namespace) -> str:
     """Return the command that measures again, with names in place of folders elsewhere."""
     words = ["ftddm", "bench"]
     for flag in ("json", "markdown"):
-        path: Path = getattr(options, flag)
-        words += [f"--{flag}", path.name if path.is_absolute() else path.as_posix()]
+        words += [f"--{flag}", named(getattr(options, flag))]
     if options.readme:
         words += ["--readme", options.readme.name]
     if options.device is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,12 +39,14 @@ from ftddm_core.model.record import trained_on
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.commands.report_files import ReportFiles, named
 from ftddm_viewer.report.evaluation.excerpt import excerpt
 from ftddm_viewer.report.evaluation.page import page
 from ftddm_viewer.report.evaluation.pictures import enlarged_rows, method_rows, shown_metabolites
 from ftddm_viewer.report.evaluation.plots import plots
-from ftddm_viewer.report.excerpt import with_excerpt
+from ftddm_viewer.report.evaluation.record import FORMAT, outcome_of, record_of
+from ftddm_viewer.report.markdown import known
+from ftddm_viewer.report.records import Record, read_record
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.saving import check_writable
 
@@ -54,17 +55,50 @@ GLIOMA_SEED = 7
 
 
 def evaluate(options: Namespace) -> None:
-    """Run a protocol; write figures, pictures and a page."""
+    """Run a protocol and write a record, or read one; write the page that follows from it."""
+    source = options.source
+    record_path = source or options.json or options.out / "results.json"
+    page_path = options.markdown or record_path.with_suffix(".md")
+    files = ReportFiles("evaluate", record_path, page_path, options.readme, given=bool(source))
+    maps: Mapping[str, Figure | bytes]
+    if source:
+        _check_given(options)
+        files.check()
+        record = read_record(source, "evaluate", FORMAT)
+        maps = _kept_maps(record, files)
+    else:
+        record, maps = _run(options, files)
+    files.write(record, lambda found: {**plots(outcome_of(found)), **maps}, page, excerpt)
+    _say(record, files)
+
+
+def _check_given(options: Namespace) -> None:
+    """Refuse what has no meaning where nothing is run."""
+    given = {"studies": options.study, "--anatomies": options.anatomies, "--json": options.json}
+    if unused := [name for name, value in given.items() if value]:
+        raise SettingsError(f"--from runs nothing: leave out {' and '.join(unused)}.")
+
+
+def _kept_maps(record: Record, files: ReportFiles) -> dict[str, bytes]:
+    """Return the images of maps that lie beside the page or the record; say which are missing."""
+    folders = [path.parent / path.stem for path in (files.page, files.record)]
+    found = {}
+    for name in record.get("maps", []):
+        place = next((folder / name for folder in folders if (folder / name).is_file()), None)
+        if place is None:
+            print(f"note: {name} is neither in {folders[0]} nor in {folders[1]}: left out.")
+        else:
+            found[name] = place.read_bytes()
+    return found
+
+
+def _run(options: Namespace, files: ReportFiles) -> tuple[Record, dict[str, Figure]]:
+    """Run a protocol; return its record and the images of maps."""
     protocol = Protocol.load(options.protocol)
     if not (options.study or options.anatomies):
         raise FormatError("Nothing to evaluate: give study folders, or --anatomies DIR|FILE...")
-    check_writable(options.out, ["results.json", "results.md"], overwrite=True)
-    page_path = options.results or options.out / "results.md"
-    if not page_path.suffix:
-        raise SettingsError(f"--results is a file, such as {page_path}.md; {page_path} is not.")
-    check_writable(page_path.parent, [page_path.name], overwrite=True)
-    if options.readme:
-        with_excerpt(options.readme, "evaluate", "")  # so that a file without marks is refused now
+    check_writable(options.out, [], overwrite=True)
+    files.check()
     resolver = Model(options.weights, options.device, half=options.half).load()
     regression = _regression(options)
     runner = Runner(resolver, Cache(options.out / "cache"), regression)
@@ -95,10 +129,8 @@ def evaluate(options: Namespace) -> None:
         outcome = run_evaluation(
             protocol, cases, others, runner, real=real, glioma=glioma, kinds=kinds, tell=tell
         )
-        figures = dict(plots(outcome))
-        figures |= _maps(outcome, runner, cases, real, glioma, tell)
-    _write(outcome, figures, options, page_path)
-    _say(outcome, options.out, page_path)
+        maps = _maps(outcome, runner, cases, real, glioma, tell)
+    return record_of(outcome, _command(options), list(maps)), maps
 
 
 def _regression(options: Namespace) -> Any:
@@ -184,27 +216,6 @@ def _maps(
     return found
 
 
-def _write(
-    outcome: Outcome, figures: dict[str, Figure], options: Namespace, page_path: Path
-) -> None:
-    """Write JSON, figures and the page; those of `--results` lie in a folder of its name."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    content = {"record": outcome.record, "chosen_tau": outcome.chosen, "timing": outcome.timing,
-               "tables": outcome.tables}  # fmt: skip
-    text = json.dumps(_finite(content), indent=1, ensure_ascii=False, allow_nan=False)
-    (options.out / "results.json").write_text(text + "\n", encoding="utf-8")
-    folder = page_path.parent / page_path.stem if options.results else options.out
-    folder.mkdir(parents=True, exist_ok=True)
-    relative = {}
-    for name, figure in figures.items():
-        save_figure(figure, folder / name)
-        relative[name] = name if folder == page_path.parent else f"{folder.name}/{name}"
-    page_path.write_text(page(outcome, relative, _command(options)), encoding="utf-8")
-    if options.readme:
-        text = with_excerpt(options.readme, "evaluate", excerpt(outcome))
-        options.readme.write_text(text, encoding="utf-8")
-
-
 def _command(options: Namespace) -> str:
     """Return the command that writes the results again, with names in place of folders."""
     words = ["ftddm", "evaluate", *(path.name for path in options.study)]
@@ -217,35 +228,27 @@ def _command(options: Namespace) -> str:
     for flag, default in (("weights", "small"), ("regression", None)):
         if (value := getattr(options, flag)) != default:
             words += [f"--{flag}", Path(value).name]
+    if options.half:
+        words.append("--half")
     words += ["--out", options.out.name]
-    for flag in ("results", "readme"):
+    for flag in ("json", "markdown", "readme"):
         if path := getattr(options, flag):
-            words += [f"--{flag}", path.name if path.is_absolute() else path.as_posix()]
+            words += [f"--{flag}", named(path)]
     return shlex.join(words)
 
 
-def _say(outcome: Outcome, out: Path, page_path: Path) -> None:
-    checks = outcome.tables["checks"]
+def _say(record: Record, files: ReportFiles) -> None:
+    checks = record["tables"]["checks"]
     missed = [line for line in checks if not line["passed"]]
-    if "choice" in outcome.tables:
-        found = "none" if outcome.chosen is None else f"{outcome.chosen:g}"
+    if "choice" in record["tables"]:
+        chosen = record["chosen"]
+        found = "none" if chosen is None else f"{chosen:g}"
         print(f"Highest temperature that keeps the margins over zero-filling: {found}.")
     print(f"{len(checks) - len(missed)} of {len(checks)} figures reach what was promised.")
     for line in missed:
         at = f" at {line['upscale']:g}x" if line["upscale"] else ""
-        print(f"  missed: {line['what']}{at}: {line['value']:.4g}, bar {line['bar']}")
-    print(f"Tables in {out / 'results.json'}, page in {page_path}.")
-
-
-def _finite(value: Any) -> Any:
-    """Return a tree without NaN and infinity, which JSON does not know: null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value
+        print(f"  missed: {line['what']}{at}: {known(line, 'value'):.4g}, bar {line['bar']}")
+    print(f"Record in {files.record}, page in {files.page}.")
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import channel
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_core.sampling.condition import CHANNELS
 from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
 from ftddm_viewer.session.messages import nominal_voxels
 
@@ -70,7 +70,7 @@ def rows_of(
         if name not in known:
             raise FormatError(f"There is no map of {name} to show; there are {', '.join(known)}.")
         output, condition = result.maps[name], result.conditions[name]
-        t1 = condition.channels[CHANNELS.index("t1"), : condition.shape[0], : condition.shape[1]]
+        t1 = condition.channels[channel("t1"), : condition.shape[0], : condition.shape[1]]
         true_map = None if truth is None else truth.maps[name]
         if true_map is not None and true_map.shape != output.shape:
             raise GeometryError(

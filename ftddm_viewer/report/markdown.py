@@ -31,12 +31,18 @@ def number(value: Any, decimals: int = 2) -> str:
     return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
+def known(line: Line, name: str) -> float:
+    """Return a number of a line, NaN where there is none."""
+    value = line.get(name)
+    return np.nan if value is None else float(value)
+
+
 def cell(line: Line, figure: str, *, interval: bool = False) -> str:
     """Return a figure of a line, with its 95 % interval if asked and known."""
     decimals = DECIMALS[figure]
-    low, high = (line.get(f"{figure}_{end}", np.nan) for end in ("low", "high"))
+    low, high = (known(line, f"{figure}_{end}") for end in ("low", "high"))
     text = number(line.get(figure), decimals)
-    if interval and low is not None and np.isfinite([low, high]).all():
+    if interval and np.isfinite([low, high]).all():
         text += f" ({number(low, decimals)} to {number(high, decimals)})"
     return text
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties import head, oblique_affine, world_of
 
+from ftddm_core.conventions import CHANNELS
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.degrade import WILD, coarse_matrix, degrade
 from ftddm_core.imaging.fourier import truncate, zero_fill
@@ -21,7 +22,6 @@ from ftddm_core.imaging.volume import Outside, Study, Volume
 from ftddm_core.sampling import condition as module
 from ftddm_core.sampling import guides as guides_module
 from ftddm_core.sampling.condition import (
-    CHANNELS,
     Conditions,
     clean,
     form_conditions,

@@ -10,11 +10,11 @@ from heads import nested_head
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftddm_core.conventions import CHANNELS, UPSCALE_BOUNDS
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.imaging.fourier import k_space_support, truncate, zero_fill
 from ftddm_core.phantom.scan import FULL
-from ftddm_core.sampling.condition import CHANNELS, MULTIPLE, trusted_cells
-from ftddm_core.settings import UPSCALE_BOUNDS
+from ftddm_core.sampling.condition import MULTIPLE, trusted_cells
 from ftddm_core.training import dataset
 from ftddm_core.training import render as rendering
 from ftddm_core.training.dataset import (
@@ -22,7 +22,6 @@ from ftddm_core.training.dataset import (
     LEAST_COARSE,
     MISSING,
     SUITS,
-    UPSCALE_RANGE,
     Pool,
     View,
 )
@@ -251,7 +250,7 @@ def test_the_upscale_is_that_of_the_channel_s_k_space(pool, calls):
         assert k_space_support(channels[0]) == matrix
         nx, ny = channels.shape[1:3]
         assert s == pytest.approx(np.sqrt(nx / matrix[0] * ny / matrix[1]))
-        assert UPSCALE_RANGE[0] * 0.95 < s < UPSCALE_RANGE[1] * 1.1
+        assert UPSCALE_BOUNDS[0] * 0.95 < s < UPSCALE_BOUNDS[1] * 1.1
         drawn.append(s)
     assert np.ptp(np.log(drawn)) > 1
     assert any(n % 2 for n, _ in calls["matrix"])
@@ -456,7 +455,3 @@ def test_a_coarse_mask_holds_the_cells_trusted_for_the_larger_part(nx, ny, more_
     for voxel, cell in cell_of.items():
         expected[voxel] = 2 * sum(votes[cell]) > len(votes[cell])
     np.testing.assert_array_equal(dataset._coarse_mask(mask, (nx, ny)), expected)
-
-
-def test_the_factors_trained_for_are_those_that_can_be_asked_for():
-    assert UPSCALE_RANGE == UPSCALE_BOUNDS

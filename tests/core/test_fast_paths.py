@@ -11,12 +11,13 @@ from networks import tiny_weights
 from test_resolver import NAMES, QUICK, Spy, assert_equal, largest_difference, phantom, spy
 
 from ftddm_core.errors import SettingsError
+from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.graphed import WARM_UP, Graphed
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result, Update
-from ftddm_core.settings import SAMPLER_NAMES, SamplerSettings
+from ftddm_core.settings import SamplerSettings
 
 ONCE_MORE = {
     "tau_diffusion": {"tau_diffusion": 0.1},
@@ -59,7 +60,7 @@ def images(result: Result) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("moved", ONCE_MORE)
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_picture_that_recalls_is_the_picture_to_the_last_bit(
     resolver: SuperResolver, conditions: list[Condition], sampler: str, moved: str
 ) -> None:

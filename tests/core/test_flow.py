@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 from torch.utils.flop_counter import FlopCounterMode
 
+from ftddm_core.conventions import CHANNELS
 from ftddm_core.errors import SettingsError
 from ftddm_core.model.flow import FLOW_PRESETS, ConditionalGlow, Encoded
 from ftddm_core.model.unet import UNET_PRESETS, UNet
-from ftddm_core.sampling.condition import CHANNELS, MULTIPLE
+from ftddm_core.sampling.condition import MULTIPLE
 
 GRIDS = [(64, 64), (56, 56), (48, 64)]
 

@@ -10,9 +10,9 @@ from networks import TINY_UNET, conditions, randn, tiny_unet
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ftddm_core.conventions import CHANNELS
 from ftddm_core.errors import SettingsError
 from ftddm_core.model.unet import UNET_PRESETS, LevelEmbedding, UNet, UNetConfig, sinusoids
-from ftddm_core.sampling.condition import CHANNELS
 
 T, S = torch.tensor([100]), torch.tensor([4.0])
 CONFIGS = {

@@ -26,9 +26,10 @@ from ftddm_core.evaluation.compare import compare, ftddm_method
 from ftddm_core.evaluation.tables import figures_over
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.unet import UNET_PRESETS
+from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.settings import SAMPLER_NAMES, SamplerSettings
+from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import live_settings
 from ftddm_viewer.bench import memory as bench_memory
 from ftddm_viewer.bench.bars import bars
@@ -127,7 +128,7 @@ def test_every_part_of_the_plan_is_measured(record: dict[str, Any], run: dict[st
         for tau in (usual, 1.0)
         for step in (
             ("ancestral", TINY.chain, tau),
-            *((sampler, calls, tau) for sampler in SAMPLER_NAMES for calls in (1, 2)),
+            *((sampler, calls, tau) for sampler in SAMPLERS for calls in (1, 2)),
         )
     ]
     assert {line["slices"] for line in record["tradeoff"]} == {4}

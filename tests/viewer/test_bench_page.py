@@ -17,13 +17,14 @@ from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.bars import bars
 from ftddm_viewer.bench.live import MOVES
 from ftddm_viewer.bench.peers import with_ratios
-from ftddm_viewer.bench.record import FORMAT, encode_record, read_record
+from ftddm_viewer.bench.record import FORMAT
 from ftddm_viewer.drawing.figures import save_figure
 from ftddm_viewer.report.excerpt import END, begin, with_excerpt
 from ftddm_viewer.report.performance.excerpt import excerpt
 from ftddm_viewer.report.performance.page import page
 from ftddm_viewer.report.performance.plots import growth_plot, plots, tradeoff_plot
 from ftddm_viewer.report.performance.words import short
+from ftddm_viewer.report.records import encode_record, read_record
 
 SECONDS = {"chain": 1.5, "live": 0.25, "ddpm": 15.0, "diffusers": 3.0, "paper": 7.5}
 CALLS = {"denoiser": 0.015, "flow": 0.015, "consistency update": 0.0015,
@@ -307,7 +308,7 @@ def test_which_bars_a_device_has() -> None:
 def test_the_page_again_from_a_file(record: dict[str, Any], tmp_path: Path, ftddm: Ftddm) -> None:
     source, target = tmp_path / "perf.json", tmp_path / "docs" / "perf.md"
     source.write_bytes(encode_record(record))
-    assert read_record(source) == record
+    assert read_record(source, "bench", FORMAT) == record
     outcome = ftddm("bench", "--from", source, "--markdown", target)
     assert outcome.code == 0, outcome.err
     assert "cpu: 16 of 16 bars reached." in outcome.out
@@ -353,7 +354,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_published_page_and_table_follow_from_the_published_record() -> None:
-    record = read_record(DOCS / "performance.json")
+    record = read_record(DOCS / "performance.json", "bench", FORMAT)
     pictures = {name: f"performance/{name}" for name in plots(record)}
     assert page(record, pictures) == (DOCS / "performance.md").read_text(encoding="utf-8")
     assert all((DOCS / path).is_file() for path in pictures.values())

@@ -35,8 +35,9 @@ from tiny import (
 from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.fourier import zero_fill
 from ftddm_core.imaging.io import open_study
+from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.settings import SAMPLER_NAMES, controls
+from ftddm_core.settings import controls
 from ftddm_viewer.cli import build_parser
 from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.session.saving import SOFTWARE
@@ -339,7 +340,7 @@ def test_one_sample_without_a_denoiser(quick: list[Any], ftddm: Ftddm, study: Pa
 
 
 @pytest.mark.parametrize("flags", [["--t-trunc", "1000", "--steps", "3"], ["--steps", "1"]])
-@pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler(
     flags: list[str], sampler: str, quick: list[Any], ftddm: Ftddm, study: Path
 ) -> None:

@@ -124,7 +124,7 @@ def test_from_label_maps_to_a_page_and_on_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     page = tmp_path / "docs" / "results.md"
-    words = ["evaluate", "--anatomies", anatomies, "--protocol", protocol, "--results", page]
+    words = ["evaluate", "--anatomies", anatomies, "--protocol", protocol, "--markdown", page]
     words += ["--out", tmp_path / "out", "--weights", weights, "--regression", regression]
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
@@ -181,11 +181,11 @@ def test_from_label_maps_to_a_page_and_on_again(
     shown = f"{lines['usual', 4]['psnr']:.2f}".replace("-", "−")
     assert re.search(rf"^\| usual \| {shown} \(", text, re.MULTILINE)
     assert {e["method"] for e in found["tables"]["metabolites"]} >= {"regression", "guided TV"}
-    assert found["record"]["weights"]["name"] == "tiny"
+    assert found["run"]["weights"]["name"] == "tiny"
     line = found["tables"]["robustness"][0]
     assert (line["kind"], line["acquisition"], line["patients"]) == ("measured", "masked", 1)
     assert {e["item"] for e in found["tables"]["checks"]} >= {"3", "R1", "R2", "R3", "R5", "R6"}
-    calls = found["record"]["slice_calls"]
+    calls = found["run"]["slice_calls"]
     assert f"takes up to {calls:,} runs of a slice" in outcome.out
 
     computed: list[Any] = []
@@ -194,6 +194,25 @@ def test_from_label_maps_to_a_page_and_on_again(
     assert ftddm(*words).code == 0
     assert computed == []
     assert files_in(tmp_path / "docs") == before
+
+    # The page again from the record alone; the maps are taken from where they were.
+    record = tmp_path / "out" / "results.json"
+    outcome = ftddm("evaluate", "--from", record, "--markdown", page, "--readme", readme)
+    assert outcome.code == 0, outcome.err
+    assert files_in(tmp_path / "docs") == before
+    other = tmp_path / "other" / "page.md"
+    outcome = ftddm("evaluate", "--from", record, "--markdown", other)
+    assert "note: maps-tNAA.png is neither in " in outcome.out
+    assert "maps-tNAA.png" not in other.read_text(encoding="utf-8")
+    outcome = ftddm("evaluate", "--from", record, "--anatomies", anatomies)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "leave out --anatomies" in outcome.err
+    for change in ({"tables": {}}, {"format": 99}, {"command": "ftddm bench"}):
+        damaged = tmp_path / "damaged.json"
+        damaged.write_text(json.dumps(found | change), encoding="utf-8")
+        outcome = ftddm("evaluate", "--from", damaged, "--markdown", other)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert "make it again with ftddm evaluate" in outcome.err
 
 
 def test_cancelled_it_says_that_it_goes_on(
@@ -235,8 +254,8 @@ def test_a_study_that_was_simulated_before(
     text = (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
     assert "against noise-free" in text
     assert "How the default temperatures were chosen" not in text
-    assert "](factors.png)" in text
-    assert (tmp_path / "out" / "factors.png").is_file()
+    assert "](results/factors.png)" in text
+    assert (tmp_path / "out" / "results" / "factors.png").is_file()
 
 
 def test_what_cannot_be_evaluated_is_refused_at_once(
@@ -292,9 +311,9 @@ def test_two_studies_of_one_name_and_a_page_without_a_name_are_refused(
     twin = tmp_path / "other" / study.name
     shutil.copytree(study, twin)
     words = ["--protocol", protocol, "--weights", weights, "--out", tmp_path / "out"]
-    outcome = ftddm("evaluate", *words, "--results", tmp_path / "docs" / "page", study)
+    outcome = ftddm("evaluate", *words, "--markdown", tmp_path / "docs" / "page", study)
     assert outcome.code == 2
-    assert "--results is a file" in outcome.err
+    assert "--markdown is a file" in outcome.err
     cases = [Case(study.name, "", open_study(path)) for path in (study, twin)]
     with pytest.raises(SettingsError, match=f"Two studies are called '{study.name}'"):
         check_names(cases)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ftddm_core.evaluation.checks import Roles
 from ftddm_core.evaluation.kinds import SCAN
 from ftddm_core.evaluation.outcome import Outcome
+from ftddm_viewer.report.evaluation.record import outcome_of
 from ftddm_viewer.report.markdown import HEADS, cell, counts, grid, number
+from ftddm_viewer.report.records import Record
 
 FACTORS = (2.0, 4.0, 8.0)
 FIGURES = ("psnr", "ssim", "psnr_in_mask", "sharpness")
@@ -17,8 +19,9 @@ KINDS = {"measured": "measured maps, from half of their matrix", "literature": "
 GAINS = {"zero": "τ 0", "default": "default τ", "automatic": "automatic weights"}
 
 
-def excerpt(outcome: Outcome) -> str:
+def excerpt(found: Record) -> str:
     """Return the main methods at 2, 4 and 8 times as a table, and what it is a mean of."""
+    outcome = outcome_of(found)
     roles = Roles.of(outcome.protocol)
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_default)
     lines = [

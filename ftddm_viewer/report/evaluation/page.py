@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.settings import DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FLOW
 from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.report.evaluation.record import outcome_of
 from ftddm_viewer.report.evaluation.robust_sections import opening
 from ftddm_viewer.report.evaluation.sections import SECTIONS, anatomies_of
 from ftddm_viewer.report.markdown import plural, wrapped
+from ftddm_viewer.report.page import Images
+from ftddm_viewer.report.records import Record
 
 PREFACE = (
     "This page was written by `ftddm evaluate`; every number and picture on it comes from one run "
@@ -39,18 +40,17 @@ SIMULATED = (
 GIVEN = "The studies were given by the user."
 
 
-def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
+def page(found: Record, images: Images) -> str:
     """Return the page in Markdown.
 
     Parameters
     ----------
-    outcome
-        What was found.
-    pictures
+    found
+        Record of the evaluation.
+    images
         File name -> path relative to the page.
-    command
-        That writes it again.
     """
+    outcome = outcome_of(found)
     record, cases = outcome.record, outcome.record["cases"]
     parts = [
         f"# Results\n\n**{RESEARCH_ONLY}.**\n",
@@ -58,7 +58,7 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
         "\n\n".join(
             wrapped(
                 text.format(
-                    command=command,
+                    command=found["command"],
                     kind=SIMULATED if record["simulated"] and cases["anatomies"] else GIVEN,
                     patients=plural(cases["patients"], "patient"),
                     anatomies=anatomies_of(cases),
@@ -69,7 +69,7 @@ def page(outcome: Outcome, pictures: Mapping[str, str], command: str) -> str:
         _what_ran(outcome),
     ]
     for section in SECTIONS:
-        parts.append(section(outcome, pictures))
+        parts.append(section(outcome, images))
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import channel
 from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.checks import Roles
 from ftddm_core.evaluation.metrics import psnr
@@ -19,7 +20,6 @@ from ftddm_core.evaluation.real import ENLARGEMENT, Enlarged
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.volume import Volume
-from ftddm_core.sampling.condition import CHANNELS
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.drawing.style import add_notice, new_figure
 from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
@@ -63,8 +63,7 @@ def method_rows(
         told = runner.told(case, factor)[metabolite]
         panels: Panels = {}
         for role, word in (("t1", "T1w"), ("flair", "FLAIR")):
-            channel = told.channels[CHANNELS.index(role)]
-            image = channel[: told.shape[0], : told.shape[1], k]
+            image = told.channels[channel(role), : told.shape[0], : told.shape[1], k]
             if image.any():
                 panels[word] = (image, "")
         acquired = coarse_matrix(case.matrix, factor)
@@ -92,7 +91,7 @@ def enlarged_rows(enlarged: Mapping[str, Enlarged], name: str) -> Figure:
         condition, mask = found.condition, found.condition.mask[..., k]
         top = upper_limit(condition.lowres[..., k][mask])
         nx, ny, _ = condition.shape
-        t1 = condition.channels[CHANNELS.index("t1"), :nx, :ny, k]
+        t1 = condition.channels[channel("t1"), :nx, :ny, k]
         panels: Panels = {"T1w": (t1, "")} if t1.any() else {}
         for word, image in (("zero-filled", condition.lowres), ("FTDDM-100, default τ",
                                                                 found.output)):  # fmt: skip

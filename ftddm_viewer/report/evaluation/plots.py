@@ -13,6 +13,7 @@ from ftddm_core.evaluation.checks import Roles
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.tables import Table
 from ftddm_viewer.drawing.style import COLOURS, METRIC_LABELS, new_plots
+from ftddm_viewer.report.markdown import known
 
 
 def plots(outcome: Outcome) -> dict[str, Figure]:
@@ -124,7 +125,7 @@ def choice_plot(outcome: Outcome) -> Figure:
         lines = [line for line in table if line["upscale"] == factor]
         _curve(axes[0], lines, "tau", "psnr_gain", f"{factor:g}×", colour)
         _curve(axes[1], lines, "tau", "ssim_gain", f"{factor:g}×", colour)
-        if np.isfinite(lines[0]["bar"]):
+        if np.isfinite(known(lines[0], "bar")):
             axes[0].axhline(lines[0]["bar"], color=colour, linewidth=0.8, linestyle=":")
     axes[1].axhline(0, color="grey", linewidth=0.8)
     axes[0].set(xlabel="τ", ylabel="PSNR over zero-filling (dB)")
@@ -141,13 +142,14 @@ def self_check_plot(outcome: Outcome) -> Figure:
     table = [line for line in outcome.tables["self_checks"] if line["checked"]]
     factors = _factors(table)
     figure, axes = _new_plots(1, len(factors), outcome, "Self-check beside the truth")
-    ends = [value for line in table for value in (line["found"], line["true"])]
+    gains = [known(line, name) for line in table for name in ("found", "true")]
+    ends = (np.nanmin(gains), np.nanmax(gains))
     for place, factor in zip(axes, factors, strict=True):
         for colour, kind in zip(COLOURS, dict.fromkeys(e["kind"] for e in table), strict=False):
             held = [e for e in table if (e["kind"], e["upscale"]) == (kind, factor)]
             found, true = _columns(held, "found", "true")
             place.scatter(found, true, s=10, color=colour, label=kind)
-        place.plot((min(ends), max(ends)), (min(ends), max(ends)), color="grey", linewidth=0.8)
+        place.plot(ends, ends, color="grey", linewidth=0.8)
         place.axhline(0, color="grey", linewidth=0.5)
         place.axvline(0, color="grey", linewidth=0.5)
         place.set_xlabel("gain by the self-check (dB)", fontsize=8)
@@ -186,15 +188,15 @@ def _factors(table: Table) -> list[float]:
     return sorted({line["upscale"] for line in table})
 
 
-def _columns(lines: Table, *names: str) -> list[list[Any]]:
-    return [[line[name] for line in lines] for name in names]
+def _columns(lines: Table, *names: str) -> list[list[float]]:
+    return [[known(line, name) for line in lines] for name in names]
 
 
 def _curve(place: Axes, lines: Table, x: str, y: str, label: str, colour: str) -> None:
     """Draw a curve with its 95 % interval as a band."""
     across, values, low, high = _columns(lines, x, y, f"{y}_low", f"{y}_high")
     place.plot(across, values, "o-", color=colour, markersize=3, linewidth=1.2, label=label)
-    if lines and np.isfinite(low + high).all():
+    if lines and np.isfinite(np.array(low + high, float)).all():
         place.fill_between(across, low, high, color=colour, alpha=0.12, linewidth=0)
     place.xaxis.label.set_fontsize(8)
     place.yaxis.label.set_fontsize(8)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.robustness import AT_DEFAULT, UNGUIDED
-from ftddm_viewer.report.markdown import Line, cell, grid, number, plural
+from ftddm_viewer.report.markdown import Line, cell, grid, known, number, plural
+from ftddm_viewer.report.page import Images, image, joined
 
 OPENING = "## No harm: gain over zero-filling, the measured study first"
 
@@ -59,7 +58,7 @@ def opening(outcome: Outcome) -> str:
     return "\n\n".join([OPENING, text, kinds, grid(heads, rows, 3)])
 
 
-def robust_sharpness(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def robust_sharpness(outcome: Outcome, images: Images) -> str:
     """Return how sharp the maps of the opening table are, and the mean of several samples."""
     table = outcome.tables.get("robust_sharpness", [])
     if not table:
@@ -85,14 +84,14 @@ def robust_sharpness(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return f"## Sharpness on other kinds of patients\n\n{text}\n\n{grid(heads, rows, 3)}"
 
 
-def self_check(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def self_check(outcome: Outcome, images: Images) -> str:
     """Return how well the self-check foretells what the truth says."""
     table, shares = (outcome.tables.get(name, []) for name in ("self_check", "shares"))
     if not shares:
         return ""
     rows = [
         [line["kind"], str(line["maps"]), number(line["correlation"]),
-         _of(line["warned_losing"], line["losing"]), _of(line["warned_gaining"], line["gaining"])]
+         _of(line, "warned_losing", "losing"), _of(line, "warned_gaining", "gaining")]
         for line in table
     ]  # fmt: skip
     heads = [
@@ -127,21 +126,20 @@ def self_check(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         "true gain (dB)", "within",
     ]  # fmt: skip
     parts.append(grid(heads, share_rows, 3))
-    if "self-check.png" in pictures:
-        parts.append(f"![Self-check beside the truth]({pictures['self-check.png']})")
-    return "\n\n".join(parts)
+    parts.append(image(images, "self-check.png", "Self-check beside the truth"))
+    return joined(*parts)
 
 
-def lesions(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def lesions(outcome: Outcome, images: Images) -> str:
     """Return how far lesions are from the truth, beside zero-filling."""
     table = outcome.tables.get("lesions", [])
     if not table:
         return ""
     methods = list(dict.fromkeys(line["method"] for line in table))
-    known = {(*_key(line), line["method"]): line for line in table}
+    lines = {(*_key(line), line["method"]): line for line in table}
     rows = []
     for key in dict.fromkeys(_key(line) for line in table):
-        found = [known.get((*key, method), {}) for method in methods]
+        found = [lines.get((*key, method), {}) for method in methods]
         cells = [f"{_percent(e, 'mean_error')} / {_percent(e, 'ratio_error')}" for e in found]
         rows.append([key[0], key[1], f"{key[2]:g}×", *cells])
     heads = [
@@ -158,7 +156,7 @@ def lesions(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return f"## Lesions\n\n{text}\n\n{grid(heads, rows, 3)}"
 
 
-def robust_calibration(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def robust_calibration(outcome: Outcome, images: Images) -> str:
     """Return whether samples are as uncertain as they are wrong, by kind of patient."""
     table = outcome.tables.get("robust_calibration", [])
     if not table:
@@ -189,8 +187,10 @@ def _key(line: Line) -> tuple[str, str, float]:
 
 
 def _percent(line: Line, name: str) -> str:
-    return number(100 * line.get(name, np.nan), 1)
+    return number(100 * known(line, name), 1)
 
 
-def _of(share: float, count: int) -> str:
-    return f"{round(share * count)} of {count}" if np.isfinite(share) else "none does"
+def _of(line: Line, share: str, count: str) -> str:
+    """Return how many of the maps that a share is of, in words."""
+    found = known(line, share) * line[count]
+    return f"{round(found)} of {line[count]}" if np.isfinite(found) else "none does"

@@ -25,9 +25,11 @@ from ftddm_viewer.report.markdown import (
     counts,
     factors_of,
     grid,
+    known,
     number,
     plural,
 )
+from ftddm_viewer.report.page import Images, image
 
 LOSSES = {
     "valid_loss": "loss",
@@ -44,16 +46,14 @@ def anatomies_of(cases: Mapping[str, Any]) -> str:
     return plural(number, "anatomy", "anatomies") if number else "studies that were given"
 
 
-def _promises(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _promises(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["checks"]
     if not table:
         return ""
     rows = []
     for line in worst(table):
         values = ", ".join(
-            (f"{factor:g}×: " if factor else "")
-            + number(value, 3 if abs(value) < 1 else 2)
-            + ("" if passed else " ✗")
+            (f"{factor:g}×: " if factor else "") + _short(value) + ("" if passed else " ✗")
             for factor, value, passed in line["values"]
         )
         bar = line["bar"].replace("≥ 1e-09", "> 0")
@@ -63,7 +63,12 @@ def _promises(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return f"## What was promised\n\n{text}\n\n{grid(heads, rows, 5)}"
 
 
-def _methods(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _short(value: float | None) -> str:
+    """Return a number with three decimals below 1, else with two."""
+    return number(value, 3 if value is not None and abs(value) < 1 else 2)
+
+
+def _methods(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["methods"]
     if not table:
         return ""
@@ -73,18 +78,18 @@ def _methods(outcome: Outcome, pictures: Mapping[str, str]) -> str:
                "sharpness_noise_free", "contrast_error")  # fmt: skip
     for factor in factors_of(table):
         lines = [line for line in table if line["upscale"] == factor]
-        shown = [f for f in figures if any(np.isfinite(line.get(f, np.nan)) for line in lines)]
+        shown = [f for f in figures if any(np.isfinite(known(line, f)) for line in lines)]
         rows = [
             [line["method"], *(cell(line, f, interval=f in ("psnr", "ssim")) for f in shown)]
             for line in lines
         ]
         parts.append(f"### {factor:g}×\n\nMeans over {counts(lines)}.\n")
         parts.append(grid(["method", *(HEADS[f] for f in shown)], rows))
-    parts.append(_image(pictures, "factors.png", "PSNR, SSIM and sharpness by factor"))
+    parts.append(image(images, "factors.png", "PSNR, SSIM and sharpness by factor"))
     return "\n\n".join(part for part in parts if part)
 
 
-def _part(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _part(outcome: Outcome, images: Images) -> str:
     parts: dict[tuple[str, ...], Table] = {}
     for line in outcome.tables["part"]:
         parts.setdefault(tuple(line["metabolites"]), []).append(line)
@@ -97,7 +102,7 @@ def _part(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return "## Every method on the same part\n\n" + "\n\n".join(found) if parts else ""
 
 
-def _paired(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _paired(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["paired"]
     if not table:
         return ""
@@ -115,7 +120,7 @@ def _paired(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return f"## Differences\n\n{text}\n\n{grid(heads, rows)}"
 
 
-def _tradeoff(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _tradeoff(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["tradeoff"]
     if not table:
         return ""
@@ -125,11 +130,11 @@ def _tradeoff(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     )
     tables = [by_factor(table, "tau", figure) for figure in ("psnr", "ssim", "sharpness")]
     tables = [t.replace("| ", "| τ; ", 1) for t in tables]
-    image = _image(pictures, "tradeoff.png", "PSNR against sharpness over the temperature")
-    return "## Temperatures\n\n" + "\n\n".join([text, *tables, image])
+    shown = image(images, "tradeoff.png", "PSNR against sharpness over the temperature")
+    return "## Temperatures\n\n" + "\n\n".join([text, *tables, shown])
 
 
-def _choice(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _choice(outcome: Outcome, images: Images) -> str:
     table = outcome.tables.get("choice", [])
     if not table:
         return ""
@@ -160,9 +165,9 @@ def _choice(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         "sharpness",
         "kept",
     ]
-    image = _image(pictures, "choice.png", "Gain over zero-filling against the temperature")
+    shown = image(images, "choice.png", "Gain over zero-filling against the temperature")
     return (
-        f"## How the default temperatures were chosen\n\n{text}\n\n{grid(heads, rows)}\n\n{image}"
+        f"## How the default temperatures were chosen\n\n{text}\n\n{grid(heads, rows)}\n\n{shown}"
     )
 
 
@@ -170,7 +175,7 @@ def _bars(bars: Mapping[float, float]) -> str:
     return ", ".join(f"{least:g} dB at {factor:g}×" for factor, least in bars.items())
 
 
-def _truncation(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _truncation(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["truncation"]
     if not table:
         return ""
@@ -180,11 +185,11 @@ def _truncation(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     )
     tables = [by_factor(table, "t_trunc", figure) for figure in ("psnr", "ssim", "sharpness")]
     tables = [t.replace("| ", "| T_trunc; ", 1) for t in tables]
-    image = _image(pictures, "truncation.png", "PSNR, SSIM and sharpness against T_trunc")
-    return "## Truncation\n\n" + "\n\n".join([text, *tables, image])
+    shown = image(images, "truncation.png", "PSNR, SSIM and sharpness against T_trunc")
+    return "## Truncation\n\n" + "\n\n".join([text, *tables, shown])
 
 
-def _calibration(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _calibration(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["calibration"]
     if not table:
         return ""
@@ -200,20 +205,20 @@ def _calibration(outcome: Outcome, pictures: Mapping[str, str]) -> str:
         "sample, and a spread as large as its error. CRPS is relative to the truth's range."
     )
     heads = ["factor", "share within", "spread / error → 1", "fair CRPS ↓"]
-    image = _image(pictures, "calibration.png", "Rank histograms")
-    return f"## Calibration\n\n{text}\n\n{grid(heads, rows)}\n\n{image}"
+    shown = image(images, "calibration.png", "Rank histograms")
+    return f"## Calibration\n\n{text}\n\n{grid(heads, rows)}\n\n{shown}"
 
 
-def _metabolites(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _metabolites(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["metabolites"]
     if not table:
         return ""
     parts = [f"## By metabolite\n\nPSNR (dB) / SSIM; {counts(table)} in each cell."]
     factors = factors_of(table)
-    known = {(e["method"], e["metabolite"], e["upscale"]): e for e in table}
+    lines = {(e["method"], e["metabolite"], e["upscale"]): e for e in table}
     rows = []
     for method, metabolite in dict.fromkeys((e["method"], e["metabolite"]) for e in table):
-        found = [known.get((method, metabolite, factor), {}) for factor in factors]
+        found = [lines.get((method, metabolite, factor), {}) for factor in factors]
         cells = [f"{cell(line, 'psnr')} / {cell(line, 'ssim')}" for line in found]
         rows.append([metabolite, method, *cells])
     heads = ["metabolite", "method", *(f"{factor:g}×" for factor in factors)]
@@ -221,7 +226,7 @@ def _metabolites(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return "\n\n".join(parts)
 
 
-def _ablation(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _ablation(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["ablation"]
     if not table:
         return ""
@@ -235,7 +240,7 @@ def _ablation(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return f"## Without MRI\n\n{text}\n\n{grid(heads, rows)}"
 
 
-def _flow(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _flow(outcome: Outcome, images: Images) -> str:
     table = outcome.tables.get("flow", [])
     if not table:
         return ""
@@ -254,7 +259,7 @@ def _flow(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return f"## The flow\n\n{text}\n\n{grid(['t', *(names[name] for name in shown)], rows)}"
 
 
-def _scans(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _scans(outcome: Outcome, images: Images) -> str:
     table = outcome.tables.get("scans", [])
     if not table:
         return ""
@@ -269,7 +274,7 @@ def _scans(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return "## Coarse scans instead of truncated maps\n\n" + "\n\n".join([text, *tables])
 
 
-def _timing(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _timing(outcome: Outcome, images: Images) -> str:
     timing = outcome.timing
     if not timing:
         return ""
@@ -296,16 +301,16 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.3g}" if seconds >= 1e-3 else "< 0.001"
 
 
-def _pictures(outcome: Outcome, pictures: Mapping[str, str]) -> str:
-    names = [name for name in pictures if name.startswith("maps-")]
+def _map_images(outcome: Outcome, images: Images) -> str:
+    names = [name for name in images if name.startswith("maps-")]
     if not names:
         return ""
     text = "One slice by every method; what is below a map is its PSNR. The colours are shared."
-    images = [_image(pictures, name, f"Maps of {name[5:-4]}") for name in names]
-    return "## Pictures\n\n" + "\n\n".join([text, *images])
+    shown = [image(images, name, f"Maps of {name[5:-4]}") for name in names]
+    return "## Pictures\n\n" + "\n\n".join([text, *shown])
 
 
-def _training(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _training(outcome: Outcome, images: Images) -> str:
     weights = outcome.record["weights"]
     parts = []
     for which, curve in weights["curves"].items():
@@ -326,7 +331,7 @@ def _training(outcome: Outcome, pictures: Mapping[str, str]) -> str:
     return "## Quality against training\n\n" + "\n\n".join([text, *parts])
 
 
-def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
+def _real(outcome: Outcome, images: Images) -> str:
     parts = []
     real, glioma = (outcome.tables.get(name, []) for name in ("real", "glioma"))
     if real:
@@ -340,7 +345,7 @@ def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
             f"{counts(real)}."
         )
         parts.append(_extra(real))
-        parts.append(_image(pictures, "real-restored.png", "Measured maps restored"))
+        parts.append(image(images, "real-restored.png", "Measured maps restored"))
         if enlarged := outcome.tables.get("enlarged"):
             rows = [
                 [
@@ -364,32 +369,28 @@ def _real(outcome: Outcome, pictures: Mapping[str, str]) -> str:
                 "the mask's edge is brighter or darker (ringing), how much steeper the map is, and "
                 f"how far the acquired k-space is changed.\n\n{grid(heads, rows)}"
             )
-            parts.append(_image(pictures, "real-enlarged.png", "Measured maps enlarged"))
+            parts.append(image(images, "real-enlarged.png", "Measured maps enlarged"))
     if glioma:
         parts.append(
             "## Simulated metabolites on real MRI of a glioma\n\nThe MRI and the tumour's outline "
             f"are real, the maps are not. Means over {counts(glioma)}."
         )
         parts.append(_extra(glioma))
-        parts.append(_image(pictures, "glioma-mri.png", "Simulated maps on real MRI"))
+        parts.append(image(images, "glioma-mri.png", "Simulated maps on real MRI"))
     return "\n\n".join(part for part in parts if part)
 
 
 def _extra(table: Table) -> str:
     figures = ("psnr", "ssim", "sharpness", "contrast_error")
-    shown = [f for f in figures if any(np.isfinite(line.get(f, np.nan)) for line in table)]
+    shown = [f for f in figures if any(np.isfinite(known(line, f)) for line in table)]
     rows = [
         [f"{line['upscale']:g}×", line["method"], *(cell(line, f) for f in shown)] for line in table
     ]
     return grid(["factor", "method", *(HEADS[f] for f in shown)], rows, 2)
 
 
-def _image(pictures: Mapping[str, str], name: str, words: str) -> str:
-    return f"![{words}]({pictures[name]})" if name in pictures else ""
-
-
-SECTIONS: Sequence[Callable[[Outcome, Mapping[str, str]], str]] = (
-    _promises, robust_sharpness, self_check, lesions, robust_calibration, _pictures, _methods,
+SECTIONS: Sequence[Callable[[Outcome, Images], str]] = (
+    _promises, robust_sharpness, self_check, lesions, robust_calibration, _map_images, _methods,
     _part, _paired, _tradeoff, _choice, _truncation, _calibration, _metabolites, _ablation, _scans,
     _flow, _timing, _training, _real,
 )  # fmt: skip

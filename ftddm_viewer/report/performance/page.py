@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.bench.record import Record
 from ftddm_viewer.report.markdown import plural, wrapped
+from ftddm_viewer.report.page import Images, joined
 from ftddm_viewer.report.performance.sections import SECTIONS, tradeoff_section
 from ftddm_viewer.report.performance.words import place, short
 
@@ -22,14 +21,14 @@ PREFACE = (
 )
 
 
-def page(record: Record, pictures: Mapping[str, str]) -> str:
+def page(record: Record, images: Images) -> str:
     """Return the page in Markdown.
 
     Parameters
     ----------
     record
         What was measured; see `measure`.
-    pictures
+    images
         File name of each of the `plots` -> path relative to the page.
     """
     case = record["case"]
@@ -48,9 +47,9 @@ def page(record: Record, pictures: Mapping[str, str]) -> str:
     parts = ["# Performance", *(wrapped(text) for text in preface), _what_ran(record)]
     for run in record["devices"]:
         parts.append(f"## On {place(run['device'])}")
-        parts += [section(run, record, pictures) for section in SECTIONS]
-    parts.append(tradeoff_section(record, pictures))
-    return "\n\n".join(part for part in parts if part) + "\n"
+        parts += [section(run, record, images) for section in SECTIONS]
+    parts.append(tradeoff_section(record, images))
+    return joined(*parts) + "\n"
 
 
 def _what_ran(record: Record) -> str:

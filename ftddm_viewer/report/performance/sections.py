@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ftddm_viewer.bench.record import Line, Record
 from ftddm_viewer.report.markdown import HEADS, cell, grid, plural, wrapped
+from ftddm_viewer.report.page import Images, image, joined, section
 from ftddm_viewer.report.performance.words import milliseconds, picture, place, short, times
-
-Pictures = Mapping[str, str]
 
 MOVE_WORDS = {
     "tau_flow": "τ_f",
@@ -21,7 +20,7 @@ MOVE_WORDS = {
 }
 
 
-def _bars(run: Record, record: Record, pictures: Pictures) -> str:
+def _bars(run: Record, record: Record, images: Images) -> str:
     text = (
         "What was promised beside what was measured; ✗ marks what was missed. Bars on time are for "
         "two CPU cores, or for a GPU."
@@ -34,10 +33,10 @@ def _bars(run: Record, record: Record, pictures: Pictures) -> str:
             measured = "not measured"
         verdict = "reached" if line["reached"] else "✗ missed"
         rows.append([line["what"], measured, f"{sign} {short(line['bar'])}", verdict])
-    return _section("What was promised", text, grid(["", "measured", "bar", ""], rows))
+    return section("What was promised", text, grid(["", "measured", "bar", ""], rows), level=3)
 
 
-def _calls(run: Record, record: Record, pictures: Pictures) -> str:
+def _calls(run: Record, record: Record, images: Images) -> str:
     text = (
         "One call of each network, and of the data consistency, which calls no network. A chain "
         "calls the flow once (its encoding and its inverse) and the denoiser once a step. The "
@@ -52,10 +51,10 @@ def _calls(run: Record, record: Record, pictures: Pictures) -> str:
         for line in run["calls"]
     ]  # fmt: skip
     heads = ["", "slices together", "ms a call", "ms a slice"]
-    return _section("One call", text, grid(heads, rows))
+    return section("One call", text, grid(heads, rows), level=3)
 
 
-def _moves(run: Record, record: Record, pictures: Pictures) -> str:
+def _moves(run: Record, record: Record, images: Images) -> str:
     text = (
         "How soon a picture follows a move, from the call that a face makes to the picture it is "
         "told of. The first picture is a running estimate, the final one is the result. In "
@@ -70,10 +69,10 @@ def _moves(run: Record, record: Record, pictures: Pictures) -> str:
         for line in run["moves"]
     ]  # fmt: skip
     heads = ["what is moved", "first picture, ms (calls)", "final picture, ms (calls)"]
-    return _section("After a move", text, grid(heads, rows))
+    return section("After a move", text, grid(heads, rows), level=3)
 
 
-def _mri_weights(run: Record, record: Record, pictures: Pictures) -> str:
+def _mri_weights(run: Record, record: Record, images: Images) -> str:
     text = (
         "How soon a picture follows a move of τ_f, measured as above, by MRI weight and data "
         "consistency; the settings take turns, and what is relative is so to the first row. "
@@ -91,10 +90,10 @@ def _mri_weights(run: Record, record: Record, pictures: Pictures) -> str:
     ]  # fmt: skip
     heads = ["MRI weight", "data consistency", "first picture, ms", "relative"]
     table = grid([*heads, "final picture, ms", "relative"], rows, words=2)
-    return _section("MRI weight and data consistency", text, table)
+    return section("MRI weight and data consistency", text, table, level=3)
 
 
-def _drag(run: Record, record: Record, pictures: Pictures) -> str:
+def _drag(run: Record, record: Record, images: Images) -> str:
     found = run["drag"]
     text = (
         f"τ_f is moved {found['moves']} times in {short(found['seconds'])} s, faster than chains "
@@ -114,10 +113,10 @@ def _drag(run: Record, record: Record, pictures: Pictures) -> str:
         ["longest that a chain went on after it was overtaken", overstay],
         ["the same after its first picture", lingered],
     ]
-    return _section("A drag", text, grid(["", "measured"], rows))
+    return section("A drag", text, grid(["", "measured"], rows), level=3)
 
 
-def _peers(run: Record, record: Record, pictures: Pictures) -> str:
+def _peers(run: Record, record: Record, images: Images) -> str:
     lines = run["peers"]
     keys = [line["key"] for line in lines]
     text = (
@@ -141,10 +140,10 @@ def _peers(run: Record, record: Record, pictures: Pictures) -> str:
     ]  # fmt: skip
     heads = ["method", "denoiser calls", "seconds"]
     heads += [f"faster than {slow[key].partition(', the')[0]}" for key in ("ddpm", "paper")]
-    return _section("One slice", text, grid(heads, rows))
+    return section("One slice", text, grid(heads, rows), level=3)
 
 
-def _volumes(run: Record, record: Record, pictures: Pictures) -> str:
+def _volumes(run: Record, record: Record, images: Images) -> str:
     plan, memory = record["plan"], run["memory"]
     text = (
         f"A volume of {plural(plan['volume_slices'], 'slice')} and "
@@ -163,10 +162,10 @@ def _volumes(run: Record, record: Record, pictures: Pictures) -> str:
             f"the most above the {short(memory['model'] / 1e9)} GB that were held once the "
             "networks had been called."
         )
-    return _section("Whole volumes", text, table, wrapped(told))
+    return section("Whole volumes", text, table, wrapped(told), level=3)
 
 
-def _growth(run: Record, record: Record, pictures: Pictures) -> str:
+def _growth(run: Record, record: Record, images: Images) -> str:
     text = (
         "One slice with live settings, one size varied at a time; the last column is relative to "
         "the first of its kind. The dotted lines in the figure are in proportion to the number of "
@@ -181,16 +180,16 @@ def _growth(run: Record, record: Record, pictures: Pictures) -> str:
     table = grid(["varied", "value", "seconds", "relative"], rows)
     name = picture(run["device"], "growth")
     words = f"Seconds on {place(run['device'])} against matrix, slices, samples and steps"
-    return _section("How the cost grows", text, table, _image(pictures, name, words))
+    return section("How the cost grows", text, table, image(images, name, words), level=3)
 
 
-SECTIONS: Sequence[Callable[[Record, Record, Pictures], str]] = (
+SECTIONS: Sequence[Callable[[Record, Record, Images], str]] = (
     _bars, _calls, _moves, _mri_weights, _drag, _peers, _volumes, _growth,
 )  # fmt: skip
 """Of one device, in the order of the page; each is given what it did, the record and figures."""
 
 
-def tradeoff_section(record: Record, pictures: Pictures) -> str:
+def tradeoff_section(record: Record, images: Images) -> str:
     """Return what fewer steps cost."""
     table = record["tradeoff"]
     text = (
@@ -206,8 +205,8 @@ def tradeoff_section(record: Record, pictures: Pictures) -> str:
         parts.append(f"### At {words}\n\n{wrapped(_full_chain(lines))}")
         parts += [_by_calls(lines, figure) for figure in ("psnr", "ssim", "sharpness")]
     shown = "PSNR, SSIM and sharpness against calls of the denoiser"
-    parts.append(_image(pictures, "tradeoff.png", shown))
-    return "\n\n".join(part for part in parts if part)
+    parts.append(image(images, "tradeoff.png", shown))
+    return joined(*parts)
 
 
 def by_temperature(table: Sequence[Line]) -> dict[str, list[Line]]:
@@ -236,11 +235,3 @@ def _by_calls(lines: Sequence[Line], figure: str) -> str:
         for sampler in dict.fromkeys(name for name, _ in known)
     ]
     return grid([f"{HEADS[figure]}; calls", *(str(n) for n in calls)], rows)
-
-
-def _section(title: str, text: str, *parts: str) -> str:
-    return "\n\n".join([f"### {title}", wrapped(text), *(part for part in parts if part)])
-
-
-def _image(pictures: Pictures, name: str, words: str) -> str:
-    return f"![{words}]({pictures[name]})" if name in pictures else ""

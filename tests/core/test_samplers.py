@@ -15,14 +15,8 @@ from torch import Tensor
 
 from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.sampling.sampler import (
-    SAMPLERS,
-    ancestral,
-    levels_of,
-    log_snr_timesteps,
-    timesteps,
-    truncated_chain,
-)
+from ftddm_core.samplers import SAMPLERS, Transition, log_snr_timesteps, timesteps
+from ftddm_core.sampling.chain import truncated_chain
 
 Array = npt.NDArray[np.float64]
 SCHEDULE = NoiseSchedule()
@@ -40,6 +34,10 @@ EVERY_COVARIANCE = pytest.mark.parametrize("C", COVARIANCES.values(), ids=COVARI
 
 def randn(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def step_of(name: str, *arguments: Any) -> Tensor:
+    return SAMPLERS[name].step(Transition(*arguments))
 
 
 def refuse(t: int) -> Tensor:
@@ -60,10 +58,10 @@ def run(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[tuple[int, Tensor]]:
     mask = torch.ones(1).double() if mask is None else mask
-    step = SAMPLERS[name]
+    sampler = SAMPLERS[name]
     return list(
         truncated_chain(
-            denoise, x_start, t_trunc, steps, noise, tau, schedule, step, mask, cancelled
+            denoise, x_start, t_trunc, steps, noise, tau, schedule, sampler, mask, cancelled
         )
     )
 
@@ -116,7 +114,7 @@ def moments_by_recursion(
     mean, cov = np.zeros(6), np.zeros((6, 6))
     mean[:3], cov[:3, :3] = marginal(C, t_trunc)
     eye, u = np.eye(3), None
-    for t, r in pairwise(levels_of(SAMPLERS[name], t_trunc, steps, SCHEDULE)):
+    for t, r in pairwise(SAMPLERS[name].levels(t_trunc, steps, SCHEDULE)):
         D, e = gaussian(C, t)
         on_x_t, on_x0, on_z = coefficients(name, t, r)
         k = ahead(name, u, t, r)
@@ -141,7 +139,7 @@ def moments_of_chain(
 
     One batch holds the zero input, each unit vector of x_start, and each unit vector of each z_t.
     """
-    levels = levels_of(SAMPLERS[name], t_trunc, steps, schedule)[:-1]
+    levels = SAMPLERS[name].levels(t_trunc, steps, schedule)[:-1]
     inputs = torch.zeros(4 + 3 * len(levels), 1, 1, 3).double()
     start, eye = inputs.clone(), torch.eye(3).double()
     start[1:4, 0, 0] = eye
@@ -226,7 +224,7 @@ def test_the_two_variances_are_exact_at_their_extremes() -> None:
         on_x_t, on_x0, _ = coefficients("ancestral", t, r)
         z = torch.ones(1).double()
         for name, C in (("ancestral", point), ("ancestral_fixed_large", unit)):
-            sigma = float(SAMPLERS[name](0 * z, 0 * z, t, r, z, 1.0, SCHEDULE))
+            sigma = float(step_of(name, 0 * z, 0 * z, t, r, z, 1.0, SCHEDULE))
             M = on_x_t * unit + on_x0 * gaussian(C, t)[0]
             cov = M @ marginal(C, t)[1] @ M.T + sigma**2 * unit
             np.testing.assert_allclose(cov, marginal(C, r)[1], rtol=1e-9, atol=1e-14)
@@ -239,7 +237,7 @@ def test_a_first_step_is_ddim_with_eta_0_or_1(name: str, t: int, r: int, tau: fl
     x_t, x0, z = (randn(2, 1, 3, 4, seed=seed) for seed in range(3))
     on_x_t, on_x0, on_z = coefficients(name, t, r)
     expected = on_x_t * x_t + on_x0 * x0 + math.sqrt(tau) * on_z * z
-    x_r = SAMPLERS[name](x_t, x0, t, r, z, tau, SCHEDULE)
+    x_r = step_of(name, x_t, x0, t, r, z, tau, SCHEDULE)
     torch.testing.assert_close(x_r, expected, rtol=1e-9, atol=1e-10)
 
 
@@ -281,7 +279,7 @@ def test_agrees_with_ddpm_of_diffusers(
             torch.testing.assert_close(step.pred_original_sample, x0)
             continue
         z = randn(2, 1, 3, 4, seed=index)
-        ours = SAMPLERS[name](x_t, x0, t, r, z, 1.0, SCHEDULE)
+        ours = step_of(name, x_t, x0, t, r, z, 1.0, SCHEDULE)
         torch.testing.assert_close(ours, step.prev_sample, rtol=1e-6, atol=1e-6)
 
 
@@ -296,7 +294,7 @@ def test_agrees_with_ddim_of_diffusers(prediction: str, name: str, eta: float, s
         x_t, output, z = (randn(2, 1, 3, 4, seed=seed) for seed in range(3))
         x0 = output if prediction == "sample" else SCHEDULE.x0_from_velocity(x_t, output, t)
         expected = scheduler.step(output, t - 1, x_t, eta=eta, variance_noise=z).prev_sample
-        ours = SAMPLERS[name](x_t, x0, t, r, z, 1.0, SCHEDULE)
+        ours = step_of(name, x_t, x0, t, r, z, 1.0, SCHEDULE)
         torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
 
 
@@ -309,7 +307,7 @@ def test_agrees_with_ddim_of_diffusers(prediction: str, name: str, eta: float, s
 def test_agrees_with_dpm_solver_of_diffusers(name: str, algorithm: str, t_trunc: int) -> None:
     options: dict[str, Any] = {"algorithm_type": algorithm, "solver_type": "midpoint"}
     scheduler = theirs("DPMSolverMultistepScheduler", "sample", solver_order=2, **options)
-    levels = log_snr_timesteps(t_trunc, 10)[:-1]
+    levels = log_snr_timesteps(t_trunc, 10, SCHEDULE)[:-1]
     scheduler.set_timesteps(10)
     scheduler.sigmas = torch.from_numpy(np.sqrt((1 - AB) / AB)[list(levels)])
     for index, (u, t, r) in enumerate(zip(levels, levels[1:], levels[2:], strict=False), 1):
@@ -318,14 +316,14 @@ def test_agrees_with_dpm_solver_of_diffusers(name: str, algorithm: str, t_trunc:
         expected = scheduler.multistep_dpm_solver_second_order_update(
             [before, x0], sample=x_t, noise=z
         )
-        ours = SAMPLERS[name](x_t, x0, t, r, z, 1.0, SCHEDULE, (u, before))
+        ours = step_of(name, x_t, x0, t, r, z, 1.0, SCHEDULE, (u, before))
         torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(("t_trunc", "steps"), [(100, 10), (250, 7), (40, 5), (1000, 10)])
 def test_levels_of_the_second_order_are_even_in_log_snr(t_trunc: int, steps: int) -> None:
     """As far as integers go, from 3 up to the last that holds some signal."""
-    levels = log_snr_timesteps(t_trunc, steps)
+    levels = log_snr_timesteps(t_trunc, steps, SCHEDULE)
     assert (levels[0], levels[-2:], len(levels)) == (t_trunc, (3, 0), steps + 1)
     known = np.array([max(log_snr(t), -5.1) for t in levels[:-1]])
     strides = np.diff(known)
@@ -336,14 +334,14 @@ def test_levels_of_the_second_order_are_even_in_log_snr(t_trunc: int, steps: int
 
 def test_levels_of_the_second_order_always_fit() -> None:
     for t_trunc in [*range(1, 41), 250, 1000]:
-        assert log_snr_timesteps(t_trunc) == timesteps(t_trunc)
+        assert log_snr_timesteps(t_trunc, None, SCHEDULE) == timesteps(t_trunc)
         for steps in {*range(1, min(t_trunc, 12) + 1), t_trunc // 2 + 1, t_trunc}:
-            levels = log_snr_timesteps(t_trunc, steps)
+            levels = log_snr_timesteps(t_trunc, steps, SCHEDULE)
             assert (levels[0], levels[-1], len(levels)) == (t_trunc, 0, steps + 1)
             assert (np.diff(levels) <= -1).all()
-    assert log_snr_timesteps(0) == (0,)
+    assert log_snr_timesteps(0, None, SCHEDULE) == (0,)
     with pytest.raises(SettingsError, match="t_trunc = 5"):
-        log_snr_timesteps(5, 6)
+        log_snr_timesteps(5, 6, SCHEDULE)
 
 
 def test_levels_are_even_and_strictly_decreasing() -> None:
@@ -374,16 +372,16 @@ def test_truncation_at_both_ends() -> None:
 def test_a_step_to_zero_is_x0_and_a_step_up_is_refused(name: str) -> None:
     x_t, x0, z = (randn(2, 1, 3, 4, seed=seed) for seed in range(3))
     for t in (1, 10, 1000):
-        torch.testing.assert_close(SAMPLERS[name](x_t, x0, t, 0, z, 1.0, SCHEDULE), x0)
+        torch.testing.assert_close(step_of(name, x_t, x0, t, 0, z, 1.0, SCHEDULE), x0)
     for t, r in [(5, 5), (5, 6)]:
         with pytest.raises(ValueError, match=f"t={t}, r={r}"):
-            SAMPLERS[name](x_t, x0, t, r, z, 1.0, SCHEDULE)
+            step_of(name, x_t, x0, t, r, z, 1.0, SCHEDULE)
 
 
 @EVERY_SAMPLER
 def test_zero_temperature_ignores_the_noise(name: str) -> None:
     x_t, x0 = randn(2, 1, 3, 4, seed=0), randn(2, 1, 3, 4, seed=1)
-    steps = [SAMPLERS[name](x_t, x0, 60, 50, z, 0.0, SCHEDULE) for z in (None, x_t, 1e6 * x0)]
+    steps = [step_of(name, x_t, x0, 60, 50, z, 0.0, SCHEDULE) for z in (None, x_t, 1e6 * x0)]
     assert torch.equal(steps[0], steps[1])
     assert torch.equal(steps[0], steps[2])
     C = COVARIANCES["correlated"]
@@ -395,7 +393,7 @@ def test_temperature_scales_one_and_the_same_noise(name: str) -> None:
     x_t, x0, z = (randn(2, 1, 3, 4, seed=seed) for seed in range(3))
 
     def x_r(tau: float) -> Tensor:
-        return SAMPLERS[name](x_t, x0, 60, 50, z, tau, SCHEDULE)
+        return step_of(name, x_t, x0, 60, 50, z, tau, SCHEDULE)
 
     for tau in (0.01, 0.25, 0.81):
         torch.testing.assert_close(x_r(tau) - x_r(0), math.sqrt(tau) * (x_r(1) - x_r(0)))
@@ -418,7 +416,7 @@ def test_noise_is_drawn_only_where_a_step_uses_it(name: str) -> None:
         noise=noise,
         name=name,
     )
-    levels = levels_of(SAMPLERS[name], 20, 4, SCHEDULE)
+    levels = SAMPLERS[name].levels(20, 4, SCHEDULE)
     assert asked == ([] if name in NO_NOISE else [*levels[:3]])
 
 
@@ -434,7 +432,9 @@ def test_mask_multiplies_predictions_and_never_x_t() -> None:
     for _, x0 in run(denoise, x_start, 30, steps=3, noise=lambda t: z, mask=mask):
         assert torch.equal(x0, 0.7 * mask.expand_as(x0))
     assert torch.equal(seen[0], x_start)
-    torch.testing.assert_close(seen[1], ancestral(x_start, 0.7 * mask, 30, 20, z, 1.0, SCHEDULE))
+    torch.testing.assert_close(
+        seen[1], step_of("ancestral", x_start, 0.7 * mask, 30, 20, z, 1.0, SCHEDULE)
+    )
     assert (seen[1] * (1 - mask)).std() > 0
 
 
@@ -442,8 +442,10 @@ def test_mask_multiplies_predictions_and_never_x_t() -> None:
 def test_whoever_receives_an_estimate_may_change_it(name: str) -> None:
     C, start = COVARIANCES["correlated"], randn(1, 1, 1, 3, seed=0)
     expected = run(denoiser(C), start, 20, name=name)[-1][1]
-    ones, step = torch.ones(1).double(), SAMPLERS[name]
-    for _, x0 in truncated_chain(denoiser(C), start, 20, None, refuse, 1.0, SCHEDULE, step, ones):
+    ones, sampler = torch.ones(1).double(), SAMPLERS[name]
+    for _, x0 in truncated_chain(
+        denoiser(C), start, 20, None, refuse, 1.0, SCHEDULE, sampler, ones
+    ):
         result = x0.clone()
         x0.zero_()
     assert torch.equal(result, expected)
