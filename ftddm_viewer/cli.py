@@ -62,12 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        from ftddm_viewer.commands.options import in_flags
         from ftddm_viewer.session.messages import error_words
 
         words = error_words(error)
         if words is None:
             raise
-        print("ftddm:", words, file=sys.stderr)
+        print("ftddm:", in_flags(words), file=sys.stderr)
         return BAD_INPUT
     return 0
 

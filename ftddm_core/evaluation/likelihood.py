@@ -30,6 +30,7 @@ from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.prediction import regression_x0, target_of
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.model.unet import UNet
+from ftddm_core.sampling.device import computing
 
 Case = tuple[Tensor, Tensor, Tensor]
 """x0 (B, 1, H, W) divided by `scale`, condition (B, 5, H, W) and s (B,): one batch on one grid."""
@@ -145,7 +146,7 @@ def flow_spread(
     for x0, condition, upscale in cases:
         inside = condition[:, channel_slice("mask")] > 0
         level = torch.ones(len(x0), dtype=torch.long, device=x0.device)
-        with torch.inference_mode():
+        with computing():
             encoded = weights.flow.encode(condition, level, upscale)
             images = [
                 weights.flow.sample(
@@ -187,7 +188,7 @@ class _Noisy:
         self, flow: ConditionalGlow, told: int, condition: Tensor, upscale: Tensor
     ) -> Tensor:
         """Return -log2 p(x_t) a voxel, (B,)."""
-        with torch.inference_mode():
+        with computing():
             encoded = flow.encode(condition, _levels(told, upscale), upscale)
             nats = -flow.log_prob(self.x_t, encoded)
         return nats / (self.x_t[0].numel() * math.log(2))
@@ -198,7 +199,7 @@ class _Noisy:
         """Return the mean squared error of what is predicted inside the mask, (B,)."""
         levels = torch.full((len(self.x0),), self.level, device=self.x0.device)
         target = target_of(self.schedule, denoiser.config.prediction, self.x0, self.eps, levels)
-        with torch.inference_mode():
+        with computing():
             found = denoiser(self.x_t, condition, _levels(told, upscale), upscale)
         error: Tensor = (self.mask * (found - target).square()).sum((1, 2, 3))
         return error / self.mask.sum((1, 2, 3)).clamp_min(1)
@@ -231,7 +232,7 @@ def _wrongly(
 
 def _regressed(regression: UNet, condition: Tensor, upscale: Tensor) -> Tensor:
     """Return m x_reg (B, 1, H, W)."""
-    with torch.inference_mode():
+    with computing():
         x0 = regression_x0(NoiseSchedule(), regression, condition, upscale)
     return x0 * condition[:, channel_slice("mask")]
 

@@ -16,7 +16,7 @@ from ftddm_core.model.prediction import regression_x0
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.model.unet import UNet
 from ftddm_core.sampling.condition import Condition
-from ftddm_core.sampling.device import pick_device, slices_together
+from ftddm_core.sampling.device import computing, pick_device, slices_together
 
 
 def regress(
@@ -63,7 +63,7 @@ def regress(
             stacked = np.ascontiguousarray(np.moveaxis(condition.channels[..., batch], -1, 0))
             channels = torch.from_numpy(stacked).to(place)
             upscale = torch.full((len(batch),), condition.upscale, device=place)
-            with torch.inference_mode():
+            with computing():
                 x0 = regression_x0(schedule, network, channels, upscale)
                 shown = (x0 * channels[:, channel_slice("mask")])[:, 0, :nx, :ny].clamp_min(
                     0

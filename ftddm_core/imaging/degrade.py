@@ -17,7 +17,7 @@ from ftddm_core.imaging.fourier import (
     zero_fill_matrix,
 )
 from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
-from ftddm_core.imaging.volume import FloatArray, Noise, Outside, Study
+from ftddm_core.imaging.volume import FloatArray, Noise, Outside, Study, finite_or_zero
 
 WILD = 10.0
 """A value beyond this many times the 99th percentile of the trusted ones is no measurement."""
@@ -65,7 +65,7 @@ def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
             placed[key] = regrid_nearest(mask, volume.shape, volume.affine).data > 0
         trusted = placed[key]
         own = noise_of(study, name, trusted)
-        variance = np.square(np.nan_to_num(own.deviation))
+        variance = np.square(finite_or_zero(own.deviation))
         if whole:
             held = filled(volume.data, measured(volume.data, own, trusted))
         else:
@@ -143,7 +143,7 @@ def undo_zero_filling(study: Study) -> Study:
     maps = {
         name: replace(
             volume,
-            data=unfill(np.nan_to_num(volume.data), acquired).astype(np.float32),
+            data=unfill(finite_or_zero(volume.data), acquired).astype(np.float32),
             affine=affine,
         )
         for name, volume in study.maps.items()

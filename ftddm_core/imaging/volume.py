@@ -17,6 +17,15 @@ from ftddm_core.imaging.window import Window
 FloatArray = NDArray[np.floating[Any]]
 
 
+def finite_or_zero(data: FloatArray) -> FloatArray:
+    """Return an array with 0 for NaN and for infinity.
+
+    Unlike `numpy.nan_to_num`, whose largest number instead of infinity drowns what it is summed
+    with.
+    """
+    return np.where(np.isfinite(data), data, 0)
+
+
 class Outside(StrEnum):
     """What an acquired map holds beside its mask: known from where the map comes, never from it."""
 

@@ -18,7 +18,7 @@ from ftddm_core.imaging.geometry import (
     regrid_mean,
     regrid_nearest,
 )
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.volume import Study, Volume, finite_or_zero
 
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
@@ -36,7 +36,7 @@ MIN_COVER = 0.2
 
 def scale_mri(image: FloatArray, mask: BoolArray) -> FloatArray:
     """Scale an MRI to 0..1: 0 stays 0, the 99.5th percentile inside the mask becomes 1."""
-    positive = np.maximum(np.nan_to_num(image), 0)
+    positive = np.maximum(finite_or_zero(image), 0)
     top = float(np.percentile(positive[mask], MRI_PERCENTILE)) if mask.any() else 0.0
     if not top > 0:
         return np.zeros_like(positive, dtype=np.float32)
@@ -142,7 +142,7 @@ class Guides:
     def _make(self, metabolite: str) -> Guide:
         source = self._study.mask_of(metabolite) or default_mask(self._study.maps[metabolite])
         placed = self._placed(f"mask of {metabolite}", source, regrid_nearest).data
-        mask = np.asarray(np.nan_to_num(placed) > 0)
+        mask = np.asarray(finite_or_zero(placed) > 0)
         return Guide(mask, self._scaled("T1", mask), self._scaled("FLAIR", mask))
 
     def _placed(

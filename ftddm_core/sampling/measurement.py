@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.imaging.degrade import WILD
 from ftddm_core.imaging.fourier import Matrix, truncate, zero_fill, zero_fill_matrix
-from ftddm_core.imaging.volume import Noise, Outside
+from ftddm_core.imaging.volume import Noise, Outside, finite_or_zero
 from ftddm_core.imaging.window import Window
 
 FloatArray = NDArray[np.floating[Any]]
@@ -149,7 +149,7 @@ def form_measurement(
         mean = zero_fill(y if window is None else window.sharpen(y), matrix) * ~mask
         values = y[w & trusted]
         error = OUTSIDE_ERROR * float(np.sqrt(np.mean(values**2))) if values.size else MODEL_ERROR
-    deviation = np.maximum(np.nan_to_num(noise.deviation / scale), LEAST_DEVIATION)
+    deviation = np.maximum(finite_or_zero(noise.deviation / scale), LEAST_DEVIATION)
     return Measurement(
         y=y.astype(np.float32),
         w=w,

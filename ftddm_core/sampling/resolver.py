@@ -92,7 +92,7 @@ class SuperResolver:
                 raise CheckpointError(
                     f"The weights '{weights.name}' know {config.condition_channels} condition "
                     f"channels, this program forms {len(CHANNELS)} ({', '.join(CHANNELS)}): train "
-                    "on from them with --start-from, or take newer ones."
+                    "on from them, or take newer ones."
                 )
         self.weights = weights
         self.device = pick_device(device)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ LossFunction = Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]
 
 LOG = "log.jsonl"
 """In the folder of a run: a line of JSON for every validation."""
+
+MOST_SKIPPED = 100
+"""Steps in a row without a finite gradient, after which a run has diverged."""
 
 
 @dataclass(frozen=True)
@@ -167,12 +171,14 @@ def fit(
     workers
         Processes that draw batches ahead, see `batches`.
     progress
-        Called after every step by rank 0, with running means of the losses.
+        Called after every step by rank 0, with running means of the finite losses, and where there
+        were any with the number of steps that were `skipped` for want of a finite gradient.
 
     Raises
     ------
     CheckpointError
-        If the folder holds the state of a network of other sizes.
+        If the folder holds the state of a network of other sizes, or no gradient is finite any
+        more.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = torch.device(device)
@@ -202,6 +208,7 @@ def fit(
             losses_of(batch.to(target), generator)
     losses_of = parallel.averaged(losses_of)
     running: dict[str, float] = {}
+    skipped = in_a_row = 0
     started = time.monotonic()
     steps = range(first, config.steps)
     seeds = [[config.seed, step, rank] if rank else [config.seed, step] for step in steps]
@@ -216,16 +223,29 @@ def fit(
         if bool(torch.isfinite(norm)):
             optimiser.step()
             average.update(network, step)
+            in_a_row = 0
+        else:  # a rare batch; its step is left out, and counted
+            skipped, in_a_row = skipped + 1, in_a_row + 1
+        if in_a_row == MOST_SKIPPED:
+            raise CheckpointError(
+                f"The gradient was not finite in {in_a_row} steps in a row, up to step {step + 1}: "
+                f"the run has diverged. Lower the learning rate ({config.learning_rate:g}), or "
+                "start again from other weights; the last state that was kept is of step "
+                f"{(step + 1) // config.validate_every * config.validate_every}."
+            )
         if rank:
             continue
         for name, value in losses.items():
             value_now = float(value.detach())
-            running[name] = 0.98 * running.get(name, value_now) + 0.02 * value_now
-        progress(step + 1, running)
+            if math.isfinite(value_now):
+                running[name] = 0.98 * running.get(name, value_now) + 0.02 * value_now
+        progress(step + 1, running | ({"skipped": float(skipped)} if skipped else {}))
         if (step + 1) % config.validate_every == 0 or step + 1 == config.steps:
             record = {f"train_{name}": value for name, value in running.items()}
             record |= validate(average.network, loss, validation, config, target)
             record |= {"step": step + 1, "seconds": time.monotonic() - started}
+            if skipped:
+                record["skipped"] = skipped
             with (folder / LOG).open("a") as log:
                 log.write(json.dumps({k: round(v, 5) for k, v in record.items()}) + "\n")
             state = {

@@ -19,7 +19,7 @@ from ftddm_core.errors import FormatError, FtddmError, SettingsError
 from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.geometry import regrid_mean, regrid_nearest
 from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.volume import Study
+from ftddm_core.imaging.volume import Study, finite_or_zero
 from ftddm_core.sampling.guides import default_mask, scale_mri
 from ftddm_core.training.pools import keep_record, pool_folder
 
@@ -152,7 +152,7 @@ def convert(study: Study) -> dict[str, NDArray[Any]]:
         given = study.mask_of(name)
         placed = regrid_nearest(given or default_mask(volume), grid.shape, grid.affine).data
         finite = np.isfinite(volume.data)
-        trusted = (np.nan_to_num(placed) > 0) & finite
+        trusted = (finite_or_zero(placed) > 0) & finite
         held = np.where(trusted, volume.data, 0).astype(np.float32)
         scale = float(np.percentile(held[trusted], 99)) if trusted.any() else 0.0
         if not scale > 0:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ftddm_core.evaluation.compare import slice_figures
 from ftddm_core.evaluation.tables import figures_over
+from ftddm_core.imaging.volume import finite_or_zero
 from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Result
@@ -61,7 +62,7 @@ def _figures(
     for name, condition in conditions.items():
         for k in slices:
             mask = condition.mask[..., k]
-            truth = np.nan_to_num(inputs.case.study.maps[name].data[..., k]) * mask
+            truth = finite_or_zero(inputs.case.study.maps[name].data[..., k]) * mask
             output = result.maps[name].data[..., k]
             measured.append(slice_figures(output, truth, mask, condition.acquired))
     found = figures_over(measured)

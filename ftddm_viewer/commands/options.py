@@ -1,10 +1,25 @@
-"""What the flags of a command mean."""
+"""What the flags of a command mean, and what messages are called in terms of them."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 
 from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer.session.messages import UNDO_ZERO_FILLING
+from ftddm_viewer.session.saving import CHOOSE_ANOTHER
+
+IN_FLAGS = {
+    CHOOSE_ANOTHER: "choose another --out, or say --overwrite to replace it",
+    UNDO_ZERO_FILLING: "undo that (--unfill) to start from what was acquired",
+}
+"""Advice of a message -> the same for whoever types commands."""
+
+
+def in_flags(message: str) -> str:
+    """Return a message whose advice names the flags that follow it."""
+    for advice, flags in IN_FLAGS.items():
+        message = message.replace(advice, flags)
+    return message
 
 
 def settings_from(options: Namespace) -> SamplerSettings:

@@ -22,7 +22,7 @@ from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
-from ftddm_viewer.commands.options import settings_from
+from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.session.check_messages import check_line
 from ftddm_viewer.session.messages import study_notes
@@ -54,7 +54,7 @@ def run(options: Namespace) -> None:
     files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
     paths = save_files(files, options.out, overwrite=options.overwrite)
     for note in study_notes(study, result.conditions.values(), settings.noise):
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {in_flags(note)}", file=sys.stderr)
     print(
         to_markdown(
             [

@@ -26,7 +26,7 @@ from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
-from ftddm_core.imaging.volume import FloatArray, Study, Volume
+from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
 from ftddm_core.sampling.condition import Conditions
 from ftddm_core.sampling.guides import Guides, Shape, default_mask, output_grid
 from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
@@ -134,7 +134,7 @@ class Case:
             with suppress(GeometryError):
                 mask = study.mask_of(name) or default_mask(volume)
                 on_grid = regrid_nearest(mask, volume.shape, volume.affine).data
-                trusted[name] = np.asarray(np.nan_to_num(on_grid) > 0)
+                trusted[name] = np.asarray(finite_or_zero(on_grid) > 0)
         matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
         zero_filled = acquired if acquired != matrix else None
         name, inputs = label or study_label(study), fingerprints(study)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ftddm_core.evaluation.baselines import zero_filling
 from ftddm_core.evaluation.metrics import evaluate
+from ftddm_core.imaging.volume import finite_or_zero
 from ftddm_core.sampling.gathered import residual_of
 from ftddm_viewer.session.state import View
 
@@ -35,7 +34,7 @@ def _fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:
     residual = residual_of(condition, [k], images, picture.traces, detail, noise)
     figures = {"residual": residual.shown, "noise": residual.noise}
     if prepared.reference is not None:
-        truth = np.nan_to_num(prepared.reference.maps[metabolite].data[..., k]) * mask
+        truth = finite_or_zero(prepared.reference.maps[metabolite].data[..., k]) * mask
         baseline = zero_filling(condition)[..., k]
         for prefix, image in (("", picture.shown(detail)), ("input_", baseline)):
             found = evaluate(image, truth, mask, condition.acquired)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.imaging.volume import finite_or_zero
+
 PERCENTILE = 99.5
 """Of the trusted values: the upper colour limit, so that a wild voxel cannot dim the image."""
 
@@ -20,7 +22,7 @@ def most_varied_slice(maps: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]) ->
     """
     variation = np.zeros(maps[0][0].shape[2])
     for data, mask in maps:
-        shown = np.clip(np.nan_to_num(data) / upper_limit(data[mask]), 0, 1)
+        shown = np.clip(finite_or_zero(data) / upper_limit(data[mask]), 0, 1)
         count = np.maximum(mask.sum((0, 1)), 1)
         mean = (shown * mask).sum((0, 1)) / count
         variation += (np.square(shown - mean) * mask).sum((0, 1))

@@ -14,6 +14,7 @@ import numpy as np
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
+from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import Control, Value, controls
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-OUT_OF_MEMORY = "out of memory; use a smaller upscale (--upscale) or matrix."
+OUT_OF_MEMORY = "out of memory; use a smaller upscaling factor or matrix."
+
+UNDO_ZERO_FILLING = "undo that to start from what was acquired"
+"""What to do about maps that look zero-filled; front ends have their own words for it."""
 
 WELL_COVERED = 0.8
 """Share of the trusted voxels that an MRI should show."""
@@ -40,10 +44,11 @@ WELL_COVERED = 0.8
 
 def error_words(error: BaseException) -> str | None:
     """Return an error in one line for the user, None for a fault of the program."""
-    # torch reports a lack of memory as a RuntimeError.
-    lacks_memory = isinstance(error, RuntimeError) and "memory" in str(error)
-    if isinstance(error, MemoryError) or lacks_memory:
-        return OUT_OF_MEMORY
+    if isinstance(error, MemoryError | RuntimeError):
+        from ftddm_core.sampling.device import ran_out_of_memory  # it brings torch
+
+        if ran_out_of_memory(error):
+            return OUT_OF_MEMORY
     if isinstance(error, FtddmError | OSError):
         return " ".join(str(error).split())
     return None
@@ -64,11 +69,16 @@ def logged_words(problem: Exception) -> str:
 
 def notes(prepared: Prepared, noise: float | None) -> tuple[str, ...]:
     """Return `study_notes` on an open case; `noise` as in the settings."""
-    return tuple(study_notes(prepared.case.study, prepared.conditions.values(), noise))
+    case = prepared.case
+    acquired = case.zero_filled or (case.study.grid.shape[0], case.study.grid.shape[1])
+    return tuple(study_notes(case.study, prepared.conditions.values(), noise, acquired))
 
 
 def study_notes(
-    study: Study, conditions: Iterable[Condition], noise: float | None = None
+    study: Study,
+    conditions: Iterable[Condition],
+    noise: float | None = None,
+    acquired: Matrix | None = None,
 ) -> list[str]:
     """Return what a careful user would want to know about a study.
 
@@ -80,6 +90,8 @@ def study_notes(
         Of its maps.
     noise
         As in the settings: where it is set, nothing needs to be said about an estimate.
+    acquired
+        In-plane matrix that the maps' k-space fills; None to look for it.
     """
     found = [
         f"no {name} given: the model was trained to do without, with less detail to go by."
@@ -89,11 +101,12 @@ def study_notes(
     unmasked = [name for name in study.maps if study.mask_of(name) is None]
     if unmasked:
         found.append(f"no mask for {', '.join(unmasked)}: every voxel with a value is trusted.")
-    matrix, acquired = study.grid.shape[:2], acquired_matrix(study)
+    matrix = study.grid.shape[:2]
+    acquired = acquired_matrix(study) if acquired is None else acquired
     if acquired != matrix:
         found.append(
             f"the maps look zero-filled: their k-space fills {acquired[0]}x{acquired[1]} of "
-            f"{matrix[0]}x{matrix[1]}; undo that (--unfill) to start from what was acquired."
+            f"{matrix[0]}x{matrix[1]}; {UNDO_ZERO_FILLING}."
         )
     conditions = list(conditions)
     if noise is None and (estimated := _estimated_noise(conditions)):

@@ -22,6 +22,9 @@ from ftddm_viewer.session.check_messages import check_line, check_record
 
 NOTICE = f"AI-generated. {RESEARCH_ONLY}."
 
+CHOOSE_ANOTHER = "choose another folder, or allow it to be replaced"
+"""What to do about a file that exists; front ends have their own words for it."""
+
 SOFTWARE = ("ftddm-viewer", "torch", "numpy", "scipy", "nibabel")
 
 
@@ -51,8 +54,16 @@ def result_names(study: Study, samples: int) -> list[str]:
         If two maps would have the same file name.
     """
     label = study_label(study)
+    _check_apart(label, study.maps)
+    descriptions = ("ftddm", "ftddmSd", "ftddmError") if samples > 1 else ("ftddm",)
+    stems = [result_stem(label, name, what) for name in study.maps for what in descriptions]
+    return [f"{stem}{ending}" for stem in stems for ending in (".nii.gz", ".json")]
+
+
+def _check_apart(label: str, metabolites: Iterable[str]) -> None:
+    """Raise a FormatError if two maps would have the same file name."""
     owner: dict[str, str] = {}
-    for name in study.maps:
+    for name in metabolites:
         stem = result_stem(label, name)
         other = owner.setdefault(stem.casefold(), name)
         if other != name:
@@ -60,9 +71,6 @@ def result_names(study: Study, samples: int) -> list[str]:
                 f"The maps '{other}' and '{name}' would both be written as {stem}.nii.gz: "
                 "rename one, with letters and digits."
             )
-    descriptions = ("ftddm", "ftddmSd", "ftddmError") if samples > 1 else ("ftddm",)
-    stems = [result_stem(label, name, what) for name in study.maps for what in descriptions]
-    return [f"{stem}{ending}" for stem in stems for ending in (".nii.gz", ".json")]
 
 
 def fingerprints(study: Study) -> dict[str, dict[str, str]]:
@@ -89,8 +97,14 @@ def result_files(
     software alone, never on the time or on where it ran.
     What `record` says is added to every sidecar; `inputs` are the study's `fingerprints`, taken now
     unless they were taken when it was opened.
+
+    Raises
+    ------
+    FormatError
+        If two maps would have the same file name.
     """
     label = study_label(study)
+    _check_apart(label, result.maps)
     inputs = fingerprints(study) if inputs is None else inputs
     files: dict[str, bytes] = {}
     for name in result.maps:
@@ -232,9 +246,7 @@ def check_writable(folder: Path, names: Iterable[str], *, overwrite: bool = Fals
     if blocked := [path for path in existing if path.is_dir()]:
         raise FormatError(f"{blocked[0]} is a folder, a file is to be written there; move it away.")
     if existing and not overwrite:
-        raise FormatError(
-            f"{existing[0]} exists already; choose another --out, or say --overwrite to replace it."
-        )
+        raise FormatError(f"{existing[0]} exists already; {CHOOSE_ANOTHER}.")
 
 
 def _version(name: str) -> str:

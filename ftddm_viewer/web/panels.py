@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ftddm_core.imaging.volume import Volume
+from ftddm_core.imaging.volume import Volume, finite_or_zero
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.scene import LayerSpec
@@ -143,7 +143,7 @@ def view_box(case: Case) -> Box:
 def coloured(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
     """Return a map's colours (rows, columns, RGBA), transparent where it is NaN."""
     low, high = layer.limits
-    share = np.clip((np.nan_to_num(image) - low) / (high - low), 0, 1)
+    share = np.clip((finite_or_zero(image) - low) / (high - low), 0, 1)
     colours = matplotlib.colormaps[layer.colormap](share, bytes=True)
     colours[..., 3] = np.where(np.isfinite(image), 255, 0)
     return np.asarray(colours)
@@ -152,7 +152,7 @@ def coloured(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
 def grey(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
     """Return an MRI's shades (rows, columns)."""
     low, high = layer.limits
-    share = np.clip((np.nan_to_num(image) - low) / (high - low), 0, 1)
+    share = np.clip((finite_or_zero(image) - low) / (high - low), 0, 1)
     return np.asarray(np.round(255 * share), np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Studies and NIfTI maps for napari's File > Open.
+"""Studies for napari's File > Open, in every format of `ftddm_core.imaging.io.READERS`.
 
 A folder, or several files opened as a stack, is read as one study, with the roles that
 `ftddm_core.imaging.io` reads from the names.
@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ftddm_core.errors import FtddmError
-from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.io.study import can_read, holds_map
+from ftddm_core.imaging.io import open_study, reader_of
 from napari_ftddm._bridge import LayerTuple
 from napari_ftddm._layers import study_layers
 
@@ -25,7 +24,8 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] |
     """
     try:
         paths = _listed(path)
-        return read_layers if can_read(paths) and holds_map(paths) else None
+        reader = reader_of(paths)
+        return read_layers if reader and reader.holds_map(paths) else None
     except (FtddmError, OSError, TypeError, ValueError):  # nothing there, or not a name at all
         return None
 

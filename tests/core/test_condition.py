@@ -335,6 +335,11 @@ def test_an_mri_is_scaled_inside_the_mask():
     assert (scaled[5:] == 1).all()
     np.testing.assert_array_equal(scale_mri(-image - 1000, mask), 0)
     np.testing.assert_array_equal(scale_mri(image, mask & False), 0)
+    holed = image.copy()
+    holed[:3, 0, 0] = np.inf, -np.inf, np.nan  # gaps, and not the largest value there is
+    known = np.isfinite(holed)
+    np.testing.assert_allclose(scale_mri(holed, mask)[known], scaled[known], rtol=0.05)
+    np.testing.assert_array_equal(scale_mri(holed, mask)[~known], 0)
 
 
 def test_the_scale_ignores_what_is_not_trusted():

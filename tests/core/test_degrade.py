@@ -9,7 +9,7 @@ from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.degrade import acquired_matrix, coarse_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import unfill, zero_fill
 from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.volume import Noise, Study, Volume
 
 AFFINE = np.array([[-3.0, 0.2, 0, 80], [0.1, 3.2, 0.3, -90], [0, -0.2, 5.0, 11], [0, 0, 0, 1]])
 
@@ -34,6 +34,14 @@ def test_zero_filling_is_undone_exactly(acquired, matrix):
     np.testing.assert_allclose(restored.grid.affine, AFFINE, atol=1e-9)
     for name, volume in study.maps.items():
         np.testing.assert_allclose(restored.maps[name].data, volume.data, atol=1e-5)
+
+
+def test_an_infinite_deviation_is_a_gap_and_drowns_nothing():
+    study = study_of((12, 15, 2))
+    deviation = np.full(study.grid.shape, 0.1)
+    deviation[3, 3] = np.inf
+    noisy = replace(study, noise=dict.fromkeys(study.maps, Noise(deviation, "CRLB")))
+    assert np.all(degrade(noisy, 2).noise["tNAA"].deviation <= 0.1)
 
 
 def test_a_map_that_was_not_zero_filled_is_left_alone():

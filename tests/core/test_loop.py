@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from ftddm_core.errors import CheckpointError
 from ftddm_core.training.dataset import Batch
 from ftddm_core.training.loop import Average, FitConfig, fit, validate
 
@@ -185,6 +187,33 @@ def test_training_lowers_the_loss(tmp_path):
     first, last = (json.loads(x) for x in (tmp_path / "log.jsonl").read_text().splitlines())
     assert last["valid_loss"] < 0.7 * first["valid_loss"]
     assert last["valid_loss"] < 0.2
+
+
+def test_a_batch_without_a_finite_gradient_is_left_out_and_counted(tmp_path):
+    """It poisons neither the weights nor the running means of the losses."""
+    calls, told = [], []
+
+    def rare(network, batch, generator):
+        losses = squared(network, batch, generator)
+        calls.append(network.training)
+        return {k: v * math.nan for k, v in losses.items()} if sum(calls) == 2 else losses
+
+    average, _ = run(tmp_path, loss=rare, progress=lambda *args: told.append(args))
+    assert all(bool(value.isfinite().all()) for value in average.state_dict().values())
+    assert [losses.get("skipped", 0) for _, losses in told] == [0, *[1] * (len(told) - 1)]
+    assert all(math.isfinite(value) for _, losses in told for value in losses.values())
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert records[-1]["skipped"] == 1
+    assert all(math.isfinite(value) for record in records for value in record.values())
+
+
+def test_a_run_that_has_diverged_ends_and_says_so(tmp_path):
+    def lost(network, batch, generator):
+        return {k: v * math.nan for k, v in squared(network, batch, generator).items()}
+
+    config = FitConfig(steps=1000, batch=1, validate_every=30)
+    with pytest.raises(CheckpointError, match=r"up to step 100: the run has diverged.* step 90"):
+        run(tmp_path, config, loss=lost)
 
 
 def test_bfloat16_computes_the_network_alone(tmp_path):

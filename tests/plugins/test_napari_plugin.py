@@ -232,6 +232,16 @@ def test_single_files_and_stacks(folder: Path) -> None:
         assert len(layers) == (2 if isinstance(paths, list) else 1)
 
 
+def test_every_format_opens_in_napari_as_in_the_shell(tmp_path: Path) -> None:
+    (tmp_path / "patient").mkdir()
+    values = np.random.default_rng(0).uniform(1, 2, (8, 9, 4)).astype(np.float32)
+    np.save(tmp_path / "patient" / "tNAA.npy", values)
+    (tmp_path / "patient" / "study.json").write_text('{"VoxelSize": [5, 5, 6]}')
+    reader = get_reader(str(tmp_path / "patient"))
+    assert reader is not None
+    assert [arguments["name"] for _, arguments, _ in reader(str(tmp_path / "patient"))] == ["tNAA"]
+
+
 def test_a_damaged_file_is_probed_and_then_refused(tmp_path: Path) -> None:
     path = tmp_path / "tNAA.nii.gz"
     path.write_bytes(b"\x1f\x8b damaged")

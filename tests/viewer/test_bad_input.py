@@ -326,7 +326,7 @@ def test_a_map_that_is_no_label_map(study: Path, tmp_path: Path, ftddm: Ftddm) -
         (["sharpen"], "invalid choice: 'sharpen'"),
         (["run", "x.nii.gz"], "required: --out"),
         (["run", "--out", "x"], "required: input"),
-        (["evaluate", "x"], "required: --out"),
+        (["evaluate", "x"], "--out --from is required"),
         (["evaluate", "--out", "o"], "Nothing to evaluate"),
         (["evaluate", "--out", "o", "--anatomies", "x.nii.gz"], "x.nii.gz is missing"),
         (["evaluate", "x", "--out", "o", "--protocol", "no"], "no cannot be read"),

@@ -19,7 +19,9 @@ from ftddm_core.sampling import condition as module
 from ftddm_core.sampling import guides as guides_module
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_viewer.session import case as case_module
+from ftddm_viewer.session import messages
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.session.messages import notes
 
 PATIENCE = 60.0
 
@@ -170,3 +172,20 @@ def test_an_image_from_elsewhere_is_an_error_at_once(role: str, case: Case) -> N
 def test_restoring_needs_a_mask(fine: Case) -> None:
     with pytest.raises(GeometryError, match="has no mask"):
         prepare(Case.of(replace(fine.study, mask=None)), Mode.RESTORE, 2.0)
+
+
+def test_whether_maps_are_zero_filled_is_found_once(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a transform of every map, and every final picture comes with the notes."""
+
+    def refused(study: Any) -> Any:
+        raise AssertionError("looked for again")
+
+    monkeypatch.setattr(messages, "acquired_matrix", refused)
+    prepared = prepare(case, Mode.ENLARGE, 2.0)
+    assert not [note for note in notes(prepared, None) if "zero-filled" in note]
+    filled = prepare(replace(case, zero_filled=(6, 7)), Mode.ENLARGE, 2.0)
+    (note,) = [note for note in notes(filled, None) if "zero-filled" in note]
+    assert "fills 6x7 of" in note
+    assert "--" not in note

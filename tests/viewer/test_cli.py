@@ -508,7 +508,7 @@ def test_out_of_memory_is_advice(
     monkeypatch.setattr(SuperResolver, "run", run)
     outcome = ftddm(*quick)
     assert outcome.code == 2
-    assert outcome.err == "ftddm: out of memory; use a smaller upscale (--upscale) or matrix.\n"
+    assert outcome.err == "ftddm: out of memory; use a smaller upscaling factor or matrix.\n"
 
 
 def test_a_fault_of_ours_is_not_hidden(

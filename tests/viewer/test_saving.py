@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ftddm_core.imaging.io.study import Role, classify
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_viewer.session.saving import (
     check_writable,
+    result_files,
     result_names,
     result_stem,
     save_files,
@@ -124,7 +126,7 @@ def test_a_folder_that_is_a_file_system_of_its_own(
 
 def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     save_files({"c.json": b"old"}, tmp_path)
-    with pytest.raises(FormatError, match=r"c\.json exists already; .*--overwrite"):
+    with pytest.raises(FormatError, match=r"c\.json exists already; choose another folder"):
         save_files(NEW, tmp_path)
     assert files_in(tmp_path) == {"c.json": b"old"}
     save_files(NEW, tmp_path, overwrite=True)
@@ -191,6 +193,14 @@ def test_several_samples_bring_their_deviation() -> None:
 def test_two_maps_never_share_a_file(one: str, other: str) -> None:
     with pytest.raises(FormatError, match=r"would both be written as .*rename one"):
         result_names(study_of(one, "Glu", other), samples=1)
+
+
+def test_nor_when_a_session_saves_them() -> None:
+    """Found before anything is written: the second map would replace the first."""
+    study = study_of("Glu+Gln", "GluGln")
+    result: Any = SimpleNamespace(maps=study.maps)
+    with pytest.raises(FormatError, match=r"'Glu\+Gln' and 'GluGln' would both be written"):
+        result_files(result, study)
 
 
 def test_stem_of_a_name_without_letters() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftddm_viewer.session.messages import going_on
+from ftddm_viewer.session.messages import OUT_OF_MEMORY, error_words, going_on
 from ftddm_viewer.session.state import Activity, State
 
 
@@ -29,3 +29,18 @@ def test_a_whole_volume_says_how_long_it_takes_and_how_to_stop_it() -> None:
     state = State(activity=Activity.VOLUME, progress=0.25, remaining=70)
     assert going_on(state).startswith("Computing the whole volume, 25%, about 70 s left. ")
     assert "cancel it to change them" in going_on(state)
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks_memory"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("memory format option is only supported by strided tensors"), False),
+    ],
+)
+def test_only_a_lack_of_memory_is_called_one(error: Exception, lacks_memory: bool) -> None:
+    """Any other is a fault of the program, whose traceback nobody may lose."""
+    assert error_words(error) == (OUT_OF_MEMORY if lacks_memory else None)

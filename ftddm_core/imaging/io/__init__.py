@@ -21,6 +21,7 @@ __all__ = [
     "read_maps",
     "read_study",
     "read_volume",
+    "reader_of",
     "write_volume",
 ]
 
@@ -31,14 +32,22 @@ class Reader(NamedTuple):
     name: str
     can_read: Callable[[Sequence[PathLike]], bool]
     """By names alone: never opens a file, never raises."""
+    holds_map: Callable[[Sequence[PathLike]], bool]
+    """Whether there is a map among paths that it can read, by names alone."""
     read: Callable[..., Study]
     """(paths, t1=None, flair=None, mask=None) -> Study."""
 
 
 READERS: tuple[Reader, ...] = (
-    Reader("NumPy arrays", _npy_study.can_read, _npy_study.read_npy_study),
-    Reader("NIfTI", _nifti_study.can_read, read_study),  # takes any folder: the last to be asked
+    Reader("NumPy arrays", _npy_study.can_read, _npy_study.can_read, _npy_study.read_npy_study),
+    # Takes any folder: the last to be asked.
+    Reader("NIfTI", _nifti_study.can_read, _nifti_study.holds_map, read_study),
 )
+
+
+def reader_of(paths: Sequence[PathLike]) -> Reader | None:
+    """Return the first format that knows these paths, None if none does."""
+    return next((reader for reader in READERS if reader.can_read(paths)), None)
 
 
 def open_study(
@@ -60,9 +69,8 @@ def open_study(
     for path in map(Path, listed):
         if not path.exists():
             raise FormatError(f"{path} does not exist. Check the path.")
-    for reader in READERS:
-        if reader.can_read(listed):
-            return reader.read(listed, t1=t1, flair=flair, mask=mask)
+    if reader := reader_of(listed):
+        return reader.read(listed, t1=t1, flair=flair, mask=mask)
     formats = ", ".join(reader.name for reader in READERS)
     names = ", ".join(str(path) for path in listed) or "nothing"
     raise FormatError(
