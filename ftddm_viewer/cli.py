@@ -249,7 +249,9 @@ def build_parser() -> Parser:
 
     train = add("train", "Train a network on simulated or own patients, or export trained weights.")
     train.add_argument("what", choices=TRAIN)
-    train.add_argument("--config", metavar="NAME|FILE", help="a TOML file, small or paper (small)")
+    train.add_argument(
+        "--config", metavar="NAME|FILE", help="a TOML file, small, literature or paper (small)"
+    )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="run folder")
     train.add_argument(
         "--anatomies", nargs="+", type=Path, default=[], metavar="FILE", help="training label maps"

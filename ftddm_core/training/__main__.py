@@ -69,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
         "--pool", type=Path, required=True, help="folder with pool-training and pool-validation"
     )
     result.add_argument("--out", type=Path, help="run folder (that of the pool)")
-    result.add_argument("--config", default="small", help="a TOML file, small or paper (small)")
+    result.add_argument(
+        "--config", default="small", help="a TOML file, small, literature or paper (small)"
+    )
     result.add_argument("--start-from", help="exported weights that the network starts from")
     result.add_argument("--steps", type=int, help="optimiser steps (as the configuration says)")
     result.add_argument("--device", help="cpu, cuda or mps (cuda where there is one)")

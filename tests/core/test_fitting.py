@@ -25,6 +25,7 @@ from ftddm_core.model.checkpoint import (
 )
 from ftddm_core.model.flow import FLOW_PRESETS
 from ftddm_core.model.unet import UNET_PRESETS
+from ftddm_core.phantom.randomised import MIXTURE
 from ftddm_core.training import fitting
 from ftddm_core.training.batches import batches
 from ftddm_core.training.dataset import Batch
@@ -250,10 +251,14 @@ def test_a_plan_that_makes_no_sense_is_refused(text, said, tmp_path) -> None:
         FitPlan.load(str(tmp_path / "plan.toml"))
 
 
-@pytest.mark.parametrize("name", ["small", "paper"])
-def test_bundled_configurations_load(name) -> None:
+@pytest.mark.parametrize(
+    ("name", "preset", "randomised"),
+    [("small", "small", MIXTURE), ("literature", "small", 0.0), ("paper", "paper", MIXTURE)],
+)
+def test_bundled_configurations_load(name, preset, randomised) -> None:
     config = RunConfig.load(name)
-    assert config.preset == name
+    assert config.preset == preset
+    assert config.pool.randomised == config.validation.randomised == randomised
     assert config.pool.seed != config.validation.seed
     assert FitPlan.load(name).denoiser == config.denoiser
 
