@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from napari.experimental import link_layers, unlink_layers
 from napari.layers import Image
-from napari.layers.utils._link_layers import link_layers, unlink_layers
 
 LINKED = ("contrast_limits", "contrast_limits_range", "colormap", "gamma")
 

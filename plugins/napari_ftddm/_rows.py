@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QSlider, QSpinBox, QWidget
 from superqt import QLargeIntSpinBox
 
@@ -72,6 +73,50 @@ class Row(QObject):
         widget.setAccessibleName(self.control.label)
 
 
+class Decimal(QDoubleSpinBox):
+    """A box for numbers that takes a point as well as a comma, whatever the locale."""
+
+    def validate(self, text: str | None, position: int) -> Any:
+        """Judge a text as if its sign were the locale's."""
+        judged, _, place = super().validate(self._in_locale(text or ""), position)
+        return judged, text, place
+
+    def valueFromText(self, text: str | None) -> float:  # noqa: N802 (Qt's name)
+        """Return the number that a text stands for."""
+        return super().valueFromText(self._in_locale(text or ""))
+
+    def fixup(self, text: str | None) -> str:
+        """Return a text as it is: what is no number is put back."""
+        return text or ""
+
+    def _in_locale(self, text: str) -> str:
+        sign = self.locale().decimalPoint()
+        return text.replace("." if sign == "," else ",", sign)
+
+
+class _Unmoved(QObject):
+    """Keeps the mouse wheel from moving an input that has no focus: who scrolls chooses nothing."""
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Hand the wheel over an unfocused widget to what it lies on."""
+        if event is None or event.type() != QEvent.Type.Wheel:
+            return False
+        if not isinstance(watched, QWidget) or watched.hasFocus():
+            return False
+        event.ignore()
+        return True
+
+
+_UNMOVED = _Unmoved()
+
+
+def hold_still(*widgets: QWidget) -> None:
+    """Let the wheel move these inputs only once a click or the keyboard has chosen one."""
+    for widget in widgets:
+        widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        widget.installEventFilter(_UNMOVED)
+
+
 @contextmanager
 def quiet(*widgets: QObject | None) -> Iterator[None]:
     """Keep widgets from telling that they changed."""
@@ -103,7 +148,7 @@ class Number(Row):
             self.box.setRange(int(low), int(high))
             self.box.setSingleStep(int(step))
         else:
-            self.box = QDoubleSpinBox()
+            self.box = Decimal()
             self.box.setDecimals(max(2, -math.floor(math.log10(step))))
             self.box.setRange(low, high)
             self.box.setSingleStep(step)
@@ -117,6 +162,7 @@ class Number(Row):
         self.box.setFixedWidth(BOX_WIDTH)
         self._name(self.slider)
         self._name(self.box, "_box")
+        hold_still(self.slider, self.box)
         self.widgets = [self.slider, self.box]
         self.empty: QCheckBox | None = None
         if control.optional:
@@ -192,6 +238,7 @@ class Large(Row):
         self.box.setRange(int(low), int(high))
         self.box.setKeyboardTracking(False)
         self._name(self.box)
+        hold_still(self.box)
         self.box.valueChanged.connect(lambda value: self.moved.emit(int(value)))
         self.widgets = [self.box]
 
@@ -214,6 +261,7 @@ class Choice(Row):
         )
         self.combo.setMinimumContentsLength(8)
         self._name(self.combo)
+        hold_still(self.combo)
         self.combo.currentIndexChanged.connect(
             lambda index: self.moved.emit(self.combo.itemData(index))
         )

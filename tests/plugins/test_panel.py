@@ -174,7 +174,7 @@ def test_the_panel_says_what_the_self_check_found(
     def check(*_: Any, progress: Any, **__: Any) -> SelfCheck:
         progress(0.4)
         assert go_on.wait(60)
-        return SelfCheck(gains, {1.0: dict.fromkeys(names, 0.5)}, 0.5, 2)
+        return SelfCheck(gains, {1.0: dict.fromkeys(names, 0.2)}, 0.5, 2)
 
     monkeypatch.setattr(Model, "check", check)
     parts, session = panel.panel, panel.session
@@ -189,7 +189,7 @@ def test_the_panel_says_what_the_self_check_found(
     assert "change little" in parts.form.little.text()
     assert not parts.form.little.isHidden()
     assert shown(panel, "detail") is None
-    assert inputs(panel, "detail_box").value() == pytest.approx(0.5**2)
+    assert inputs(panel, "detail_box").value() == pytest.approx(0.2)
     some = layer(viewer, "output").data.copy()
     monkeypatch.setattr(session.model, "sample", lambda *a, **k: pytest.fail("sampled"))
     assert parts.show_all.text() == "Show all that is drawn (D)"
@@ -255,6 +255,40 @@ def test_metabolite_and_mode(opened: Any, viewer: Any) -> None:
     panel.mode.activated.emit(0)
     finish(opened)
     assert reference not in viewer.layers
+
+
+def test_the_wheel_moves_nothing_that_was_not_chosen(opened: Any) -> None:
+    """Who scrolls through the panel passes over its inputs."""
+    from qtpy.QtCore import QPoint, QPointF, Qt
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QApplication
+
+    before = opened.session.state
+    places = [inputs(opened, name) for name in (*NAMES, "tau_flow_box", "steps_box")]
+    for place in (*places, opened.panel.mode, opened.panel.metabolite):
+        event = QWheelEvent(
+            QPointF(3, 3), QPointF(3, 3), QPoint(0, 0), QPoint(0, -120),
+            Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(place, event)
+        assert not event.isAccepted(), place.objectName()
+    finish(opened)
+    assert opened.session.state.settings == before.settings
+    assert opened.session.state.metabolite == before.metabolite
+
+
+@pytest.mark.parametrize("language", ["English", "German"])
+@pytest.mark.parametrize("text", ["0.7", "0,7"])
+def test_both_decimal_signs_are_understood(text: str, language: str, opened: Any) -> None:
+    from qtpy.QtCore import QLocale
+
+    box = inputs(opened, "tau_flow_box")
+    box.setLocale(QLocale(getattr(QLocale.Language, language)))
+    box.lineEdit().setText(text)
+    box.interpretText()
+    finish(opened)
+    assert opened.session.state.settings.tau_flow == 0.7
 
 
 def test_fast_moves_become_few_updates_and_the_last_gets_through(

@@ -27,7 +27,7 @@ from ftddm_viewer.session.state import Activity, State
 NAMES = ("tNAA", "tCho")
 
 
-def found(weight: float = 0.5, share: float = 0.5, gain: float = 1.5) -> SelfCheck:
+def found(weight: float = 0.5, share: float = 0.25, gain: float = 1.5) -> SelfCheck:
     """Return what a check might have found: the best is one MRI weight of those tried."""
     gains = {w: dict.fromkeys(NAMES, gain - abs(w - weight)) for w in (0.0, 0.5, 1.0)}
     return SelfCheck(gains, {w: dict.fromkeys(NAMES, share) for w in gains}, 0.55, 2)

@@ -197,7 +197,7 @@ def test_the_page_says_what_the_self_check_found_and_shows_all_by_a_button(
     def check(*_: Any, progress: Callable[[float], None], **__: Any) -> SelfCheck:
         progress(0.4)
         assert go_on.wait(PATIENCE)
-        return SelfCheck(gains, {1.0: dict.fromkeys(METABOLITES, 0.5)}, 0.5, 2)
+        return SelfCheck(gains, {1.0: dict.fromkeys(METABOLITES, 0.2)}, 0.5, 2)
 
     monkeypatch.setattr(Model, "check", check)
     monkeypatch.setitem(Session.__init__.__kwdefaults__, "checks_itself", True)
@@ -209,19 +209,19 @@ def test_the_page_says_what_the_self_check_found_and_shows_all_by_a_button(
     assert page.locator("#little .little").count() == 0
     drawn = picture(page)
     go_on.set()
-    ready(page, "detail 0.25")
+    ready(page, "detail 0.2")
     assert "worse than zero-filling" in line.inner_text()
     assert page.locator("#check .warns").count() == 1
     assert "change little" in page.locator("#little").inner_text()
     assert not np.array_equal(picture(page), drawn)
-    holds(page, "control-detail", 0.25)
+    holds(page, "control-detail", 0.2)
     monkeypatch.setattr(SuperResolver, "sample", lambda *a, **k: pytest.fail("sampled"))
     page.get_by_role("button", name="Show all that is drawn").click()
     ready(page, "detail 1")
     assert np.array_equal(picture(page), drawn)
     assert page.locator("#little .little").count() == 0
     page.get_by_role("button", name="Show what the study supports").click()
-    ready(page, "detail 0.25")
+    ready(page, "detail 0.2")
     assert page.locator("#empty-detail input").is_checked()
 
 
