@@ -10,8 +10,10 @@ thread lives no longer than there is work.
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -20,6 +22,10 @@ from threadpoolctl import ThreadpoolController
 
 Work = Callable[["Token"], None]
 T = TypeVar("T")
+
+LAST_WAIT = 10.0
+"""In s: how long a program that ends waits for its jobs to notice. A thread that is still in the
+middle of torch's code when Python is gone takes the process down with it."""
 
 TELLING = 1.0
 """In s: how long a job must have run before it can be told how long it still needs."""
@@ -50,6 +56,7 @@ class Jobs:
     """Runs the newest job in a thread of its own; safe to use from any thread."""
 
     def __init__(self) -> None:
+        _every.add(self)
         self._ready: tuple[Work, Token] | None = None
         self._later: Work | None = None
         self._running: Token | None = None
@@ -132,6 +139,19 @@ class Jobs:
                         (type(error), error, error.__traceback__, threading.current_thread())
                     )
                 )
+
+
+_every: weakref.WeakSet[Jobs] = weakref.WeakSet()
+
+
+@atexit.register
+def _end() -> None:
+    """Cancel all jobs, and wait for them, before Python ends."""
+    end = time.monotonic() + LAST_WAIT
+    for jobs in list(_every):
+        jobs.cancel()
+    for jobs in list(_every):
+        jobs.wait(max(0.0, end - time.monotonic()))
 
 
 def apart(work: Callable[[], T]) -> T:

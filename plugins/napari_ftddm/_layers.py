@@ -13,15 +13,16 @@ import numpy as np
 
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_viewer.session.case import Case
-from ftddm_viewer.session.first_view import PERCENTILE
+from ftddm_viewer.session.first_view import PERCENTILE, upper_limit
 from napari_ftddm._bridge import LayerTuple, image_layer, placement, to_layer
 
 
 def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerTuple]:
     """Return the layers of a study, the lowest first: T1, FLAIR, maps, masks.
 
-    The T1, or else the FLAIR, lies below the first map; all others are there but hidden. CRLB maps
-    are left out. Names end in `suffix`; `metadata["ftddm"]` holds role, unit, path, study, label,
+    The T1, or else the FLAIR, lies below the map to look at first, tNAA where there is one; all
+    others are there but hidden. A map's limits are those of its trusted voxels. CRLB maps are left
+    out. Names end in `suffix`; `metadata["ftddm"]` holds role, unit, path, study, label,
     frame and, in display space, the volume.
 
     Raises
@@ -37,13 +38,14 @@ def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerT
         layers.append(
             image_layer(image, role + suffix, "gray", limits, visible=number == 0, about=about)
         )
-    for number, (name, volume) in enumerate(study.maps.items()):
+    for name, volume in study.maps.items():
         shown = case.frame.show(volume)
         about = _about(case, "map", shown, study.source.get(name, ""))
         about["metabolite"] = name
-        limits = contrast_limits(volume)
+        limits = (0.0, upper_limit(volume.data[case.trusted[name]]))
+        first = name == case.first_metabolite
         layers.append(
-            image_layer(shown, name + suffix, "viridis", limits, visible=number == 0, about=about)
+            image_layer(shown, name + suffix, "viridis", limits, visible=first, about=about)
         )
     if isinstance(study.mask, Mapping):
         for name in study.mask:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from napari_ftddm._sample_data import simulated_case
 from properties import grids, head, linear, oblique_affine, save_nifti
 
 from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
 
 with warnings.catch_warnings():
@@ -108,7 +110,7 @@ def test_the_layers_of_a_study(folder: Path) -> None:
         ("tNAA", "image"),
         ("mask", "labels"),
     ]
-    assert [arguments["visible"] for _, arguments, _ in layers] == [True, False, True, False, False]
+    assert [arguments["visible"] for _, arguments, _ in layers] == [True, False, False, True, False]
     for data, arguments, kind in layers:
         assert data.ndim == 3
         assert arguments["units"] == ("mm", "mm", "mm")
@@ -120,6 +122,17 @@ def test_the_layers_of_a_study(folder: Path) -> None:
         else:
             low, high = arguments["contrast_limits"]
             assert low <= 0 < high
+
+
+def test_noise_outside_the_mask_decides_no_colours(folder: Path) -> None:
+    study = open_study(folder)
+    name, volume = "tNAA", study.maps["tNAA"]
+    assert isinstance(study.mask, Volume)
+    trusted = study.mask.data > 0
+    loud = volume.with_data(np.where(trusted, volume.data, 1e4))
+    layers = study_layers(replace(study, maps=study.maps | {name: loud}))
+    limits = {a["name"]: a["contrast_limits"] for _, a, kind in layers if kind == "image"}
+    assert limits[name] == pytest.approx((0, np.percentile(volume.data[trusted], 99.5)))
 
 
 def test_layers_lie_where_the_files_say(folder: Path) -> None:

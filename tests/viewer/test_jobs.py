@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -194,3 +196,23 @@ def test_waiting_gives_up() -> None:
     assert not jobs.wait(0.01)
     go_on.set()
     assert jobs.wait(PATIENCE)
+
+
+def test_a_program_that_ends_lets_its_job_notice() -> None:
+    """Otherwise its thread is torn out of the middle of torch's code, and the process aborts."""
+    code = (
+        "import time\n"
+        "from ftddm_viewer.session.jobs import Jobs\n"
+        "def work(token):\n"
+        "    print('begun', flush=True)\n"
+        "    while not token.cancelled(): time.sleep(0.01)\n"
+        "    time.sleep(0.3)\n"
+        "    print('noticed', flush=True)\n"
+        "jobs = Jobs()\n"
+        "jobs.start(work)\n"
+        "time.sleep(0.3)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, ["begun", "noticed"], "")
