@@ -7,8 +7,8 @@ one scene to the next, so that a face need only look for what differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ftddm_core.imaging.volume import Volume
@@ -74,8 +74,9 @@ class Scene:
         What is looked at.
     mode
         What s does here, in a sentence: enlarged, or degraded and restored.
-    caption
-        How the output was made, and what it is not for: belongs on every picture.
+    captions
+        Role -> what a layer is, how it was made, and what it is not for: belongs on every image
+        whose topmost layer it is.
     figures
         How faithful the output is, as far as that is known; may be empty.
     """
@@ -85,8 +86,13 @@ class Scene:
     position: float = 0.0
     title: str = ""
     mode: str = ""
-    caption: str = RESEARCH_ONLY
+    captions: Mapping[Role, str] = field(default_factory=dict)
     figures: str = ""
+
+    @property
+    def caption(self) -> str:
+        """The output's."""
+        return self.captions.get("output", RESEARCH_ONLY)
 
     def layer(self, role: Role) -> LayerSpec | None:
         """Return the layer of a role, if there is one."""
@@ -109,7 +115,7 @@ def resolve(state: State) -> Scene:
         position=float(case.positions[state.slice_index]),
         title=_title(state, view),
         mode=_mode(state, view),
-        caption=_caption(state, view),
+        captions=_captions(state, view),
         figures=_figures(state),
     )
 
@@ -146,8 +152,27 @@ def _factor(view: View, metabolite: str) -> str:
     return f"×{view.prepared.conditions[metabolite].upscale:.3g}"
 
 
-def _caption(state: State, view: View) -> str:
-    """Return how the output was made: no picture may do without."""
+def _captions(state: State, view: View) -> dict[Role, str]:
+    """Return what each layer is: no image may do without."""
+    degraded = view.prepared.mode is Mode.RESTORE
+    origin = f"degraded {_factor(view, state.metabolite)} on purpose" if degraded else "as acquired"
+    made = _made(state, view)
+    what: dict[Role, str] = {
+        "T1": "T1",
+        "FLAIR": "FLAIR",
+        "input": f"INPUT, {origin}, zero-filled",
+        "reference": "REFERENCE, as acquired",
+        "output": made or "OUTPUT not computed for this slice",
+        "deviation": f"DEVIATION of the samples. {made}" if made else "DEVIATION not computed",
+    }
+    return {role: f"{words}. {RESEARCH_ONLY}." for role, words in what.items()}
+
+
+def _made(state: State, view: View) -> str:
+    """Return how the output that is looked at was made; "" where it is still to be computed."""
+    picture = state.picture
+    if picture is None:
+        return ""
     words, study = [], view.prepared.case.study
     used: dict[str, Value] = {
         "mri_weight": view.mri_weight,
@@ -163,11 +188,9 @@ def _caption(state: State, view: View) -> str:
             words.append(f"{called(control)} {used[control.name]:.2g}")
         elif value != control.default or control.name not in SELDOM:
             words.append(f"{called(control)} {value_words(control, value)}")
-    made = f"AI-generated, {', '.join(words)}"
-    picture = state.picture
-    if picture is not None and not picture.final and state.activity is Activity.IDLE:
-        made += ", unfinished"
-    return f"{made}. {RESEARCH_ONLY}."
+    if not picture.final and state.activity is Activity.IDLE:
+        words.append("unfinished")
+    return f"OUTPUT, AI-generated, {', '.join(words)}"
 
 
 def _figures(state: State) -> str:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.scene import LayerSpec, Role, Scene
 from ftddm_viewer.session.state import State
@@ -118,11 +117,7 @@ class Painter:
         if scene.layer(needed) is None:
             return ""
         size = LETTERS * self._box.width / WIDTHS.get(len(layers), WIDTHS[3])
-        feet = [
-            wrapped(scene.caption if layer.role in ("output", "deviation") else f"{RESEARCH_ONLY}.",
-                    self._box, size)
-            for layer in layers
-        ]  # fmt: skip
+        feet = [wrapped(scene.captions[layer.role], self._box, size) for layer in layers]
         lines = max(map(len, feet))
         shown = "".join(
             drawing(

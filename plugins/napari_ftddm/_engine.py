@@ -132,8 +132,7 @@ class Engine:
             refused=self._refused,
         )
         self._stage.apply(state, scene)
-        there = state.case is not None
-        self._letters.say(scene.title, scene.caption if there else "")
+        self._letters.say(scene.title, scene.captions)
 
     # ---- from the user to the session
 

@@ -8,6 +8,7 @@ oblique maps, the nearest to them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class Letters:
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._said = {"title": "", "caption": ""}
+        self._title, self._captions = "", dict[str, str]()
         # Overlays at one place are stacked in the order in which they first became visible.
         self._add("title", "top_center", SIZES["title"], WHITE)
         self._add("caption", "bottom_center", SIZES["caption"], WHITE)
@@ -66,18 +67,24 @@ class Letters:
             event.connect(self._draw)
         viewer.layers.events.connect(self._layers_changed)
         viewer.canvas.events.size.connect(self.fit)
-        self.say("", "")
+        self.say("", {})
         self._draw()
 
-    def say(self, title: str, caption: str) -> None:
-        """Set title and caption, wrapped to the canvas."""
-        self._said = {"title": title, "caption": caption}
+    def say(self, title: str, captions: Mapping[str, str]) -> None:
+        """Set the title, and the caption of every role of layer, wrapped to the canvas."""
+        self._title, self._captions = title, dict(captions)
         self._viewer.canvas.overlays.scale_bar.visible = bool(title)
         self.fit()
 
+    def _said(self) -> dict[str, str]:
+        """Return title and caption: that of the layer which lies on top of those that are seen."""
+        seen = (known_of(layer) for layer in reversed(self._viewer.layers) if layer.visible)
+        top = next((known["role"] for known in seen if known.get("managed")), "")
+        return {"title": self._title, "caption": self._captions.get(top, "")}
+
     def fit(self, event: Any = None) -> None:
         """Wrap the words to the canvas as wide as it is now."""
-        for name, text in self._said.items():
+        for name, text in self._said().items():
             overlay = self._overlay(name)
             if overlay is None:
                 continue
@@ -89,7 +96,7 @@ class Letters:
 
     def close(self) -> None:
         """Take everything off the canvas again."""
-        for name in (*self._said, *SIDES):
+        for name in (*SIZES, *SIDES):
             if self._overlay(name) is not None:
                 del self._viewer.canvas.overlays[f"ftddm_{name}"]
         self._viewer.canvas.overlays.scale_bar.visible = False
@@ -115,8 +122,9 @@ class Letters:
 
     def _layers_changed(self, event: Any) -> None:
         """Follow what is seen: layers come and go, and are hidden."""
-        if event.type in ("inserted", "removed", "visible"):
+        if event.type in ("inserted", "removed", "reordered", "visible"):
             self._draw()
+            self.fit()
 
     def _draw(self, event: Any = None) -> None:
         letters = letters_of(self._viewer)

@@ -262,6 +262,24 @@ def test_a_layer_with_time_does_not_stand_in_the_way(
     assert "could not be shown" not in caplog.text
 
 
+def test_the_caption_is_that_of_the_layer_on_top(opened: Any, viewer: Any) -> None:
+    def caption() -> str:
+        settle()
+        return " ".join(viewer.canvas.overlays["ftddm_caption"].text.split())
+
+    assert caption().startswith("OUTPUT, AI-generated")
+    opened.panel.look_at["input"].click()
+    assert caption().startswith("INPUT, as acquired")
+    opened.panel.look_at["output"].click()
+    assert caption().startswith("OUTPUT, AI-generated")
+    # Without live pictures there is nothing of the other slice: what is seen is not the output.
+    opened.panel.live.click()
+    opened.session.choose(slice_index=1 - opened.session.state.slice_index)
+    finish(opened)
+    assert opened.session.state.picture is None
+    assert caption().startswith("OUTPUT not computed for this slice")
+
+
 def test_words_on_the_canvas(opened: Any, viewer: Any) -> None:
     caption = viewer.canvas.overlays["ftddm_caption"].text
     assert RESEARCH_ONLY in " ".join(caption.split())

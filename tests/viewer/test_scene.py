@@ -168,6 +168,24 @@ def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) 
         assert words in rare
 
 
+def test_every_layer_says_what_it_is(study: Path) -> None:
+    """Not what lies above it, and least of all that it was drawn where nothing was."""
+    state = state_of(fine_study(study), Mode.RESTORE, samples=4)
+    computed, empty = resolve(with_pictures(state, final=True)), resolve(state)
+    for scene in (computed, empty):
+        assert {layer.role for layer in scene.layers} <= scene.captions.keys()
+        assert all(words.endswith(f"{RESEARCH_ONLY}.") for words in scene.captions.values())
+        assert scene.captions["input"].startswith("INPUT, degraded ×2 on purpose, zero-filled. ")
+        assert scene.captions["reference"].startswith("REFERENCE, as acquired. ")
+    enlarged = resolve(state_of(open_study(study)))
+    assert enlarged.captions["input"].startswith("INPUT, as acquired, zero-filled. ")
+    assert computed.captions["output"].startswith("OUTPUT, AI-generated, ×2")
+    assert computed.captions["deviation"].startswith("DEVIATION of the samples. OUTPUT, AI-gen")
+    assert empty.captions["output"] == f"OUTPUT not computed for this slice. {RESEARCH_ONLY}."
+    drawn = [role for role, words in empty.captions.items() if "AI-generated" in words]
+    assert drawn == []
+
+
 def test_an_unfinished_picture_says_so(study: Path) -> None:
     state = with_pictures(state_of(open_study(study)), final=False)
     assert "unfinished" in resolve(state).caption
