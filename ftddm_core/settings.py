@@ -153,8 +153,8 @@ class SamplerSettings:
         DEFAULT_TAU_DIFFUSION,
         "Diffusion temperature",
         "τ_d",
-        "Variance of the noise in every denoising step. Higher is sharper, lower is nearer to the "
-        "mean of what the data allow.",
+        "Variance of the noise in every denoising step. Higher is sharper, lower is closer to the "
+        "average of all plausible maps.",
         bounds=(0, 1),
         step=0.01,
     )

@@ -1,4 +1,4 @@
-r"""Whether samples are as uncertain as they are wrong: N samples against the truth, voxel by voxel.
+r"""Whether the spread of samples matches their error: N samples against the truth, voxel by voxel.
 
 If truth and samples x_1..x_N are draws from one distribution, the truth is as likely to take any
 of the N + 1 ranks among them. Every figure takes samples (N, ...), the truth (...) and the voxels

@@ -1,4 +1,4 @@
-r"""Is the flow a flow? Its held-out likelihood beside a Gaussian's, and told something wrong.
+r"""Held-out likelihood of the flow, beside a Gaussian's and with wrong conditioning.
 
 All figures at a level t are of the same noisy truths x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps, so
 that their differences are paired. A density is given as its negative log-likelihood in bits per

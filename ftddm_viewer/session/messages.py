@@ -94,7 +94,7 @@ def study_notes(
         In-plane matrix that the maps' k-space fills; None to look for it.
     """
     found = [
-        f"no {name} given: the model was trained to do without, with less detail to go by."
+        f"No {name} provided: the model can run without it, with less anatomical guidance."
         for name, image in (("T1", study.t1), ("FLAIR", study.flair))
         if image is None
     ]
@@ -166,8 +166,8 @@ def going_on(state: State) -> str:
         return f"Checking the model on this study first, {state.checking:.0%}."
     if state.activity is Activity.VOLUME:
         return (
-            f"Computing the whole volume, {state.progress:.0%}{_time_left(state)}. The controls "
-            "wait for it: cancel it to change them."
+            f"Computing the whole volume, {state.progress:.0%}{_time_left(state)}. Controls "
+            "are locked until it finishes; cancel to change them."
         )
     if state.activity is Activity.SAMPLING:
         return f"Sampling, {state.progress:.0%}{_time_left(state)}."
@@ -176,8 +176,8 @@ def going_on(state: State) -> str:
     if state.up_to_date:
         return "Up to date."
     if not state.live:
-        return "The picture is not of these settings: press Update."
-    return "The picture is not finished: press Update."
+        return "Computed with other settings; press Update."
+    return "The image is not finished; press Update."
 
 
 def _time_left(state: State) -> str:

@@ -31,7 +31,7 @@ FULL = (
     "in some minutes."
 )
 
-NAMELESS = "This page did not say which one it is: reload it."
+NAMELESS = "Session not recognised; reload the page."
 
 
 class Tabs:

@@ -23,7 +23,7 @@ from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.saving import result_names
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
-from ftddm_viewer.session.state import Activity, Finished, State
+from ftddm_viewer.session.state import Finished, State
 from napari_ftddm._letters import Letters
 from napari_ftddm._panel import SHOW_ALL_KEY, Panel
 from napari_ftddm._relay import Pace, Relay
@@ -91,7 +91,7 @@ class Engine:
         )
         panel.live.toggled.connect(lambda on: self._do(lambda: self.session.choose(live=on)))
         panel.update_now.clicked.connect(lambda *_: self._do(self.session.refresh))
-        panel.volume.clicked.connect(lambda *_: self._volume_or_cancel())
+        panel.volume.clicked.connect(lambda *_: self._do(self.session.compute_volume))
         panel.cancel.clicked.connect(lambda *_: self._do(self.session.cancel))
         panel.unfill.clicked.connect(lambda *_: self._do(self.session.unfill))
         panel.save.clicked.connect(lambda *_: self._save())
@@ -153,10 +153,6 @@ class Engine:
     def _toggle_detail(self, viewer: Any) -> None:
         if self.session.state.case is not None:
             self._do(self.session.toggle_detail)
-
-    def _volume_or_cancel(self) -> None:
-        computing = self.session.state.activity is Activity.VOLUME
-        self._do(self.session.cancel if computing else self.session.compute_volume)
 
     def _open(self) -> None:
         folder = QFileDialog.getExistingDirectory(self.panel, "Open the folder of a study")

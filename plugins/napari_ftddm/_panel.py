@@ -187,8 +187,7 @@ class Panel(QWidget):
         for role, button in self.look_at.items():
             button.setVisible(role in shown or role != "reference")
             button.setEnabled(role in shown)
-        self.volume.setText("Cancel" if computing else "Whole volume")
-        self.volume.setEnabled(state.activity is not Activity.OPENING)
+        self.volume.setEnabled(state.activity not in (Activity.OPENING, Activity.VOLUME))
         self.save.setEnabled(state.finished is not None)
         say(self.made, other_volume(state))
         self.unfill.setVisible(
@@ -230,7 +229,7 @@ class Panel(QWidget):
         self.progress.setRange(0, 0 if waiting else 1000)
         self.progress.setValue(round(1000 * state.progress))
         self.progress.setVisible(running)
-        self.cancel.setVisible(running and state.activity is not Activity.VOLUME)
+        self.cancel.setVisible(running)
         words = [going_on(state)] + ([said] if said else [])
         if place and state.case is not None:
             words.append(f"Device: {place}.")

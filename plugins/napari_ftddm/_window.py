@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 TITLE = "FTDDM Viewer"
 
+LEAST_SIZE = (1280, 800)
+"""Of a window in pixels, as far as the screen has room: panel and images are in sight."""
+
 
 def show_window(
     paths: Sequence[Path | str] = (),
@@ -56,6 +59,7 @@ def show_window(
 
     viewer = napari.Viewer(title=TITLE, show_welcome_screen=False)
     _, widget = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
+    _enlarge(viewer)
     widget.engine.use(Model(weights, device, half=half))
     if paths:
         widget.session.open(list(paths), **roles)
@@ -64,3 +68,17 @@ def show_window(
     if block:
         napari.run()
     return viewer, widget
+
+
+def _enlarge(viewer: Viewer) -> None:
+    """Give a window the least size; a larger one, which the user may have chosen, is left alone."""
+    from qtpy.QtGui import QGuiApplication
+
+    _, _, width, height = viewer.window.geometry()
+    screen = QGuiApplication.primaryScreen()
+    if screen is None:
+        return
+    room = screen.availableGeometry()
+    wide, high = min(LEAST_SIZE[0], room.width()), min(LEAST_SIZE[1], room.height())
+    if width < wide or height < high:
+        viewer.window.resize(max(width, wide), max(height, high))

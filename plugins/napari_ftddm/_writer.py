@@ -25,8 +25,8 @@ def write_layer(path: str, data: Any, arguments: dict[str, Any]) -> list[str]:
     known = (arguments.get("metadata") or {}).get("ftddm") or {}
     if "frame" not in known or "volume" not in known:
         raise FormatError(
-            f"The layer '{arguments.get('name', '')}' is not one of FTDDM Viewer's: where it lies "
-            "in the patient is not known. Save it with another writer."
+            f"The layer '{arguments.get('name', '')}' is not one of FTDDM Viewer's: its position "
+            "in patient space is unknown. Save it with another writer."
         )
     ending = next((each for each in ENDINGS if path.lower().endswith(each)), None)
     if ending is None:

@@ -430,7 +430,6 @@ def test_volume_and_save(
     finish(opened)
     assert not np.isnan(layer(viewer, "output").data).all(axis=(1, 2)).any()
     assert panel.save.isEnabled()
-    assert panel.volume.text() == "Whole volume"
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(out))
     panel.save.click()
     settle()
@@ -464,15 +463,16 @@ def test_a_volume_can_be_cancelled(opened: Any, brake: Brake) -> None:
     settle(brake.holding.is_set)
     assert session.state.activity is Activity.VOLUME
     assert not panel.form.isEnabled()
-    assert "controls wait" in panel.status.text()
-    assert panel.volume.text() == "Cancel"
-    panel.volume.click()
+    assert "Controls are locked until it finishes" in panel.status.text()
+    assert not panel.volume.isEnabled()
+    assert not panel.cancel.isHidden()
+    panel.cancel.click()
     brake.released.set()
     finish(opened)
     assert session.state.finished is None
     assert session.state.activity is Activity.IDLE
     assert panel.form.isEnabled()
-    assert panel.volume.text() == "Whole volume"
+    assert panel.volume.isEnabled()
     assert panel.progress.isHidden()
 
 
@@ -592,11 +592,14 @@ def test_the_window_of_the_command(
 ) -> None:
     """`ftddm view`: there at once, errors said in the panel, the given weights used."""
     from napari._qt.qt_viewer import QtViewer
-    from napari_ftddm._window import TITLE, show_window
+    from napari_ftddm._window import LEAST_SIZE, TITLE, show_window
 
     for paths, label in (([study], "patient"), ((), "Simulated patient")):
         viewer, widget = show_window(paths, weights=str(weights), device="cpu", block=False)
         assert viewer.title == TITLE
+        width, height = viewer.window.geometry()[2:]
+        assert width >= LEAST_SIZE[0]
+        assert height >= LEAST_SIZE[1]
         finish(widget)
         state = widget.session.state
         assert (state.error, state.case.label) == ("", label)

@@ -121,7 +121,7 @@ def test_run_writes_a_map_and_a_sidecar_each(quick: list[Any], ftddm: Ftddm, stu
     assert "4 files in" in outcome.out
     assert "Research use only, not for clinical use" in outcome.out
     assert re.fullmatch(
-        "note: no FLAIR given: the model was trained to do without, with less detail to go by.\n"
+        "note: No FLAIR provided: the model can run without it, with less anatomical guidance.\n"
         r"note: noise: estimated, [\d.]+( to [\d.]+)? % of the scale; set it if you know better.\n",
         outcome.err,
     )

@@ -287,7 +287,7 @@ def test_without_live_nothing_moves_until_asked(server: Any, visit: Visit) -> No
     before = picture(page)
     page.locator("#live input").uncheck()
     enter(page, "tau_flow", 0)
-    ready(page, words="The picture is not of these settings")
+    ready(page, words="Computed with other settings")
     assert np.array_equal(picture(page), before)
     page.locator("#update").click()
     ready(page, "τ_f 0,")

@@ -276,7 +276,7 @@ def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake
     assert "cancel it to change the settings" in page.locator(".problem").inner_text()
     page.locator("#cancel").click()
     brake.released.set()
-    ready(page, words="The picture is not finished")
+    ready(page, words="The image is not finished")
     assert page.locator(".problem").count() == 0
     assert not page.locator("#files").is_visible()
     assert page.locator("#cancel").is_disabled()

@@ -17,9 +17,10 @@ PREFACE = (
     "and is made again by",
     "```sh\n{command}\n```",
     "What these figures can show is how methods compare on the same cases, how far a temperature "
-    "trades fidelity for detail, and whether samples are as uncertain as they are wrong. {kind} "
-    "What they cannot show is how well a map of a real patient is restored: no public measured set "
-    "has a high-resolution truth, and a simulation flatters every network that was trained on the "
+    "trades fidelity for detail, and whether the spread of the samples matches the actual error. "
+    "{kind} What they cannot show is how well a map of a real patient is restored: no public "
+    "measured set has a high-resolution truth, and a simulation flatters every network that was "
+    "trained on the "
     "same simulator, the regression and the full diffusion model as much as this one. A restored "
     "detail is a draw of what the training data make plausible, never a measurement.",
     "The truth is a map with noise, as a scanner would give it, inside its quality mask and 0 "

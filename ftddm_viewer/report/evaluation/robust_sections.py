@@ -157,7 +157,7 @@ def lesions(outcome: Outcome, images: Images) -> str:
 
 
 def robust_calibration(outcome: Outcome, images: Images) -> str:
-    """Return whether samples are as uncertain as they are wrong, by kind of patient."""
+    """Return whether the spread of the samples matches the actual error, by kind of patient."""
     table = outcome.tables.get("robust_calibration", [])
     if not table:
         return ""

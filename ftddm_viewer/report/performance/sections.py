@@ -196,9 +196,9 @@ def tradeoff_section(record: Record, images: Images) -> str:
         "The bundled case against its truth, by calls of the denoiser, for every sampler and for "
         "the full chain, at the default temperatures and at 1; over "
         f"{plural(table[0]['slices'], 'slice')}, counted once a metabolite. To be near the full "
-        "chain is what matters: an image nearer to the mean of what the data allow has a higher "
-        "PSNR and less detail. Sharpness is the detail beyond what was acquired relative to the "
-        "truth's: 1 is as sharp, more is grainier."
+        "chain is what matters: an image closer to the average of all plausible maps has a "
+        "higher PSNR and less detail. Sharpness is the detail beyond what was acquired relative to "
+        "the truth's: 1 is as sharp, more is grainier."
     )
     parts = [f"## What fewer steps cost\n\n{wrapped(text)}"]
     for words, lines in by_temperature(table).items():
