@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.components.overlays import TextOverlay
 
+from ftddm_viewer.session.scene import Role
 from napari_ftddm._bridge import AXES
 from napari_ftddm._stage import known_of
 
@@ -55,7 +56,7 @@ class Letters:
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._title, self._captions = "", dict[str, str]()
+        self._title, self._captions = "", dict[Role, str]()
         # Overlays at one place are stacked in the order in which they first became visible.
         self._add("title", "top_center", SIZES["title"], WHITE)
         self._add("caption", "bottom_center", SIZES["caption"], WHITE)
@@ -70,7 +71,7 @@ class Letters:
         self.say("", {})
         self._draw()
 
-    def say(self, title: str, captions: Mapping[str, str]) -> None:
+    def say(self, title: str, captions: Mapping[Role, str]) -> None:
         """Set the title, and the caption of every role of layer, wrapped to the canvas."""
         self._title, self._captions = title, dict(captions)
         self._viewer.canvas.overlays.scale_bar.visible = bool(title)
@@ -79,8 +80,8 @@ class Letters:
     def _said(self) -> dict[str, str]:
         """Return title and caption: that of the layer which lies on top of those that are seen."""
         seen = (known_of(layer) for layer in reversed(self._viewer.layers) if layer.visible)
-        top = next((known["role"] for known in seen if known.get("managed")), "")
-        return {"title": self._title, "caption": self._captions.get(top, "")}
+        top: Role | None = next((known["role"] for known in seen if known.get("managed")), None)
+        return {"title": self._title, "caption": "" if top is None else self._captions.get(top, "")}
 
     def fit(self, event: Any = None) -> None:
         """Wrap the words to the canvas as wide as it is now."""

@@ -102,7 +102,8 @@ def _on_grid(known: dict[str, Any]) -> Volume:
     """Return what was given to a layer: on the screen, maps are cut to what is trusted."""
     view: View | None = known.get("view")
     if view is None:
-        return replace(known["frame"].restore(known["volume"]), unit=known["unit"])
+        restored: Volume = known["frame"].restore(known["volume"])
+        return replace(restored, unit=known["unit"])
     condition = view.prepared.conditions[known["metabolite"]]
     if known["role"] == "reference" and view.prepared.reference is not None:
         return view.prepared.reference.maps[condition.metabolite]
