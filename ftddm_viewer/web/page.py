@@ -182,12 +182,12 @@ class Page:
         if tab is None:
             words = FULL if self.tabs.full else LOST
             yield self._updates({"message": {"value": status.message(words)}})
-        elif tab.follow():
+        elif turn := tab.follow():
             ended = False
             try:
                 while not ended:
                     state = tab.session.state
-                    yield self._updates(await asyncio.to_thread(self._changes, tab, state))
+                    yield self._updates(await asyncio.to_thread(self._changes, tab, state, turn))
                     ended = tab.leave(state)
                     await asyncio.sleep(0 if ended else FRAME)
             finally:
@@ -201,8 +201,15 @@ class Page:
         names = self.layout.shown
         return [gr.update(**changes[name]) if name in changes else gr.skip() for name in names]
 
-    def _changes(self, tab: Tab, state: State) -> Properties:
-        """Return the properties that the page has to be told."""
+    def _changes(self, tab: Tab, state: State, turn: int) -> Properties:
+        """Return the properties that the page has to be told, none once a turn is over.
+
+        A page that is left goes on without its follower, whose last work may still be going on.
+        """
+        with tab.showing:
+            return self._worked_out(tab, state, turn) if tab.is_on(turn) else {}
+
+    def _worked_out(self, tab: Tab, state: State, turn: int) -> Properties:
         scene = resolve(state)
         pictures = tab.painter.paint(state, scene)
         files = tab.results(state)
@@ -216,7 +223,7 @@ class Page:
         slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
         slow["check"] = {"value": status.check(state)}
         slow["remarks"] = {"value": status.remarks(state)}
-        found = tab.changes(slow, lambda newest: self._quick(tab, newest))
+        found = tab.changes(turn, slow, lambda newest: self._quick(tab, newest))
         if choices := found.get("background", {}).get("choices"):
             found["background"]["value"] = choices[0]  # what was chosen may be gone
         return found

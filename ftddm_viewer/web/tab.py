@@ -8,7 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from time import monotonic
 from typing import Any
 
@@ -65,6 +65,8 @@ class Tab:
         Draws its pictures.
     problem
         What was wrong with the last command, in words; "" if nothing.
+    showing
+        Held by whoever works out what the page shows: one at a time has painter and files.
     """
 
     def __init__(self, model: Model, private: Path, served: Path) -> None:
@@ -73,7 +75,9 @@ class Tab:
         self.problem = ""
         self._private = Path(tempfile.mkdtemp(dir=private))
         self._served = Path(tempfile.mkdtemp(dir=served, prefix=OWNED))
+        self.showing = Lock()
         self._lock = RLock()
+        self._turn = 0
         self._stamps: dict[str, float] = {}
         self._shown: dict[str, dict[str, Any]] = {}
         self._wishes: Wishes | None = None
@@ -209,11 +213,13 @@ class Tab:
         """Whether its page is being shown what happens."""
         return self._followed
 
-    def follow(self) -> bool:
-        """Return whether the caller is to show the page what happens: one does at a time."""
+    def follow(self) -> int:
+        """Return the caller's turn to show the page what happens; 0 while another one does."""
         with self._lock:
-            first, self._followed = not self._followed, True
-            return first
+            if self._followed:
+                return 0
+            self._followed, self._turn = True, self._turn + 1
+            return self._turn
 
     def leave(self, state: State) -> bool:
         """Stop following, if there is nothing to be seen after a state; return whether so."""
@@ -226,17 +232,27 @@ class Tab:
             return True
 
     def abandon(self) -> None:
-        """Stop following before the end: whoever comes next may follow."""
+        """Stop following before the end: whoever comes next may follow, and shows all anew.
+
+        What was worked out last may never have reached the page.
+        """
         with self._lock:
-            self._followed = False
+            self._followed, self._turn = False, self._turn + 1
+            self._shown.clear()
+
+    def is_on(self, turn: int) -> bool:
+        """Return whether a follower's turn has not been abandoned."""
+        return turn == self._turn
 
     def changes(
-        self, slow: Properties, quick: Callable[[State], Properties]
+        self, turn: int, slow: Properties, quick: Callable[[State], Properties]
     ) -> dict[str, dict[str, Any]]:
         """Return the properties in which the page differs from what it should show.
 
         Parameters
         ----------
+        turn
+            The follower's, see `follow`; one that is over gets nothing, and changes nothing.
         slow
             Properties that no user can change, and that took time to work out.
         quick
@@ -244,6 +260,8 @@ class Tab:
         """
         with self._lock:
             found: dict[str, dict[str, Any]] = {}
+            if not self.is_on(turn):
+                return found
             for part, wanted in {**slow, **quick(self.session.state)}.items():
                 known = self._shown.setdefault(part, {})
                 new = {k: v for k, v in wanted.items() if k not in known or known[k] != v}

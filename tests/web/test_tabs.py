@@ -81,6 +81,23 @@ def test_the_tab_that_was_left_alone_for_longest_makes_room(
         opened.open("fifth")
 
 
+def test_an_abandoned_follower_changes_nothing_beside_the_next(opened: Tabs) -> None:
+    """Its last work may still be going on; what that found never reached the page."""
+    tab = opened.open("a")
+    heading = {"heading": {"value": "tNAA"}}
+    first = tab.follow()
+    assert first
+    assert tab.follow() == 0
+    assert tab.changes(first, heading, lambda state: {}) == heading
+    assert tab.changes(first, heading, lambda state: {}) == {}
+    tab.abandon()
+    assert tab.changes(first, {"heading": {"value": "tCho"}}, lambda state: {}) == {}
+    second = tab.follow()
+    assert second not in (0, first)
+    assert not tab.is_on(first)
+    assert tab.changes(second, heading, lambda state: {}) == heading
+
+
 @pytest.mark.parametrize("key", ["", None])
 def test_a_page_without_a_name_is_none(key: str | None, opened: Tabs) -> None:
     with pytest.raises(FtddmError):
