@@ -1,17 +1,19 @@
 """What is open, chosen, shown and computed, behind every face; no toolkit is imported.
 
 A `Session` holds one immutable `State`. Commands replace it and start background work; work
-replaces it too, while it is still wanted. After every replacement `changed` is emitted with the old
-and the new state, on whichever thread made it: a face goes to its own thread, reads the newest
-`state` and applies what differs. A picture that was overtaken by newer settings gets into the state
-only as the first of its chain, so that pictures keep coming while a hand moves; a view knows which
-settings it is of. How much of the drawn detail is shown is no work at all: pictures keep x and z.
+replaces it too, while it is still wanted. After every replacement `changed` is emitted with the
+states before and after it, on whichever thread made it: a face goes to its own thread, reads the
+newest `state` and applies what differs. A picture that was overtaken by newer settings gets into
+the state only as the first of its chain, so that pictures keep coming while a hand moves; a view
+knows which settings it is of. How much of the drawn detail is shown is no work at all: pictures
+keep x and z.
 While nothing else goes on, the model is checked on the study, once; any job takes over at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import RLock
@@ -110,7 +112,7 @@ class Session:
             If the result would be invalid, or while a whole volume is computed; nothing changes.
         """
         checked = {c.name: c.check(changes[c.name]) for c in controls() if c.name in changes}
-        with self._lock:
+        with self._changing():
             if not changes.keys() <= {"detail"}:
                 self._refuse_during(Activity.VOLUME, "to change the settings")
             wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
@@ -119,8 +121,7 @@ class Session:
                 limited["steps"] = wanted["t_trunc"] or None
             settings = SamplerSettings.from_dict(limited)
             self._wanted = wanted
-            old = self._choose(settings=settings)
-        self._tell(old)
+            self._choose(settings=settings)
 
     def toggle_detail(self) -> None:
         """Show all that is drawn, or again what the self-check supports."""
@@ -143,7 +144,7 @@ class Session:
             volume is computed; nothing changes.
         """
         changes: dict[str, Any] = {}
-        with self._lock:
+        with self._changing():
             case = self.state.case
             if metabolite is not None and case is not None:
                 changes["metabolite"] = case.known_metabolite(metabolite)
@@ -157,8 +158,7 @@ class Session:
                     changes["mode"] = Mode(mode)
             if live is not None:
                 changes["live"] = live
-            old = self._choose(**changes)
-        self._tell(old)
+            self._choose(**changes)
 
     def refresh(self) -> None:
         """Compute the picture with what is chosen now, live or not.
@@ -185,20 +185,18 @@ class Session:
 
     def check(self) -> None:
         """Check the model on what is open, if that was not done: while nothing else goes on."""
-        with self._lock:
-            old = self._replace(error="")
+        with self._changing():
+            self._replace(error="")
             self._check_later(asked=True)
-        self._tell(old)
 
     def cancel(self) -> None:
         """Stop what goes on in the background; what was computed stays."""
-        with self._lock:
+        with self._changing():
             was_opening = self.state.activity is Activity.OPENING
             self._jobs.cancel()
-            old = self._replace(activity=Activity.IDLE, **AT_REST)
+            self._replace(activity=Activity.IDLE, **AT_REST)
             if not (was_opening and self._catch_up()):
                 self._check_later()
-        self._tell(old)
 
     def save(
         self, folder: Path, *, overwrite: bool = False, finished: Finished | None = None
@@ -228,6 +226,7 @@ class Session:
             self._jobs.cancel()
             self._recall = Recall()
             self.state = State()
+            self._wanted = self.state.settings.to_dict()
         return self._jobs.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -245,35 +244,28 @@ class Session:
         raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
 
     def _open(self, make: Callable[[], Case], *, keep: bool = False) -> None:
-        with self._lock:
+        with self._changing():
             self._refuse_during(Activity.VOLUME, "to open a study")
             self._jobs.start(self._guarded(lambda token: self._opening(token, make, keep)))
-            old = self._replace(activity=Activity.OPENING, **AT_REST, error="")
-        self._tell(old)
+            self._replace(activity=Activity.OPENING, **AT_REST, error="")
 
     def _start(self, job: Work, activity: Activity, purpose: str) -> None:
-        with self._lock:
+        with self._changing():
             self._refuse_during(Activity.VOLUME, purpose)
             self._refuse_during(Activity.OPENING, purpose)
             self._jobs.start(self._guarded(job))
-            old = self._replace(activity=activity, **AT_REST, error="")
-        self._tell(old)
+            self._replace(activity=activity, **AT_REST, error="")
 
-    def _choose(self, **changes: Any) -> State:
-        """Make changes; where they call for another picture, start it and stop any other.
-
-        Returns
-        -------
-        State
-            The old one, for `_tell`.
-        """
-        old = self._replace(error="", **changes)
+    def _choose(self, **changes: Any) -> None:
+        """Make changes; where they call for another picture, start it and stop any other."""
+        old = self.state
+        self._replace(error="", **changes)
         new = self.state
         turned = new.place != old.place
         moved = turned or new.settings != old.settings.replace(detail=new.settings.detail)
         turned_live = new.live and not old.live
         if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
-            return old
+            return
         # While a hand moves, one picture of where it just was may come first; but the picture of
         # what is looked at now must not make way for one of what was.
         patient = not turned or new.picture is None or new.fitting_view() is not None
@@ -281,7 +273,6 @@ class Session:
             self._jobs.cancel()
             self._replace(activity=Activity.IDLE, **AT_REST)
             self._check_later()
-        return old
 
     def _catch_up(self, *, patient: bool = False) -> bool:
         """Start the picture that a live session still has to show; return whether there is one."""
@@ -312,29 +303,33 @@ class Session:
                 return  # whoever cancelled has told what goes on now
             except Exception as problem:
                 error = logged_words(problem)
-            with self._lock:
+            with self._changing():
                 if token.superseded():
                     return
                 was_opening = self.state.activity is Activity.OPENING
                 error = error or self.state.error  # which only the next command clears
-                old = self._replace(activity=Activity.IDLE, **AT_REST, error=error)
+                self._replace(activity=Activity.IDLE, **AT_REST, error=error)
                 caught_up = was_opening and self._catch_up()  # it failed: what was open goes on
                 if not caught_up and (was_opening or not error):
                     self._check_later()
-            self._tell(old)
 
         return work
 
     # ---- state
 
-    def _replace(self, **changes: Any) -> State:
-        """Replace the state, under the lock; return the old one, for `_tell`."""
-        old = self.state
-        self.state = replace(old, **changes).aligned()
-        return old
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock, and then tell of the change that was made under it, and of no other."""
+        with self._lock:
+            old = self.state
+            yield
+            new = self.state
+        if new is not old:
+            self.changed.emit(old, new)
 
-    def _tell(self, old: State) -> None:
-        self.changed.emit(old, self.state)
+    def _replace(self, **changes: Any) -> None:
+        """Replace the state; to be called under the lock."""
+        self.state = replace(self.state, **changes).aligned()
 
     def _report(self, token: Token, **changes: Any) -> None:
         """Replace the state from a job that is still wanted.
@@ -344,11 +339,10 @@ class Session:
         Cancelled
             If it is not.
         """
-        with self._lock:
+        with self._changing():
             if token.cancelled():
                 raise Cancelled("Superseded.")
-            old = self._replace(**changes)
-        self._tell(old)
+            self._replace(**changes)
 
     # ---- jobs
 
@@ -450,12 +444,11 @@ class Session:
         if view is None:
             return
         self._checked(token, view.prepared)
-        with self._lock:
+        with self._changing():
             if token.cancelled():
                 raise Cancelled("Superseded.")
-            old = self._replace(checking=None)
+            self._replace(checking=None)
             self._catch_up()
-        self._tell(old)
 
     def _checked(self, token: Token, prepared: Prepared) -> None:
         """Make the self-check of what was acquired, unless it is known, and put it in the view."""

@@ -549,3 +549,34 @@ def test_a_running_mean_counts_the_samples_of_every_batch(opened: Session) -> No
     last = running[-1]
     assert last is not None
     np.testing.assert_allclose(last.image, state.picture.image, rtol=0, atol=1e-5 * top)
+
+
+def test_what_is_told_is_the_change_itself(session: Session, study: Path) -> None:
+    """And not what another thread has made of the state since."""
+    session.open(study)
+    done(session)
+    told: list[tuple[State, State]] = []
+    first = session.state
+
+    def listen(old: State, new: State) -> None:
+        told.append((old, new))
+        if len(told) == 1:  # as another thread might, between the change and this
+            session.update(seed=8)
+
+    session.choose(live=False)
+    session.changed.connect(listen)
+    session.update(seed=7)
+    seeds = [(old.settings.seed, new.settings.seed) for old, new in told]
+    assert seeds == [(first.settings.seed, 7), (7, 8)]
+
+
+def test_a_closed_session_keeps_no_wish(session: Session, study: Path) -> None:
+    session.open(study)
+    session.update(t_trunc=300, steps=200)
+    session.update(t_trunc=50)
+    session.close()
+    session.update(t_trunc=300)
+    assert session.state.settings == SamplerSettings(
+        t_trunc=300, steps=session.state.settings.steps
+    )
+    assert session.state.settings.steps != 200
