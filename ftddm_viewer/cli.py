@@ -273,6 +273,13 @@ def build_parser() -> Parser:
         "--start-from", metavar="NAME|DIR", help="exported weights that the network starts from"
     )
     train.add_argument("--weights-out", type=Path, metavar="DIR", help="where export writes")
+    train.add_argument(
+        "--blend",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="export this share of the denoiser, the rest as it started from --start-from (1)",
+    )
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
     train.add_argument("--threads", type=_count, help="CPU threads (all)")
     train.add_argument("--bf16", action="store_true", help="compute the network in bfloat16")

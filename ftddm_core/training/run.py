@@ -12,7 +12,12 @@ import torch
 from torch import nn
 
 from ftddm_core.errors import CheckpointError, FormatError, SettingsError
-from ftddm_core.model.checkpoint import TRAINED_VOXEL, save_regression, save_weights
+from ftddm_core.model.checkpoint import (
+    TRAINED_VOXEL,
+    load_weights,
+    save_regression,
+    save_weights,
+)
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_core.training.fitting import RECORD, STATE, Network, build, fit_network
@@ -126,18 +131,40 @@ def train(
     )
 
 
-def export(folder: Path, out: Path) -> dict[str, int]:
+def export(
+    folder: Path, out: Path, *, blend: float = 1.0, start_from: str | None = None
+) -> dict[str, int]:
     """Write a run's last averaged denoiser and flow as a weights folder; return the steps of each.
 
     The record in its config.json names the label maps, the patients and the settings of the fit,
     holds the losses on the validation patients along it, and names the weights that a network was
     started from with theirs.
 
+    Parameters
+    ----------
+    folder
+        Of the run.
+    out
+        Of the weights.
+    blend
+        Share of the trained denoiser; the rest is the one that it started from. Between two
+        networks of which one went on from the other, their mean keeps much of what either knows
+        (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+    start_from
+        Where those weights are; needed for a share below 1.
+
     Raises
     ------
     CheckpointError
-        If one of the two networks has not been trained in `folder`.
+        If one of the two networks has not been trained in `folder`, or did not start from
+        `start_from`.
+    SettingsError
+        If the share is not between 0 and 1, or has nothing to be blended with.
     """
+    if not 0 <= blend <= 1:
+        raise SettingsError(
+            f"The share of the trained denoiser is {blend:g}: give one from 0 to 1."
+        )
     (denoiser, steps, record), (flow, flow_steps, flow_record) = (
         _trained(folder, which) for which in ("denoiser", "flow")
     )
@@ -146,9 +173,31 @@ def export(folder: Path, out: Path) -> dict[str, int]:
     counts = {"denoiser": steps, "flow": flow_steps}
     records = {"denoiser": record, "flow": flow_record}
     voxel = record["training"].get("voxel", TRAINED_VOXEL)
-    stated = {"data": _data(record), "steps": counts, "runs": records}
+    stated: dict[str, Any] = {"data": _data(record), "steps": counts, "runs": records}
+    if blend < 1:
+        stated["blend"] = {"denoiser": blend, "with": _blend(denoiser, record, blend, start_from)}
     save_weights(out, denoiser, flow, stated, voxel)
     return counts
+
+
+def _blend(denoiser: UNet, record: Mapping[str, Any], share: float, start_from: str | None) -> str:
+    """Mix a denoiser with the one that it started from; return the digest of those weights."""
+    began = record.get("start_from") or {}
+    if start_from is None or not began:
+        raise SettingsError(
+            "A share below 1 needs a denoiser that went on from other weights, and these weights: "
+            "say what it started from."
+        )
+    weights = load_weights(start_from)
+    if weights.digest != began["digest"]:
+        raise CheckpointError(
+            f"The denoiser did not start from '{weights.name}' {weights.digest[:12]} but from "
+            f"'{began['name']}' {began['digest'][:12]}: give those."
+        )
+    with torch.no_grad():
+        for own, other in zip(denoiser.parameters(), weights.denoiser.parameters(), strict=True):
+            own.lerp_(other, 1 - share)
+    return weights.digest
 
 
 def export_regression(folder: Path, out: Path) -> dict[str, int]:

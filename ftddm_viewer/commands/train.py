@@ -32,8 +32,11 @@ def _export(options: Namespace) -> None:
 
     if options.weights_out is None:
         raise SettingsError("Say where the weights go: --weights-out DIR.")
-    write = export if options.what == "export" else export_regression
-    steps = write(options.out, options.weights_out)
+    if options.what == "export":
+        how = {"blend": options.blend, "start_from": options.start_from}
+        steps = export(options.out, options.weights_out, **how)
+    else:
+        steps = export_regression(options.out, options.weights_out)
     trained = ", ".join(f"{name} {count}" for name, count in steps.items())
     print(f"Weights in {options.weights_out}, after these steps of training: {trained}.")
 
