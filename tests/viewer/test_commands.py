@@ -10,11 +10,13 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from properties import save_nifti
 from tiny import TINY_FLOW, TINY_UNET, Ftddm, files_in, load, residual, save_t1, sidecar
 
 from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.io import open_study
+from ftddm_core.model.checkpoint import load_weights
 from ftddm_core.model.flow import FLOW_PRESETS
 from ftddm_core.model.unet import UNET_PRESETS
 from ftddm_core.sampling.resolver import SuperResolver
@@ -221,6 +223,30 @@ def test_train_export_and_run(
     outcome = ftddm(*words[:-2])
     assert outcome.code == 2
     assert "started from 'mine'" in outcome.err
+
+    # Halfway between what was trained and what it started from.
+    second = ["--config", config, "--out", tmp_path / "second"]
+    assert ftddm("train", "flow", *second, "--start-from", exported).code == 0
+    trained, blended = tmp_path / "weights" / "trained", tmp_path / "weights" / "blended"
+    export = ["train", "export", *second]
+    assert ftddm(*export, "--weights-out", trained).code == 0
+    how = ["--blend", 0.5, "--weights-out", blended]
+    assert ftddm(*export, *how, "--start-from", exported).code == 0
+    half, whole, first = (load_weights(path) for path in (blended, trained, exported))
+    assert half.record["blend"] == {"denoiser": 0.5, "with": first.digest}
+    parameters = (weights.denoiser.parameters() for weights in (half, whole, first))
+    for found, one, other in zip(*parameters, strict=True):
+        torch.testing.assert_close(found, (one + other) / 2, rtol=0, atol=2e-3)
+    for found, one in zip(half.flow.parameters(), whole.flow.parameters(), strict=True):
+        assert torch.equal(found, one)
+    for wrong, said in (
+        ([*how], "say what it started from"),
+        ([*how, "--start-from", trained], "did not start from 'trained'"),
+        (["--blend", 2, *how[2:], "--start-from", exported], "give one from 0 to 1"),
+    ):
+        outcome = ftddm(*export, *wrong)
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert said in outcome.err
     outcome = ftddm("train", "flow", *common, "--bf16")
     assert outcome.code == 2
     assert "likelihood needs float32" in outcome.err
