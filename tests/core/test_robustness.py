@@ -165,7 +165,7 @@ def test_automatic_weights_are_those_of_the_self_check(
 
     monkeypatch.setattr(runner.resolver, "check", found)
     entries = runner.entries([plan(AUTOMATIC, one)], [one.case])
-    assert [tuple(runner.weighting(e)) for e in entries[:2]] == [(0.0, 0.25**2), (0.0, 0.5**2)]
+    assert [tuple(runner.weighting(e)) for e in entries[:2]] == [(0.0, 0.25), (0.0, 0.5)]
     assert len(asked) == 1  # one check for a case and a factor
     runner.run(entries)
     # x is that of the same temperatures at this MRI weight, so nothing is drawn twice.
@@ -173,7 +173,7 @@ def test_automatic_weights_are_those_of_the_self_check(
     assert runner.missing(unguided) == []
     x, z = runner.image(unguided[0]), alone(runner.condition(unguided[0]))
     np.testing.assert_allclose(
-        runner.image(entries[0]), np.maximum(z + 0.25**2 * (x - z), 0), atol=2e-2
+        runner.image(entries[0]), np.maximum(z + 0.25 * (x - z), 0), atol=2e-2
     )
     # What was found is kept: another run asks no more.
     again = Runner(runner.resolver, runner.cache)
