@@ -253,7 +253,7 @@ def test_a_progress_bar_on_a_terminal(study: Path, weights: Path, tmp_path: Path
         os.close(control)
     assert found.returncode == 0
     assert re.search(r"\rsampling: +\d+% \|", shown)
-    assert "note: no FLAIR" in shown
+    assert "note: No FLAIR" in shown
     assert "sampling" not in found.stdout.decode()
 
 
@@ -418,8 +418,8 @@ def test_single_files_are_enough(quick: list[Any], ftddm: Ftddm, study: Path) ->
     assert outcome.code == 0
     notes = outcome.err.splitlines()
     assert len(notes) == 4
-    assert "no T1 given" in notes[0]
-    assert "no FLAIR given" in notes[1]
+    assert "No T1 provided" in notes[0]
+    assert "No FLAIR provided" in notes[1]
     assert "no mask for tCho" in notes[2]
     assert set(sidecar(study.parent / "out", "tCho")["Inputs"]) == {"tCho"}
 
@@ -442,7 +442,7 @@ def test_roles_given_by_flag_come_first(quick: list[Any], ftddm: Ftddm, study: P
     for role, path in given.items():
         outcome = ftddm(*quick, "--overwrite", f"--{role}", path)
         assert outcome.code == 0
-        assert ("no FLAIR" in outcome.err) is (role != "flair")
+        assert ("No FLAIR" in outcome.err) is (role != "flair")
         inputs = sidecar(out, "tNAA")["Inputs"]
         assert inputs[role]["Name"] == path.name
         for name, before in usual.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,8 @@ def test_several_label_maps_are_for_a_report(label_map: Path, tmp_path: Path, ft
 def test_the_built_in_head_stands_in_for_a_label_map(
     tmp_path: Path, ftddm: Ftddm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ftddm_viewer.commands.simulate.template", nested_head)
+    # The package has a function of the same name as the module.
+    monkeypatch.setattr(import_module("ftddm_viewer.commands.simulate"), "template", nested_head)
     one = ftddm("simulate", *SMALL, "--out", tmp_path / "one")
     many = ftddm("simulate", "--report", "--patients", 1, *SMALL, "--out", tmp_path / "many")
     assert (one.code, many.code) == (0, 0)
