@@ -74,8 +74,9 @@ UNCHECKED_MRI_WEIGHT = 0.5
 """Of a study that cannot be checked: midway, for it may be of either kind."""
 
 UNCHECKED_DETAIL = {2.0: 0.4, 4.0: 0.6, 8.0: 0.7}
-"""Factor s -> detail that is shown of such a study: the median share that the truth supports on
-randomised patients at that MRI weight. `ftddm evaluate` has the column "right" of it."""
+"""Factor s -> detail that is shown of such a study: cautious, at most the median share that the
+truth supports on randomised patients at that MRI weight, for a measured study supports less.
+`ftddm evaluate` has the column "right" of it."""
 
 TIE = 0.2
 """In dB: gains that are no farther apart are equal, for a few coarse slices cannot tell more."""

@@ -18,12 +18,17 @@ from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.evaluation.cases import Case, check_names
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.imaging.io import open_study
-from ftddm_core.model.checkpoint import save_regression, save_weights
+from ftddm_core.model.checkpoint import load_weights, save_regression, save_weights
 from ftddm_core.model.flow import ConditionalGlow
 from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
+from ftddm_viewer.report.evaluation.excerpt import excerpt
+from ftddm_viewer.report.evaluation.page import page
+from ftddm_viewer.report.evaluation.plots import plots
+from ftddm_viewer.report.evaluation.record import FORMAT, outcome_of
 from ftddm_viewer.report.evaluation.sections import _training
 from ftddm_viewer.report.excerpt import END, begin, with_excerpt
+from ftddm_viewer.report.records import read_record
 
 BEGIN = begin("evaluate")
 
@@ -339,3 +344,17 @@ def test_the_page_shows_the_curve_that_the_weights_have_on_record() -> None:
     assert "flow" not in shown
     outcome.record["weights"] = {"curves": {}, "before": {}}
     assert _training(outcome, {}) == ""
+
+
+def test_the_published_page_and_table_follow_from_the_published_record() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    record = read_record(docs / "results.json", "evaluate", FORMAT)
+    names = [*plots(outcome_of(record)), *record["maps"]]
+    images = {name: f"results/{name}" for name in names}
+    assert page(record, images) == (docs / "results.md").read_text(encoding="utf-8")
+    assert all((docs / path).is_file() for path in images.values())
+    readme = docs.parent / "README.md"
+    found = with_excerpt(readme, "evaluate", excerpt(record))
+    assert found == readme.read_text(encoding="utf-8")
+    weights = load_weights("small")
+    assert record["run"]["weights"]["sha256"] == weights.digest
