@@ -26,6 +26,7 @@ def draw_window(path: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while not (widget.session.state.up_to_date and widget.session.wait(0)):
         QApplication.processEvents()
+        time.sleep(0.01)  # the core is needed for what is waited for
         if time.monotonic() > deadline:
             raise TimeoutError(f"No picture: {widget.session.state.error or 'still at work'}")
     for _ in range(40):
