@@ -74,7 +74,11 @@ def evaluate(options: Namespace) -> None:
 
 def _check_given(options: Namespace) -> None:
     """Refuse what has no meaning where nothing is run."""
-    given = {"studies": options.study, "--anatomies": options.anatomies, "--json": options.json}
+    given = {
+        "studies": options.study, "--anatomies": options.anatomies, "--json": options.json,
+        "--real": options.real, "--glioma-mri": options.glioma_mri,
+        "--regression": options.regression,
+    }  # fmt: skip
     if unused := [name for name, value in given.items() if value]:
         raise SettingsError(f"--from runs nothing: leave out {' and '.join(unused)}.")
 

@@ -212,6 +212,8 @@ def test_from_label_maps_to_a_page_and_on_again(
     outcome = ftddm("evaluate", "--from", record, "--anatomies", anatomies)
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "leave out --anatomies" in outcome.err
+    outcome = ftddm("evaluate", "--from", record, "--real", study)
+    assert "leave out --real" in outcome.err
     for change in ({"tables": {}}, {"format": 99}, {"command": "ftddm bench"}):
         damaged = tmp_path / "damaged.json"
         damaged.write_text(json.dumps(found | change), encoding="utf-8")
