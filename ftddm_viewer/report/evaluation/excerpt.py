@@ -7,6 +7,7 @@ from ftddm_core.evaluation.kinds import SCAN
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_viewer.report.evaluation.record import outcome_of
 from ftddm_viewer.report.markdown import HEADS, cell, counts, grid, number
+from ftddm_viewer.report.page import joined
 from ftddm_viewer.report.records import Record
 
 FACTORS = (2.0, 4.0, 8.0)
@@ -38,7 +39,7 @@ def excerpt(found: Record) -> str:
     if gains := gain_table(outcome):
         text = "PSNR inside the mask over zero-filling (dB), maps of a whole-head scan:"
         parts += [text, gains]
-    return "\n\n".join(parts)
+    return joined(*parts)
 
 
 def gain_table(outcome: Outcome) -> str:

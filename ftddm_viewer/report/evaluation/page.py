@@ -9,7 +9,7 @@ from ftddm_viewer.report.evaluation.record import outcome_of
 from ftddm_viewer.report.evaluation.robust_sections import opening
 from ftddm_viewer.report.evaluation.sections import SECTIONS, anatomies_of
 from ftddm_viewer.report.markdown import plural, wrapped
-from ftddm_viewer.report.page import Images
+from ftddm_viewer.report.page import Images, joined
 from ftddm_viewer.report.records import Record
 
 PREFACE = (
@@ -53,36 +53,25 @@ def page(found: Record, images: Images) -> str:
     """
     outcome = outcome_of(found)
     record, cases = outcome.record, outcome.record["cases"]
-    parts = [
-        f"# Results\n\n**{RESEARCH_ONLY}.**\n",
-        opened(outcome),
-        "\n\n".join(
-            wrapped(
-                text.format(
-                    command=found["command"],
-                    kind=SIMULATED if record["simulated"] and cases["anatomies"] else GIVEN,
-                    patients=plural(cases["patients"], "patient"),
-                    anatomies=anatomies_of(cases),
-                )
-            )
-            for text in PREFACE
-        ),
-        _what_ran(outcome),
-    ]
-    for section in SECTIONS:
-        parts.append(section(outcome, images))
-    return "\n".join(part.rstrip() + "\n" for part in parts if part)
-
-
-def opened(outcome: Outcome) -> str:
-    """Return what comes before everything else, and the head of what follows it."""
-    first = opening(outcome)
-    if not first:
-        return ""
-    wrapped_parts = (
-        part if part.startswith("|") else wrapped(part) for part in first.split("\n\n")
+    preface = (
+        text.format(
+            command=found["command"],
+            kind=SIMULATED if record["simulated"] and cases["anatomies"] else GIVEN,
+            patients=plural(cases["patients"], "patient"),
+            anatomies=anatomies_of(cases),
+        )
+        for text in PREFACE
     )
-    return "\n\n".join([*wrapped_parts, "## What these figures are\n"])
+    first = opening(outcome)
+    parts = [
+        f"# Results\n\n**{RESEARCH_ONLY}.**",
+        first,
+        "## What these figures are" if first else "",
+        *(wrapped(text) for text in preface),
+        _what_ran(outcome),
+        *(section(outcome, images) for section in SECTIONS),
+    ]
+    return joined(*parts) + "\n"
 
 
 def _what_ran(outcome: Outcome) -> str:

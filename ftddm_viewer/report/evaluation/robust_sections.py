@@ -6,10 +6,10 @@ import numpy as np
 
 from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.robustness import AT_DEFAULT, UNGUIDED
-from ftddm_viewer.report.markdown import Line, cell, grid, known, number, plural
-from ftddm_viewer.report.page import Images, image, joined
+from ftddm_viewer.report.markdown import Line, cell, grid, known, number, plural, wrapped
+from ftddm_viewer.report.page import Images, image, joined, section
 
-OPENING = "## No harm: gain over zero-filling, the measured study first"
+OPENING = "No harm: gain over zero-filling, the measured study first"
 
 COLUMNS = {
     "zero": "τ 0", "default": "default τ", "one": "τ 1",
@@ -55,7 +55,7 @@ def opening(outcome: Outcome) -> str:
         "not show (*silent*). `masked` cuts down the k-space of the masked map, `scan` is a coarse "
         "scan of the whole head."
     )
-    return "\n\n".join([OPENING, text, kinds, grid(heads, rows, 3)])
+    return section(OPENING, text, wrapped(kinds), grid(heads, rows, 3))
 
 
 def robust_sharpness(outcome: Outcome, images: Images) -> str:
@@ -81,7 +81,7 @@ def robust_sharpness(outcome: Outcome, images: Images) -> str:
         "Sharpness of the maps above, 1 is as sharp as the truth; and what the mean of 16 samples "
         "at temperature 1 gains over zero-filling inside the mask."
     )
-    return f"## Sharpness on other kinds of patients\n\n{text}\n\n{grid(heads, rows, 3)}"
+    return section("Sharpness on other kinds of patients", text, grid(heads, rows, 3))
 
 
 def self_check(outcome: Outcome, images: Images) -> str:
@@ -104,7 +104,7 @@ def self_check(outcome: Outcome, images: Images) -> str:
         "the same settings at the study's own matrix, for every map that can be checked. It warns "
         "of a study whose mean gain is below 0, or of which any map loses more than 0.5 dB."
     )
-    parts = ["## The self-check beside the truth", text]
+    parts = [section("The self-check beside the truth", text)]
     if rows:
         parts.append(grid(heads, rows))
     share_rows = [
@@ -153,7 +153,7 @@ def lesions(outcome: Outcome, images: Images) -> str:
         "lesion shows in maps and MRI, a *hidden* one in the maps alone, a *silent* one in the MRI "
         f"alone. `{AT_DEFAULT}` has all of the MRI and of the detail."
     )
-    return f"## Lesions\n\n{text}\n\n{grid(heads, rows, 3)}"
+    return section("Lesions", text, grid(heads, rows, 3))
 
 
 def robust_calibration(outcome: Outcome, images: Images) -> str:
@@ -175,7 +175,7 @@ def robust_calibration(outcome: Outcome, images: Images) -> str:
         "maps", "acquired as", "factor", "MRI weight", "share within", "spread / error → 1",
         "fair CRPS ↓",
     ]  # fmt: skip
-    return f"## Calibration by kind of patient\n\n{text}\n\n{grid(heads, rows, 3)}"
+    return section("Calibration by kind of patient", text, grid(heads, rows, 3))
 
 
 def _head(line: Line) -> list[str]:

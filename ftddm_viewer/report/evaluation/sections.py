@@ -28,8 +28,9 @@ from ftddm_viewer.report.markdown import (
     known,
     number,
     plural,
+    wrapped,
 )
-from ftddm_viewer.report.page import Images, image
+from ftddm_viewer.report.page import Images, image, joined, section
 
 LOSSES = {
     "valid_loss": "loss",
@@ -60,7 +61,7 @@ def _promises(outcome: Outcome, images: Images) -> str:
         rows.append([line["item"], line["what"], values, bar, "pass" if line["passed"] else "MISS"])
     text = "What was promised, beside what was measured; ✗ marks the values that miss."
     heads = ["", "figure", "measured", "bar", ""]
-    return f"## What was promised\n\n{text}\n\n{grid(heads, rows, 5)}"
+    return section("What was promised", text, grid(heads, rows, 5))
 
 
 def _short(value: float | None) -> str:
@@ -73,7 +74,7 @@ def _methods(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     names = ", ".join(outcome.protocol.metabolites)
-    parts = [f"## Methods by factor\n\nAll metabolites: {names}."]
+    parts = [section("Methods by factor", f"All metabolites: {names}.")]
     figures = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", "sharpness",
                "sharpness_noise_free", "contrast_error")  # fmt: skip
     for factor in factors_of(table):
@@ -86,20 +87,28 @@ def _methods(outcome: Outcome, images: Images) -> str:
         parts.append(f"### {factor:g}×\n\nMeans over {counts(lines)}.\n")
         parts.append(grid(["method", *(HEADS[f] for f in shown)], rows))
     parts.append(image(images, "factors.png", "PSNR, SSIM and sharpness by factor"))
-    return "\n\n".join(part for part in parts if part)
+    return joined(*parts)
 
 
 def _part(outcome: Outcome, images: Images) -> str:
     parts: dict[tuple[str, ...], Table] = {}
     for line in outcome.tables["part"]:
         parts.setdefault(tuple(line["metabolites"]), []).append(line)
-    found = [
+    if not parts:
+        return ""
+    text = (
         "Long chains and many samples run on a part. Every method on the same slices of that part."
+    )
+    found = [
+        section(
+            ", ".join(names),
+            f"Means over {counts(table)} at each factor.",
+            *(by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")),
+            level=3,
+        )
+        for names, table in parts.items()
     ]
-    for names, table in parts.items():
-        found.append(f"### {', '.join(names)}\n\nMeans over {counts(table)} at each factor.")
-        found += [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
-    return "## Every method on the same part\n\n" + "\n\n".join(found) if parts else ""
+    return section("Every method on the same part", text, *found)
 
 
 def _paired(outcome: Outcome, images: Images) -> str:
@@ -117,7 +126,7 @@ def _paired(outcome: Outcome, images: Images) -> str:
     ]
     heads = ["difference", "factor", "slices", "PSNR (dB)", "SSIM", "sharpness"]
     text = f"Paired, slice by slice: {counts(table)}."
-    return f"## Differences\n\n{text}\n\n{grid(heads, rows)}"
+    return section("Differences", text, grid(heads, rows))
 
 
 def _tradeoff(outcome: Outcome, images: Images) -> str:
@@ -131,7 +140,7 @@ def _tradeoff(outcome: Outcome, images: Images) -> str:
     tables = [by_factor(table, "tau", figure) for figure in ("psnr", "ssim", "sharpness")]
     tables = [t.replace("| ", "| τ; ", 1) for t in tables]
     shown = image(images, "tradeoff.png", "PSNR against sharpness over the temperature")
-    return "## Temperatures\n\n" + "\n\n".join([text, *tables, shown])
+    return section("Temperatures", text, *tables, shown)
 
 
 def _choice(outcome: Outcome, images: Images) -> str:
@@ -166,9 +175,7 @@ def _choice(outcome: Outcome, images: Images) -> str:
         "kept",
     ]
     shown = image(images, "choice.png", "Gain over zero-filling against the temperature")
-    return (
-        f"## How the default temperatures were chosen\n\n{text}\n\n{grid(heads, rows)}\n\n{shown}"
-    )
+    return section("How the default temperatures were chosen", text, grid(heads, rows), shown)
 
 
 def _bars(bars: Mapping[float, float]) -> str:
@@ -186,7 +193,7 @@ def _truncation(outcome: Outcome, images: Images) -> str:
     tables = [by_factor(table, "t_trunc", figure) for figure in ("psnr", "ssim", "sharpness")]
     tables = [t.replace("| ", "| T_trunc; ", 1) for t in tables]
     shown = image(images, "truncation.png", "PSNR, SSIM and sharpness against T_trunc")
-    return "## Truncation\n\n" + "\n\n".join([text, *tables, shown])
+    return section("Truncation", text, *tables, shown)
 
 
 def _calibration(outcome: Outcome, images: Images) -> str:
@@ -206,14 +213,14 @@ def _calibration(outcome: Outcome, images: Images) -> str:
     )
     heads = ["factor", "share within", "spread / error → 1", "fair CRPS ↓"]
     shown = image(images, "calibration.png", "Rank histograms")
-    return f"## Calibration\n\n{text}\n\n{grid(heads, rows)}\n\n{shown}"
+    return section("Calibration", text, grid(heads, rows), shown)
 
 
 def _metabolites(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["metabolites"]
     if not table:
         return ""
-    parts = [f"## By metabolite\n\nPSNR (dB) / SSIM; {counts(table)} in each cell."]
+    parts = [section("By metabolite", f"PSNR (dB) / SSIM; {counts(table)} in each cell.")]
     factors = factors_of(table)
     lines = {(e["method"], e["metabolite"], e["upscale"]): e for e in table}
     rows = []
@@ -223,7 +230,7 @@ def _metabolites(outcome: Outcome, images: Images) -> str:
         rows.append([metabolite, method, *cells])
     heads = ["metabolite", "method", *(f"{factor:g}×" for factor in factors)]
     parts.append(grid(heads, rows, 2))
-    return "\n\n".join(parts)
+    return joined(*parts)
 
 
 def _ablation(outcome: Outcome, images: Images) -> str:
@@ -237,7 +244,7 @@ def _ablation(outcome: Outcome, images: Images) -> str:
     ]  # fmt: skip
     heads = ["without", "factor", "PSNR (dB)", "SSIM", "sharpness", "change of PSNR (dB)"]
     text = f"FTDDM-100 at the default temperatures, {counts(table)}."
-    return f"## Without MRI\n\n{text}\n\n{grid(heads, rows)}"
+    return section("Without MRI", text, grid(heads, rows))
 
 
 def _flow(outcome: Outcome, images: Images) -> str:
@@ -256,7 +263,7 @@ def _flow(outcome: Outcome, images: Images) -> str:
         "anatomies, and of the flow when it is told a wrong level, a wrong s or another slice's "
         f"map; {table[0]['slices']} slices over all factors."
     )
-    return f"## The flow\n\n{text}\n\n{grid(['t', *(names[name] for name in shown)], rows)}"
+    return section("The flow", text, grid(["t", *(names[name] for name in shown)], rows))
 
 
 def _scans(outcome: Outcome, images: Images) -> str:
@@ -271,7 +278,7 @@ def _scans(outcome: Outcome, images: Images) -> str:
         f"over {counts(table)} at each factor."
     )
     tables = [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
-    return "## Coarse scans instead of truncated maps\n\n" + "\n\n".join([text, *tables])
+    return section("Coarse scans instead of truncated maps", text, *tables)
 
 
 def _timing(outcome: Outcome, images: Images) -> str:
@@ -294,7 +301,7 @@ def _timing(outcome: Outcome, images: Images) -> str:
         f"Seconds a slice on {timing['device']}, one method after the other in one run, "
         f"{timing['slices']} slices together."
     )
-    return f"## Time\n\n{text}\n\n{grid(['method', 'seconds', 'faster than the slowest'], rows)}"
+    return section("Time", text, grid(["method", "seconds", "faster than the slowest"], rows))
 
 
 def _seconds(seconds: float) -> str:
@@ -307,7 +314,7 @@ def _map_images(outcome: Outcome, images: Images) -> str:
         return ""
     text = "One slice by every method; what is below a map is its PSNR. The colours are shared."
     shown = [image(images, name, f"Maps of {name[5:-4]}") for name in names]
-    return "## Pictures\n\n" + "\n\n".join([text, *shown])
+    return section("Pictures", text, *shown)
 
 
 def _training(outcome: Outcome, images: Images) -> str:
@@ -328,56 +335,60 @@ def _training(outcome: Outcome, images: Images) -> str:
         "Losses of the averaged weights on the validation patients along the last run, as the "
         "weights have them on record. The learning rate falls to 0 over the end of a run."
     )
-    return "## Quality against training\n\n" + "\n\n".join([text, *parts])
+    return section("Quality against training", text, *parts)
 
 
-def _real(outcome: Outcome, images: Images) -> str:
-    parts = []
-    real, glioma = (outcome.tables.get(name, []) for name in ("real", "glioma"))
-    if real:
-        parts.append(
-            "## A measured study\n\nMeasured maps, degraded to half of their matrix, enlarged to "
-            "about the voxel that the networks know, and truncated to the matrix that was "
-            "measured, against that measurement. This shows whether a measured map is read rightly "
-            "and whether its lower frequencies, the mask and the MRI tell something of the higher "
-            "ones; it cannot show that detail beyond the measurement is right. All that is drawn "
-            "is shown, by full chains; `no MRI` hides T1 and FLAIR. Means over "
-            f"{counts(real)}."
-        )
-        parts.append(_extra(real))
-        parts.append(image(images, "real-restored.png", "Measured maps restored"))
-        if enlarged := outcome.tables.get("enlarged"):
-            rows = [
-                [
-                    e["metabolite"],
-                    *(number(e[name]) for name in ("peak", "edge", "gradient")),
-                    number(e["residual"], 3),
-                ]
-                for e in enlarged
-            ]
-            heads = [
-                "metabolite",
-                "largest / zero-filled's",
-                "edge / zero-filled's",
-                "gradient / zero-filled's",
-                "residual",
-            ]
-            parts.append(
-                "The same maps enlarged at the default settings, with the weights that their "
-                "self-check chose. There is no truth; what can be known is whether the "
-                "largest value is far above the zero-filled map's (an invented hot spot), whether "
-                "the mask's edge is brighter or darker (ringing), how much steeper the map is, and "
-                f"how far the acquired k-space is changed.\n\n{grid(heads, rows)}"
-            )
-            parts.append(image(images, "real-enlarged.png", "Measured maps enlarged"))
-    if glioma:
-        parts.append(
-            "## Simulated metabolites on real MRI of a glioma\n\nThe MRI and the tumour's outline "
-            f"are real, the maps are not. Means over {counts(glioma)}."
-        )
-        parts.append(_extra(glioma))
-        parts.append(image(images, "glioma-mri.png", "Simulated maps on real MRI"))
-    return "\n\n".join(part for part in parts if part)
+def _measured_study(outcome: Outcome, images: Images) -> str:
+    table = outcome.tables.get("real", [])
+    if not table:
+        return ""
+    text = (
+        "Measured maps, degraded to half of their matrix, enlarged to about the voxel that the "
+        "networks know, and truncated to the matrix that was measured, against that measurement. "
+        "This shows whether a measured map is read rightly and whether its lower frequencies, the "
+        "mask and the MRI tell something of the higher ones; it cannot show that detail beyond the "
+        "measurement is right. All that is drawn is shown, by full chains; `no MRI` hides T1 and "
+        f"FLAIR. Means over {counts(table)}."
+    )
+    restored = image(images, "real-restored.png", "Measured maps restored")
+    return section("A measured study", text, _extra(table), restored, _enlarged(outcome, images))
+
+
+def _enlarged(outcome: Outcome, images: Images) -> str:
+    table = outcome.tables.get("enlarged", [])
+    if not table:
+        return ""
+    text = (
+        "The same maps enlarged at the default settings, with the weights that their self-check "
+        "chose. There is no truth; what can be known is whether the largest value is far above the "
+        "zero-filled map's (an invented hot spot), whether the mask's edge is brighter or darker "
+        "(ringing), how much steeper the map is, and how far the acquired k-space is changed."
+    )
+    rows = [
+        [
+            line["metabolite"],
+            *(number(line[name]) for name in ("peak", "edge", "gradient")),
+            number(line["residual"], 3),
+        ]
+        for line in table
+    ]
+    heads = [
+        "metabolite", "largest / zero-filled's", "edge / zero-filled's",
+        "gradient / zero-filled's", "residual",
+    ]  # fmt: skip
+    shown = image(images, "real-enlarged.png", "Measured maps enlarged")
+    return joined(wrapped(text), grid(heads, rows), shown)
+
+
+def _glioma(outcome: Outcome, images: Images) -> str:
+    table = outcome.tables.get("glioma", [])
+    if not table:
+        return ""
+    text = (
+        f"The MRI and the tumour's outline are real, the maps are not. Means over {counts(table)}."
+    )
+    shown = image(images, "glioma-mri.png", "Simulated maps on real MRI")
+    return section("Simulated metabolites on real MRI of a glioma", text, _extra(table), shown)
 
 
 def _extra(table: Table) -> str:
@@ -392,6 +403,6 @@ def _extra(table: Table) -> str:
 SECTIONS: Sequence[Callable[[Outcome, Images], str]] = (
     _promises, robust_sharpness, self_check, lesions, robust_calibration, _map_images, _methods,
     _part, _paired, _tradeoff, _choice, _truncation, _calibration, _metabolites, _ablation, _scans,
-    _flow, _timing, _training, _real,
+    _flow, _timing, _training, _measured_study, _glioma,
 )  # fmt: skip
 """In the order of the page; one without figures is left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ftddm_viewer.bench.record import Record
 from ftddm_viewer.report.markdown import grid, plural
+from ftddm_viewer.report.page import joined
 from ftddm_viewer.report.performance.words import place, short, times
 
 
@@ -35,4 +36,4 @@ def excerpt(record: Record) -> str:
         name = machine["gpu"] if run["device"].startswith("cuda") else machine["cpu"]
         cores = "" if run["device"] != "cpu" else f", {plural(machine['cores'], 'core')}"
         parts.append(f"{table}\n\nOn {place(run['device'])} ({name}{cores}).")
-    return "\n\n".join(parts)
+    return joined(*parts)

@@ -200,9 +200,9 @@ def tradeoff_section(record: Record, images: Images) -> str:
         "higher PSNR and less detail. Sharpness is the detail beyond what was acquired relative to "
         "the truth's: 1 is as sharp, more is grainier."
     )
-    parts = [f"## What fewer steps cost\n\n{wrapped(text)}"]
+    parts = [section("What fewer steps cost", text)]
     for words, lines in by_temperature(table).items():
-        parts.append(f"### At {words}\n\n{wrapped(_full_chain(lines))}")
+        parts.append(section(f"At {words}", _full_chain(lines), level=3))
         parts += [_by_calls(lines, figure) for figure in ("psnr", "ssim", "sharpness")]
     shown = "PSNR, SSIM and sharpness against calls of the denoiser"
     parts.append(image(images, "tradeoff.png", shown))
