@@ -18,7 +18,7 @@ FloatArray = NDArray[np.floating[Any]]
 
 
 def finite_or_zero(data: FloatArray) -> FloatArray:
-    """Return an array with 0 for NaN and for infinity.
+    """Return an array, of whatever shape and in its own unit, with 0 for NaN and for infinity.
 
     Unlike `numpy.nan_to_num`, whose largest number instead of infinity drowns what it is summed
     with.

@@ -25,7 +25,7 @@ from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
 from napari_ftddm._form import Form
 from napari_ftddm._parts import column, line, row, say, text
-from napari_ftddm._rows import hold_still, quiet
+from napari_ftddm._rows import ignore_stray_wheel, quiet
 
 WIDTH = 372
 WELCOME = (
@@ -53,7 +53,7 @@ class Panel(QWidget):
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
             combo.setMinimumContentsLength(8)
-            hold_still(combo)
+            ignore_stray_wheel(combo)
         self.live, self.update_now = QCheckBox("Live"), QPushButton("Update")
         self.live.setToolTip("Compute the picture anew with every move of a control.")
         self.form = Form()

@@ -94,8 +94,8 @@ class Decimal(QDoubleSpinBox):
         return text.replace("." if sign == "," else ",", sign)
 
 
-class _Unmoved(QObject):
-    """Keeps the mouse wheel from moving an input that has no focus: who scrolls chooses nothing."""
+class _WheelFilter(QObject):
+    """Keeps the mouse wheel from changing an input without focus, over which a user scrolls."""
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Hand the wheel over an unfocused widget to what it lies on."""
@@ -107,14 +107,14 @@ class _Unmoved(QObject):
         return True
 
 
-_UNMOVED = _Unmoved()
+_WHEEL_FILTER = _WheelFilter()
 
 
-def hold_still(*widgets: QWidget) -> None:
+def ignore_stray_wheel(*widgets: QWidget) -> None:
     """Let the wheel move these inputs only once a click or the keyboard has chosen one."""
     for widget in widgets:
         widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        widget.installEventFilter(_UNMOVED)
+        widget.installEventFilter(_WHEEL_FILTER)
 
 
 @contextmanager
@@ -162,7 +162,7 @@ class Number(Row):
         self.box.setFixedWidth(BOX_WIDTH)
         self._name(self.slider)
         self._name(self.box, "_box")
-        hold_still(self.slider, self.box)
+        ignore_stray_wheel(self.slider, self.box)
         self.widgets = [self.slider, self.box]
         self.empty: QCheckBox | None = None
         if control.optional:
@@ -238,7 +238,7 @@ class Large(Row):
         self.box.setRange(int(low), int(high))
         self.box.setKeyboardTracking(False)
         self._name(self.box)
-        hold_still(self.box)
+        ignore_stray_wheel(self.box)
         self.box.valueChanged.connect(lambda value: self.moved.emit(int(value)))
         self.widgets = [self.box]
 
@@ -261,7 +261,7 @@ class Choice(Row):
         )
         self.combo.setMinimumContentsLength(8)
         self._name(self.combo)
-        hold_still(self.combo)
+        ignore_stray_wheel(self.combo)
         self.combo.currentIndexChanged.connect(
             lambda index: self.moved.emit(self.combo.itemData(index))
         )
