@@ -1,64 +1,28 @@
-"""From a study to the networks' channels: cleaning, scaling, placing and padding."""
+"""From a map to the networks' channels: trusting, cleaning, scaling and padding."""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties import head, oblique_affine, world_of
+from properties import head, oblique_affine
+from studies import AFFINE, SHAPE, ball, conditions, head_study
 
 from ftddm_core.conventions import CHANNELS
 from ftddm_core.errors import FormatError, GeometryError
-from ftddm_core.imaging.degrade import WILD, coarse_matrix, degrade
-from ftddm_core.imaging.fourier import truncate, zero_fill
-from ftddm_core.imaging.geometry import refined_affine, regrid_mean, regrid_nearest
+from ftddm_core.imaging.degrade import WILD, degrade
+from ftddm_core.imaging.fourier import zero_fill
+from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
 from ftddm_core.imaging.volume import Outside, Study, Volume
-from ftddm_core.sampling import condition as module
-from ftddm_core.sampling import guides as guides_module
-from ftddm_core.sampling.condition import (
-    Conditions,
-    clean,
-    form_conditions,
-    intensity_scale,
-    trusted_cells,
-)
-from ftddm_core.sampling.guides import Guides, default_mask, output_grid, scale_mri
-
-CENTRE = np.array([3.0, -12.0, 25.0])  # of every grid here, and of the head
-SHAPE = (15, 16, 4)
-AFFINE = oblique_affine(SHAPE, (9.0, 8.5, 11.0))
-MRI_SHAPE = (60, 62, 40)
-MRI_AFFINE = oblique_affine(MRI_SHAPE, (2.0, 2.1, 2.5), (-5.0, 8.0, 30.0), flip=(-1, 1, 1))
-
-
-def ball(shape, affine, radius):
-    """Return a mask: the voxels nearer than `radius` mm to the head's centre."""
-    inside = np.linalg.norm(world_of(shape, affine) - CENTRE, axis=-1) < radius
-    return Volume(inside.astype(np.float32), affine)
+from ftddm_core.sampling.condition import clean, form_conditions, intensity_scale, trusted_cells
 
 
 @pytest.fixture
 def study():
-    """Return two maps of a head, a fine mask on the MRI's oblique grid, T1 and FLAIR."""
-    tnaa = head(SHAPE, AFFINE)
-    ins = tnaa.with_data(3 * tnaa.data**2 + 0.1)
-    mri = head(MRI_SHAPE, MRI_AFFINE)
-    return Study(
-        {"tNAA": tnaa, "Ins": ins},
-        mask=ball(MRI_SHAPE, MRI_AFFINE, 32.0),
-        t1=mri.with_data(100 * mri.data),
-        flair=mri.with_data(np.maximum(1 - mri.data, 0)),
-    )
-
-
-def conditions(study, upscale=4.0, matrix=None):
-    return {c.metabolite: c for c in form_conditions(study, upscale, matrix)}
+    return head_study()
 
 
 grids = st.tuples(*[st.integers(2, 9)] * 2, *[st.integers(0, 17)] * 2, st.integers(0, 99))
@@ -208,62 +172,6 @@ def test_the_scale_comes_from_the_low_resolution_map_alone(study):
     assert np.percentile(checkered, 99) > 1.5 * np.percentile(truth.data, 99)
 
 
-def test_degrading_keeps_the_world_and_sees_the_mask_only():
-    fine_shape, upscale = (47, 40, 3), 3.3
-    affine = oblique_affine(fine_shape, (3.0, 3.2, 11.0))
-    truth, mask = head(fine_shape, affine), ball(fine_shape, affine, 32.0)
-    study = Study({"tNAA": truth}, mask=mask)
-    coarse = degrade(study, upscale)
-    n = coarse_matrix(fine_shape[:2], upscale)
-    assert n == (14, 12)
-    assert coarse.grid.shape == (*n, 3)
-    np.testing.assert_allclose(coarse.grid.affine[:3, 3], affine[:3, 3], atol=0.01)
-    np.testing.assert_allclose(
-        coarse.grid.affine[:3, :2] * n, affine[:3, :2] * fine_shape[:2], atol=0.01
-    )
-    expected = truncate(truth.data * mask.data, n)
-    np.testing.assert_allclose(coarse.grid.data, expected, atol=1e-5)
-    wild = np.where(mask.data > 0, truth.data, np.nan)
-    again = degrade(Study({"tNAA": truth.with_data(wild)}, mask=mask), upscale)
-    np.testing.assert_array_equal(again.grid.data, coarse.grid.data)
-    # Back on the output grid, the condition has the truth's matrix and affine.
-    condition = conditions(coarse, matrix=fine_shape[:2])["tNAA"]
-    assert condition.shape == fine_shape
-    np.testing.assert_allclose(condition.affine, affine, atol=1e-9)
-    np.testing.assert_array_equal(condition.mask, mask.data > 0)
-    assert condition.upscale == pytest.approx(np.sqrt(47 / 14 * 40 / 12))
-
-
-def test_degrading_without_a_mask_is_refused():
-    with pytest.raises(GeometryError, match="tNAA has no mask"):
-        degrade(Study({"tNAA": head(SHAPE, AFFINE)}), 2.0)
-
-
-def test_mask_and_mri_are_placed_by_the_world(study):
-    condition = conditions(study)["tNAA"]
-    shape, affine = condition.shape, condition.affine
-    assert shape == (60, 64, 4)
-    channel = dict(zip(CHANNELS, condition.channels[:, :60, :64], strict=True))
-    radius = np.linalg.norm(world_of(shape, affine) - CENTRE, axis=-1)
-    clear = np.abs(radius - 32) > 2.5  # but at its rim the ball is where it was
-    np.testing.assert_array_equal(channel["mask"][clear], (radius < 32)[clear])
-    t1 = regrid_mean(study.t1, shape, affine).data
-    top = np.percentile(t1[condition.mask], 99.5)
-    np.testing.assert_allclose(channel["t1"], np.clip(t1 / top, 0, 1), atol=1e-5)
-    brightness = np.corrcoef(channel["t1"][condition.mask], channel["flair"][condition.mask])
-    assert brightness[0, 1] < -0.9
-    assert set(np.unique(channel["mask"])) == {0, 1}
-
-
-@pytest.mark.parametrize("absent", ["t1", "flair"])
-def test_an_absent_mri_is_a_channel_of_zeros_and_changes_no_other(study, absent):
-    both, without = conditions(study)["Ins"], conditions(replace(study, **{absent: None}))["Ins"]
-    for number, channel in enumerate(CHANNELS):
-        expected = 0 * both.channels[number] if channel == absent else both.channels[number]
-        np.testing.assert_array_equal(without.channels[number], expected)
-    assert both.channels[CHANNELS.index(absent)].any()
-
-
 @pytest.mark.parametrize("upscale", [2.0, 2.7, 3.3, 4.0])
 def test_padding_at_the_far_end_and_cropping_back(study, upscale):
     for condition in conditions(study, upscale).values():
@@ -281,29 +189,6 @@ def test_padding_at_the_far_end_and_cropping_back(study, upscale):
         )
 
 
-def test_each_metabolite_may_have_its_own_mask(study):
-    small, large = ball(SHAPE, AFFINE, 20.0), ball(MRI_SHAPE, MRI_AFFINE, 32.0)
-    found = conditions(replace(study, mask={"tNAA": small, "Ins": large}))
-    for name, mask in (("tNAA", small), ("Ins", large)):
-        alone = conditions(replace(study, mask=mask))[name]
-        np.testing.assert_array_equal(found[name].channels, alone.channels)
-    assert 0 < found["tNAA"].mask.sum() < found["Ins"].mask.sum()
-
-
-def test_without_a_mask_every_voxel_that_holds_a_value_is_trusted(study):
-    data = study.maps["tNAA"].data.copy()
-    data[:5], data[:, :3], data[9, 9, 1] = 0, np.nan, 0
-    maps = {"tNAA": study.maps["tNAA"].with_data(data), "Ins": study.maps["Ins"]}
-    found = conditions(replace(study, maps=maps, mask=None))
-    held = np.isfinite(data) & (data != 0)
-    np.testing.assert_array_equal(default_mask(maps["tNAA"]).data, held)
-    np.testing.assert_array_equal(trusted_cells(found["tNAA"].mask, SHAPE[:2]), held)
-    assert trusted_cells(found["Ins"].mask, SHAPE[:2]).all()
-    # The same where a metabolite is left out of the masks that were given.
-    partly = conditions(replace(study, maps=maps, mask={"Ins": ball(SHAPE, AFFINE, 20.0)}))
-    np.testing.assert_array_equal(partly["tNAA"].channels, found["tNAA"].channels)
-
-
 def test_a_map_without_signal_is_refused_by_name(study):
     maps = dict(study.maps) | {"Ins": study.maps["Ins"].with_data(np.zeros(SHAPE))}
     with pytest.raises(FormatError, match=r"Ins: .*no signal.*99th percentile 0.*mask belongs"):
@@ -312,34 +197,6 @@ def test_a_map_without_signal_is_refused_by_name(study):
     nothing = ball(SHAPE, AFFINE, -1.0)
     with pytest.raises(FormatError, match=r"tNAA: .*over 0 trusted voxels"):
         conditions(replace(study, mask=nothing))
-
-
-@pytest.mark.parametrize(
-    ("role", "name"), [("t1", "T1"), ("flair", "FLAIR"), ("mask", "mask of tNAA")]
-)
-def test_an_image_from_elsewhere_is_refused_by_name(study, role, name):
-    away = MRI_AFFINE.copy()
-    away[:3, 3] += 1000
-    image = Volume(np.ones(MRI_SHAPE), away)
-    with pytest.raises(GeometryError, match=rf"^{name}: .*do not overlap"):
-        conditions(replace(study, **{role: image}))
-
-
-def test_an_mri_is_scaled_inside_the_mask():
-    image = np.linspace(-10, 989, 1000).reshape(10, 10, 10)
-    mask = np.zeros(image.shape, bool)
-    mask[:5] = True
-    scaled = scale_mri(image, mask)
-    top = np.percentile(np.maximum(image[mask], 0), 99.5)
-    np.testing.assert_allclose(scaled, np.clip(image / top, 0, 1), atol=1e-6)
-    assert (scaled[5:] == 1).all()
-    np.testing.assert_array_equal(scale_mri(-image - 1000, mask), 0)
-    np.testing.assert_array_equal(scale_mri(image, mask & False), 0)
-    holed = image.copy()
-    holed[:3, 0, 0] = np.inf, -np.inf, np.nan  # gaps, and not the largest value there is
-    known = np.isfinite(holed)
-    np.testing.assert_allclose(scale_mri(holed, mask)[known], scaled[known], rtol=0.05)
-    np.testing.assert_array_equal(scale_mri(holed, mask)[~known], 0)
 
 
 def test_the_scale_ignores_what_is_not_trusted():
@@ -382,153 +239,3 @@ def test_an_output_that_no_memory_could_hold_is_refused(n, upscale):
     volume = Volume(np.ones((n, 4, 1)), np.eye(4))
     with pytest.raises(GeometryError, match=rf"{round(n * upscale)} x .* 512 x 512"):
         next(form_conditions(Study({"tNAA": volume}), upscale))
-
-
-# ---------------------------------------------------------------- formed when they are asked for
-
-
-@pytest.fixture
-def work(monkeypatch):
-    """Count the images that are placed and the maps that are formed."""
-    count = Counter()
-
-    def counted(name, what):
-        home = guides_module if hasattr(guides_module, name) else module
-        original = getattr(home, name)
-
-        def call(*args, **kwargs):
-            count[what(args)] += 1
-            return original(*args, **kwargs)
-
-        monkeypatch.setattr(home, name, call)
-
-    counted("regrid_mean", lambda args: "MRI")
-    counted("regrid_nearest", lambda args: "mask")
-    counted("form_condition", lambda args: args[0])
-    return count
-
-
-def lazily(study, upscale=4.0, matrix=None):
-    return Conditions(study, Guides(study, *output_grid(study.grid, upscale, matrix)))
-
-
-def test_names_and_factor_are_known_before_anything_is_formed(study, work):
-    found = lazily(study)
-    assert list(found) == ["tNAA", "Ins"]
-    assert len(found) == 2
-    assert "Ins" in found
-    assert "gold" not in found
-    assert found.upscale == pytest.approx(4.0)
-    assert work == {"MRI": 2}
-    assert {c.upscale for c in found.values()} == {found.upscale}
-
-
-def test_a_map_is_formed_when_it_is_asked_for_and_once(study, work):
-    found = lazily(study)
-    first = found["Ins"]
-    assert work == {"MRI": 2, "mask": 1, "Ins": 1}
-    assert found["Ins"] is first
-    assert dict(found.items())["Ins"] is first
-    assert work == {"MRI": 2, "mask": 1, "Ins": 1, "tNAA": 1}
-    with pytest.raises(KeyError):
-        found["gold"]
-
-
-def test_formed_one_by_one_they_are_those_of_the_whole_study(study):
-    large, small = study.mask, ball(SHAPE, AFFINE, 20.0)
-    for mask in (large, {"tNAA": large, "Ins": small}, {"tNAA": small}, None):
-        masked = replace(study, mask=mask)
-        for upscale in (2.0, 3.3):
-            found = lazily(masked, upscale)
-            backwards = {name: found[name].digest for name in reversed(list(found))}
-            digests = {c.metabolite: c.digest for c in form_conditions(masked, upscale)}
-            assert backwards == digests
-
-
-def test_many_threads_form_each_map_once(study, work):
-    found = lazily(study)
-    together = threading.Barrier(8, timeout=60)
-
-    def ask(number):
-        together.wait()
-        return [found[name] for name in (("tNAA", "Ins") if number % 2 else ("Ins", "tNAA"))]
-
-    with ThreadPoolExecutor(8) as pool:
-        asked = list(pool.map(ask, range(8)))
-    assert len({id(condition) for conditions in asked for condition in conditions}) == 2
-    assert work == {"MRI": 2, "mask": 1, "Ins": 1, "tNAA": 1}
-
-
-def test_what_is_formed_waits_for_none_that_is_being_formed(study, monkeypatch):
-    """So a picture of one map can be drawn while another is made ready."""
-    found = lazily(study)
-    ready = found["tNAA"]
-    begun, go_on = threading.Event(), threading.Event()
-    original = module.form_condition
-
-    def slow(*args, **kwargs):
-        begun.set()
-        assert go_on.wait(60)
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(module, "form_condition", slow)
-    with ThreadPoolExecutor(2) as pool:
-        other = pool.submit(found.__getitem__, "Ins")
-        assert begun.wait(60)
-        assert pool.submit(found.__getitem__, "tNAA").result(60) is ready
-        go_on.set()
-        assert other.result(60).metabolite == "Ins"
-
-
-def test_maps_share_what_is_placed_and_each_mask_is_placed_for_the_first(study, work):
-    small = ball(SHAPE, AFFINE, 20.0)
-    third = study.maps["tNAA"].with_data(2 * study.maps["tNAA"].data)
-    masks = {"tNAA": study.mask, "Ins": small, "tCho": small}
-    found = lazily(replace(study, maps={**study.maps, "tCho": third}, mask=masks))
-    for name, placed in (("tCho", 1), ("Ins", 1), ("tNAA", 2)):
-        assert found[name].mask.any()
-        assert (work["mask"], work["MRI"]) == (placed, 2)
-
-
-@pytest.mark.parametrize(
-    ("role", "name"), [("t1", "T1"), ("flair", "FLAIR"), ("mask", "mask of tNAA")]
-)
-def test_an_image_from_elsewhere_is_found_before_any_map_is_formed(study, work, role, name):
-    away = MRI_AFFINE.copy()
-    away[:3, 3] += 1000
-    elsewhere = replace(study, **{role: Volume(np.ones(MRI_SHAPE), away)})
-    with pytest.raises(GeometryError, match=rf"^{name}: .*do not overlap"):
-        lazily(elsewhere)
-    assert set(work) <= {"MRI"}
-
-
-def test_a_map_without_signal_is_found_when_it_is_asked_for(study):
-    maps = {"Ins": study.maps["Ins"].with_data(np.zeros(SHAPE)), "tNAA": study.maps["tNAA"]}
-    found = lazily(replace(study, maps=maps))
-    assert found["tNAA"].scale > 0
-    for _ in range(2):  # each time
-        with pytest.raises(FormatError, match=r"^Ins: .*no signal"):
-            found["Ins"]
-
-
-def test_an_mri_of_another_head_is_found_with_the_first_map(study):
-    dark = study.t1.with_data(np.where(np.arange(MRI_SHAPE[2]) < 3, study.t1.data, 0))
-    found = lazily(replace(study, t1=dark))
-    with pytest.raises(GeometryError, match=r"^T1 shows only \d+% of the trusted voxels"):
-        found["Ins"]
-
-
-def test_guides_serve_a_study_and_the_same_study_degraded():
-    """As where s degrades: the output grid stays, and so do masks and MRI."""
-    shape = (32, 28, 3)
-    affine = oblique_affine(shape, (4.0, 4.0, 11.0))
-    truth, mask, mri = head(shape, affine), ball(shape, affine, 32.0), head(MRI_SHAPE, MRI_AFFINE)
-    study = Study({"tNAA": truth}, mask=mask, t1=mri)
-    guides = None
-    for upscale in (2.0, 4.0):
-        coarse = degrade(study, upscale)
-        grid = output_grid(coarse.grid, upscale, shape[:2])
-        guides = guides or Guides(study, *grid)
-        assert grid[1].tobytes() == guides.affine.tobytes()
-        (alone,) = form_conditions(coarse, upscale, shape[:2])
-        assert Conditions(coarse, guides)["tNAA"].digest == alone.digest

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from properties import head, oblique_affine
+from studies import SHAPE, ball, conditions
 
 from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.degrade import acquired_matrix, coarse_matrix, degrade, undo_zero_filling
-from ftddm_core.imaging.fourier import unfill, zero_fill
+from ftddm_core.imaging.fourier import truncate, unfill, zero_fill
 from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
 from ftddm_core.imaging.volume import Noise, Study, Volume
 
@@ -105,3 +107,34 @@ def test_a_mask_is_placed_once_and_each_map_sees_its_own(monkeypatch):
     assert placed == [shared, own]
     for name, data in alone.items():
         assert together.maps[name].data.tobytes() == data.tobytes()
+
+
+def test_degrading_keeps_the_world_and_sees_the_mask_only():
+    fine_shape, upscale = (47, 40, 3), 3.3
+    affine = oblique_affine(fine_shape, (3.0, 3.2, 11.0))
+    truth, mask = head(fine_shape, affine), ball(fine_shape, affine, 32.0)
+    study = Study({"tNAA": truth}, mask=mask)
+    coarse = degrade(study, upscale)
+    n = coarse_matrix(fine_shape[:2], upscale)
+    assert n == (14, 12)
+    assert coarse.grid.shape == (*n, 3)
+    np.testing.assert_allclose(coarse.grid.affine[:3, 3], affine[:3, 3], atol=0.01)
+    np.testing.assert_allclose(
+        coarse.grid.affine[:3, :2] * n, affine[:3, :2] * fine_shape[:2], atol=0.01
+    )
+    expected = truncate(truth.data * mask.data, n)
+    np.testing.assert_allclose(coarse.grid.data, expected, atol=1e-5)
+    wild = np.where(mask.data > 0, truth.data, np.nan)
+    again = degrade(Study({"tNAA": truth.with_data(wild)}, mask=mask), upscale)
+    np.testing.assert_array_equal(again.grid.data, coarse.grid.data)
+    # Back on the output grid, the condition has the truth's matrix and affine.
+    condition = conditions(coarse, matrix=fine_shape[:2])["tNAA"]
+    assert condition.shape == fine_shape
+    np.testing.assert_allclose(condition.affine, affine, atol=1e-9)
+    np.testing.assert_array_equal(condition.mask, mask.data > 0)
+    assert condition.upscale == pytest.approx(np.sqrt(47 / 14 * 40 / 12))
+
+
+def test_degrading_without_a_mask_is_refused():
+    with pytest.raises(GeometryError, match="tNAA has no mask"):
+        degrade(Study({"tNAA": head(SHAPE, AFFINE)}), 2.0)

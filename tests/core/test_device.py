@@ -1,12 +1,15 @@
-"""How many cores, how many slices together, and what running out of memory looks like."""
+"""Which device, how many cores and slices together, and what running out of memory looks like."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from networks import tiny_weights
 
+from ftddm_core.errors import SettingsError
 from ftddm_core.sampling import device as module
-from ftddm_core.sampling.device import ran_out_of_memory, slices_together, use_cores
+from ftddm_core.sampling.device import pick_device, ran_out_of_memory, slices_together, use_cores
+from ftddm_core.sampling.resolver import SuperResolver
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -57,3 +60,14 @@ def test_slices_together_follow_the_memory_that_is_free(monkeypatch: pytest.Monk
 )
 def test_running_out_of_memory_is_told_from_other_errors(error: Exception, expected: bool) -> None:
     assert ran_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize("wanted", ["tpu9000", "", "meta", "hpu", "vulkan"])
+def test_an_unknown_device_is_refused(wanted: str) -> None:
+    with pytest.raises(SettingsError, match=f"'{wanted}' is not available"):
+        pick_device(wanted)
+
+
+def test_a_device_is_found_without_asking() -> None:
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    assert SuperResolver(tiny_weights(), "cpu").device == torch.device("cpu")

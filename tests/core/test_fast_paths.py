@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from networks import tiny_weights
-from test_resolver import NAMES, QUICK, Spy, assert_equal, largest_difference, phantom, spy
+from resolving import NAMES, QUICK, Spy, assert_equal, largest_difference, phantom, spy
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.samplers import SAMPLERS
@@ -32,11 +32,6 @@ ONCE_MORE = {
     "detail": {"detail": 0.4},
     "nothing": {},
 }
-
-
-@pytest.fixture
-def resolver() -> SuperResolver:
-    return SuperResolver(tiny_weights(), "cpu")
 
 
 @pytest.fixture

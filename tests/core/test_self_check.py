@@ -10,7 +10,7 @@ import pytest
 import torch
 from networks import tiny_weights
 from properties import head, oblique_affine
-from test_resolver import phantom, spy
+from resolving import phantom, spy
 from torch import Tensor
 
 from ftddm_core.errors import Cancelled

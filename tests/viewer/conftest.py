@@ -1,9 +1,10 @@
-"""Fixtures for what the faces share: an anatomy, and a session on the tiny study."""
+"""Fixtures for what the front ends share: an anatomy, a quick run, and a session."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,3 +43,9 @@ def opened(session: Session, study: Path) -> Session:
     session.open(study)
     done(session)
     return session
+
+
+@pytest.fixture
+def quick(study: Path, weights: Path, tmp_path: Path) -> list[Any]:
+    """Return the words of a run that takes no time."""
+    return ["run", study, "--out", tmp_path / "out", "--weights", weights, "--steps", 2]
