@@ -79,6 +79,9 @@ WITHOUT_TORCH = (
 )
 LARGEST_WEIGHTS = 16e6
 LONGEST_MODULE = 500
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+STILL_JOINED = {"test_panel.py", "test_stage.py", "test_writer.py"}
+"""Tests of the window: until they are split, their length and imports are not held."""
 
 
 def tree_of(module: str) -> ast.Module:
@@ -248,6 +251,23 @@ def test_every_module_says_what_it_is(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_is_too_long(module: str) -> None:
     assert MODULES[module].read_text(encoding="utf-8").count("\n") <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_a_test_file_is_short_and_imports_no_other(path: Path) -> None:
+    """What tests share is in `conftest.py` and in helper modules beside it."""
+    text = path.read_text(encoding="utf-8")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(alias.name for alias in node.names)}
+    files = {other.stem for other in TESTS if other.stem.startswith("test_")}
+    assert len(files) > 50
+    if path.name not in STILL_JOINED:
+        assert text.count("\n") <= LONGEST_MODULE
+        assert not {part for name in found for part in name.split(".")} & files
 
 
 @pytest.mark.parametrize("module", CORE)
