@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The window is tested on a screen of its own; elsewhere than on Linux, on the one that is there.
 SCREEN := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1600x1000x24")
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo view web pictures test lint clean
+.PHONY: help demo view web pictures test test-fast lint clean
 
 help:
 	@echo "make demo      sharpen the bundled simulated case into out/demo/, then open it in napari"
 	@echo "make view      open the bundled case in napari, with live sliders"
 	@echo "make web       serve the same in a browser, on http://127.0.0.1:7860"
 	@echo "make test      run every test"
+	@echo "make test-fast run every test but those of the window and in a browser; needs no screen"
 	@echo "make pictures  draw the pictures of the README anew"
 	@echo "make lint      check style and types"
 	@echo "make clean     remove the environment and what the commands wrote"
@@ -32,9 +34,14 @@ pictures: $(VENV)/dev $(VENV)/system
 	@cp out/demo/demo.png assets/pictures/demo.png
 	@$(SCREEN) $(BIN)/python tests/draw_pictures.py
 
+# Processes share the cores: threads that wait must not spin.
+test test-fast: export OMP_WAIT_POLICY := passive
+
 test: $(VENV)/dev $(VENV)/system
-	@# Processes share the cores: threads that wait must not spin.
-	@OMP_WAIT_POLICY=passive $(SCREEN) $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
+	@$(SCREEN) $(PYTEST)
+
+test-fast: $(VENV)/dev
+	@$(PYTEST) --ignore tests/plugins -m "not browser"
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

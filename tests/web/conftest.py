@@ -35,6 +35,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE in item.path.parents:
             for ignored in OF_GRADIO:
                 item.add_marker(pytest.mark.filterwarnings(ignored))
+            if "browser" in getattr(item, "fixturenames", ()):
+                item.add_marker("browser")
 
 
 @pytest.fixture(scope="module", autouse=True)
