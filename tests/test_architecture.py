@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-import doctest
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -276,22 +274,6 @@ def test_the_core_neither_asserts_nor_prints(module: str) -> None:
         assert not isinstance(node, ast.Assert), f"line {node.lineno}: raise an FtddmError"
         called = node.func if isinstance(node, ast.Call) else None
         assert not (isinstance(called, ast.Name) and called.id == "print"), f"line {called.lineno}"
-
-
-WITH_EXAMPLES = [name for name in MODULES if ">>>" in MODULES[name].read_text(encoding="utf-8")]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
-def test_examples_in_modules(name: str) -> None:
-    found = doctest.testmod(import_module(name))
-    assert found.attempted > 0
-    assert found.failed == 0
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_examples_in_pages(page: Path) -> None:
-    assert doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed == 0
 
 
 # ---------------------------------------------------------------- what the repository holds

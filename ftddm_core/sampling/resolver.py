@@ -75,8 +75,10 @@ class SuperResolver:
     Examples
     --------
     >>> from ftddm_core import SamplerSettings, SuperResolver, open_study
-    >>> resolver = SuperResolver.load("small")                           # doctest: +SKIP
-    >>> result = resolver.run(open_study(["patient/"]), SamplerSettings())  # doctest: +SKIP
+    >>> resolver = SuperResolver.load("small")
+    >>> result = resolver.run(open_study("PATIENT/"), SamplerSettings(upscale=4, steps=10))
+    >>> result.maps["tNAA"].unit
+    'mM'
     """
 
     def __init__(
