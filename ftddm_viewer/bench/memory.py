@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ftddm_core.errors import FtddmError
 from ftddm_core.sampling.device import use_cores
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer import live_settings
@@ -27,6 +28,9 @@ STATM = Path("/proc/self/statm")
 TINY = 16
 """Matrix of the slice that the networks are called with before anything is measured."""
 
+LAST_LINES = 5
+"""Of what a process that failed wrote to stderr, what its error repeats."""
+
 
 def memory(weights: str, device: str, plan: Plan) -> Line | None:
     """Measure in a fresh process.
@@ -37,13 +41,26 @@ def memory(weights: str, device: str, plan: Plan) -> Line | None:
         `slices` of all metabolites; `model`, what is held once the networks have been called, and
         `above`, by how much more there was at the most, both in bytes. None where the system does
         not tell, or ended the process.
+
+    Raises
+    ------
+    FtddmError
+        If the process failed, with the last lines that it wrote to stderr.
     """
+    if sys.platform == "win32" and not device.startswith("cuda"):  # it does not tell
+        return None
     words = ["--weights", weights, "--device", device]
     words += ["--slices", str(plan.volume_slices), "--metabolites", str(plan.volume_metabolites)]
     command = [sys.executable, "-m", __name__, *words]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
-    if found.returncode:
+    if found.returncode < 0:  # a signal
         return None
+    if found.returncode:
+        told = "\n".join(found.stderr.strip().splitlines()[-LAST_LINES:])
+        raise FtddmError(
+            "The memory that a whole volume takes could not be measured; the process that measures "
+            f"it failed with code {found.returncode}:\n{told}"
+        )
     line: Line = json.loads(found.stdout)
     return line
 
