@@ -8,15 +8,15 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo view web pictures test test-fast lint clean
+.PHONY: help demo view web images test test-fast lint clean
 
 help:
 	@echo "make demo      sharpen the bundled simulated case into out/demo/, then open it in napari"
 	@echo "make view      open the bundled case in napari, with live sliders"
 	@echo "make web       serve the same in a browser, on http://127.0.0.1:7860"
 	@echo "make test      run every test"
-	@echo "make test-fast run every test but those of the window and in a browser; needs no screen"
-	@echo "make pictures  draw the pictures of the README anew"
+	@echo "make test-fast run all tests except those of the window and the browser; no display needed"
+	@echo "make images    redraw the images of the README"
 	@echo "make lint      check style and types"
 	@echo "make clean     remove the environment and what the commands wrote"
 
@@ -29,10 +29,10 @@ view: $(VENV)/base
 web: $(VENV)/base
 	@$(BIN)/ftddm web
 
-pictures: $(VENV)/dev $(VENV)/system
+images: $(VENV)/dev $(VENV)/system
 	@$(BIN)/ftddm demo --out out/demo
-	@cp out/demo/demo.png assets/pictures/demo.png
-	@$(SCREEN) $(BIN)/python tests/draw_pictures.py
+	@cp out/demo/demo.png assets/images/demo.png
+	@$(SCREEN) $(BIN)/python tests/draw_images.py
 
 # Processes share the cores: threads that wait must not spin.
 test test-fast: export OMP_WAIT_POLICY := passive

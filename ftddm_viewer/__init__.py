@@ -1,22 +1,22 @@
-"""Front ends of FTDDM: the command line, figures, a page and what they share."""
+"""Front ends of FTDDM: the command line, figures, a web page, and the parts they share."""
 
 from __future__ import annotations
 
 from ftddm_core.settings import SamplerSettings
 
 RESEARCH_ONLY = "Research use only, not for clinical use"
-"""On every picture and in every sidecar."""
+"""Shown on every image and written to every sidecar."""
 
 CASE_LABEL = "Simulated patient"
-"""What the bundled case is called."""
+"""Name of the bundled case."""
 
 CASE_UPSCALE = 4.0
-"""By how much a high-resolution study is degraded unless told otherwise."""
+"""Default factor by which a high-resolution study is degraded."""
 
 LIVE_STEPS = 10
-"""Denoising steps that are quick enough to look at while a control moves."""
+"""Number of denoising steps of live images, few enough to follow a moving control."""
 
 
 def live_settings() -> SamplerSettings:
-    """Return what a live picture is made with unless the user chooses otherwise."""
+    """Return the default settings of live images."""
     return SamplerSettings(steps=LIVE_STEPS)

@@ -1,4 +1,4 @@
-"""The command `ftddm`: its arguments and its errors. What the commands do is in `commands`."""
+"""The command `ftddm`: its arguments and its errors. The commands themselves are in `commands`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAIN = (
 
 
 ALONE = {"consistency": "exact"}
-"""Choices that a flag stands for without a value; it had none once."""
+"""Meaning of a flag that is given without a value, as in earlier versions."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, Cancelled):
         kept = {
-            "train": "; the same command goes on from the last checkpoint.",
-            "evaluate": "; the same command goes on from what was finished.",
+            "train": "; the same command resumes from the last checkpoint.",
+            "evaluate": "; the same command resumes with the results finished so far.",
         }
         print(
             f"ftddm: cancelled{kept.get(options.command, ', nothing was written.')}",
             file=sys.stderr,
         )
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read the table has left, as in `ftddm run ... | head -1`
+    except BrokenPipeError:  # the reader closed the pipe, as in `ftddm run ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -89,7 +89,7 @@ def build_parser() -> Parser:
         added.set_defaults(command=name)
         return added
 
-    run = add("run", "Super-resolve a study: a folder or NIfTI files with fitted metabolite maps.")
+    run = add("run", "Super-resolve a study: a folder or NIfTI files of fitted metabolite maps.")
     run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
     _add_out(run)
     _add_roles(run)
@@ -97,7 +97,7 @@ def build_parser() -> Parser:
     _add_sampling(run)
 
     check = add(
-        "check", "Check the model on a study: degraded once more, restored, compared with itself."
+        "check", "Check the model on a study: degrade it once more, restore and compare it."
     )
     check.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
     _add_roles(check)
@@ -120,7 +120,7 @@ def build_parser() -> Parser:
     _add_roles(view)
     _add_model(view)
 
-    web = add("web", "Serve a page with live sliders, on this computer unless told otherwise.")
+    web = add("web", "Serve a web page with live sliders; by default for this computer only.")
     web.add_argument("--host", default="127.0.0.1", help="address to serve on (127.0.0.1)")
     web.add_argument("--port", type=_port, default=7860, help="port (7860)")
     web.add_argument(
@@ -133,11 +133,11 @@ def build_parser() -> Parser:
     web.add_argument(
         "--no-password",
         action="store_true",
-        help="let anybody who reaches the page use it and upload, even from other computers",
+        help="allow use and uploads without a password, even from other computers",
     )
     _add_model(web)
 
-    simulate = add("simulate", "Simulate a patient with a known truth, or a report on many.")
+    simulate = add("simulate", "Simulate a patient with a known truth, or report on many.")
     simulate.add_argument(
         "--anatomy",
         nargs="+",
@@ -160,21 +160,21 @@ def build_parser() -> Parser:
     simulate.add_argument(
         "--report",
         action="store_true",
-        help="write figures and pictures of many patients beside the literature's numbers instead",
+        help="instead, write a report: many patients compared with the literature, with images",
     )
     simulate.add_argument("--patients", type=_count, help="patients in the report (12)")
     simulate.add_argument(
         "--box",
         action="store_true",
-        help="excite a box only, as PRESS and semi-LASER do (else the whole head)",
+        help="excite a box only, as PRESS and semi-LASER do (default: the whole head)",
     )
     lesion = simulate.add_mutually_exclusive_group()
     lesion.add_argument("--glioma", action="store_true", default=None, help="with a tumour")
     lesion.add_argument(
-        "--healthy", action="store_false", dest="glioma", help="without (else by chance)"
+        "--healthy", action="store_false", dest="glioma", help="without a tumour (default: random)"
     )
 
-    evaluate = add("evaluate", "Compare FTDDM with its peers by a protocol; write a page.")
+    evaluate = add("evaluate", "Compare FTDDM with other methods by a protocol; write a page.")
     evaluate.add_argument(
         "study", nargs="*", type=Path, help="high-resolution studies (folders) with a mask"
     )
@@ -189,65 +189,65 @@ def build_parser() -> Parser:
     )
     place = evaluate.add_mutually_exclusive_group(required=True)
     place.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the files, and of a cache to go on from"
+        "--out", type=Path, metavar="DIR", help="folder of the output and of the cache"
     )
     place.add_argument(
         "--from",
         dest="source",
         type=Path,
         metavar="FILE",
-        help="write the page again from such a record, and run nothing",
+        help="only rewrite the page from a record",
     )
     evaluate.add_argument(
         "--json", type=Path, metavar="FILE", help="write the record there (results.json in --out)"
     )
     evaluate.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write the page there (beside the record)"
+        "--markdown", type=Path, metavar="FILE", help="write the page there (next to the record)"
     )
     evaluate.add_argument(
-        "--readme", type=Path, metavar="FILE", help="put a short table between the marks in it"
+        "--readme", type=Path, metavar="FILE", help="insert a short table between its marks"
     )
     evaluate.add_argument(
-        "--real", type=Path, metavar="DIR", help="a measured low-resolution study, shown besides"
+        "--real", type=Path, metavar="DIR", help="a measured low-resolution study to add"
     )
     evaluate.add_argument(
-        "--glioma-mri", type=Path, metavar="DIR", help="real MRI of a tumour to simulate maps on"
+        "--glioma-mri", type=Path, metavar="DIR", help="real MRI of a tumour, for simulated maps"
     )
     evaluate.add_argument(
         "--regression", metavar="NAME|DIR", help="regression to compare with (<weights>-regression)"
     )
     _add_model(evaluate)
 
-    bench = add("bench", "Measure how fast it is on this machine; write the figures and a page.")
+    bench = add("bench", "Measure the speed on this machine; write a record and a page.")
     target = bench.add_mutually_exclusive_group(required=True)
-    target.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    target.add_argument("--json", type=Path, metavar="FILE", help="write the record there")
     target.add_argument(
         "--from",
         dest="source",
         type=Path,
         metavar="FILE",
-        help="write the page again from such figures, and measure nothing",
+        help="only rewrite the page from a record",
     )
     bench.add_argument(
         "--markdown", type=Path, required=True, metavar="FILE", help="write the page (.md) there"
     )
     bench.add_argument(
-        "--readme", type=Path, metavar="FILE", help="put a short table between the marks in it"
+        "--readme", type=Path, metavar="FILE", help="insert a short table between its marks"
     )
     bench.add_argument(
-        "--device", help="auto, cpu, cuda or mps (the fastest and the CPU, one after the other)"
+        "--device", help="auto, cpu, cuda or mps (default: the fastest, then the CPU)"
     )
     bench.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
-    bench.add_argument("--quick", action="store_true", help="time all but the longest once")
+    bench.add_argument("--quick", action="store_true", help="each run once, without the longest")
 
-    sweep = add("sweep", "Print how sharpness and fidelity follow the two temperatures.")
+    sweep = add("sweep", "Print sharpness and fidelity at several values of the two temperatures.")
     sweep.add_argument(
         "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
     )
     sweep.add_argument("--slices", type=_count, default=4, help="slices, from the middle (4)")
     _add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
-    train = add("train", "Train a network on simulated or own patients, or export trained weights.")
+    train = add("train", "Train a network on simulated or your own patients, or export weights.")
     train.add_argument("what", choices=TRAIN)
     train.add_argument(
         "--config", metavar="NAME|FILE", help="a TOML file, small, literature or paper (small)"
@@ -260,15 +260,13 @@ def build_parser() -> Parser:
         "--validation", nargs="+", type=Path, default=[], metavar="FILE", help="validation ones"
     )
     train.add_argument(
-        "--patients", type=Path, metavar="DIR", help="own patients for training, a folder each"
+        "--patients", type=Path, metavar="DIR", help="your own patients for training, a folder each"
     )
     train.add_argument(
-        "--validation-patients", type=Path, metavar="DIR", help="own patients for validation"
+        "--validation-patients", type=Path, metavar="DIR", help="your own patients for validation"
     )
     train.add_argument("--steps", type=_count, help="optimiser steps (as the configuration says)")
-    train.add_argument(
-        "--workers", type=int, default=0, help="processes that draw batches ahead (0)"
-    )
+    train.add_argument("--workers", type=int, default=0, help="processes that prepare batches (0)")
     train.add_argument(
         "--start-from", metavar="NAME|DIR", help="exported weights that the network starts from"
     )
@@ -278,7 +276,7 @@ def build_parser() -> Parser:
         type=float,
         default=1.0,
         metavar="SHARE",
-        help="export this share of the denoiser, the rest as it started from --start-from (1)",
+        help="share of the trained denoiser in the export, the rest from --start-from (1)",
     )
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
     train.add_argument("--threads", type=_count, help="CPU threads (all)")
@@ -287,7 +285,7 @@ def build_parser() -> Parser:
 
 
 def _spelt_out(words: Sequence[str]) -> list[str]:
-    """Return the command line with what a flag alone means: what follows it may be a study."""
+    """Return the command line with the meaning of bare flags filled in: a study may follow them."""
     meant = {f"--{name}": (choice, name) for name, choice in ALONE.items()}
     choices = {control.name: control.choices for control in controls()}
     found = []
@@ -314,7 +312,7 @@ def _add_roles(parser: Parser) -> None:
 
 def _add_unfill(parser: Parser) -> None:
     parser.add_argument(
-        "--unfill", action="store_true", help="undo zero-filling done before, by the maps' k-space"
+        "--unfill", action="store_true", help="undo earlier zero-filling, found in the k-space"
     )
 
 
@@ -323,13 +321,13 @@ def _add_model(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--half",
         action="store_true",
-        help="compute in half precision, on a GPU: faster, maps differ by about 1e-3 of the scale",
+        help="half precision, on a GPU only: faster; maps differ by about 1e-3 of the scale",
     )
     group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
 
 
 def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
-    """Add a flag for every control, the device and the weights; `name=False` leaves one out."""
+    """Add a flag for every control, the device and the weights; `name=False` omits a flag."""
     group = parser.add_argument_group("sampling")
     for control in controls():
         default = defaults.get(control.name)

@@ -1,6 +1,6 @@
 r"""Intervals by drawing patients anew: slices of one patient are not independent of each other.
 
-A figure is a function of sums over slices, as a mean is: sum of values / number of values. Patients
+A metric is a function of sums over slices, as a mean is: sum of values / number of values. Patients
 are drawn with replacement, :math:`n_p \sim` multinomial, and the sums follow,
 :math:`S = \sum_p n_p s_p` (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13: the
 percentile interval). The difference of two methods is taken slice by slice on the slices that both
@@ -25,7 +25,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, its 95 % interval over patients, and what it was taken from.
+    """A metric, its 95 % interval over patients, and what it was taken from.
 
     Parameters
     ----------

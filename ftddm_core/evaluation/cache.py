@@ -3,7 +3,7 @@
 An entry is named by the SHA-256 of everything that decides it: the networks, the method's settings
 (not its name), the case, the factor, the metabolite and the seed. Values are kept as float16 of
 the map's largest, an error of 70 dB below it; metrics are always computed from what was read back,
-so that a run that was interrupted gives the same figures as one that was not.
+so that a run that was interrupted gives the same metrics as one that was not.
 """
 
 from __future__ import annotations
@@ -86,22 +86,22 @@ class Cache:
         """Remove a map, if it is there."""
         self._path(key, "npz").unlink(missing_ok=True)
 
-    def load_figures(self, key: str) -> Any:
-        """Return figures (JSON) kept under a key; None where there are none."""
+    def load_json(self, key: str) -> Any:
+        """Return metrics (JSON) kept under a key; None where there are none."""
         try:
             return json.loads(self._path(key, "json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
-    def save_figures(self, key: str, figures: Any) -> None:
-        """Keep figures (JSON) under a key.
+    def save_json(self, key: str, metrics: Any) -> None:
+        """Keep metrics (JSON) under a key.
 
         Raises
         ------
         FormatError
             If the folder cannot be written to.
         """
-        self._write(self._path(key, "json"), json.dumps(figures).encode())
+        self._write(self._path(key, "json"), json.dumps(metrics).encode())
 
     def _path(self, key: str, ending: str) -> Path:
         return self.folder / key[:2] / f"{key[2:34]}.{ending}"

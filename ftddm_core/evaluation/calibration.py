@@ -1,9 +1,9 @@
 r"""Whether the spread of samples matches their error: N samples against the truth, voxel by voxel.
 
 If truth and samples x_1..x_N are draws from one distribution, the truth is as likely to take any
-of the N + 1 ranks among them. Every figure takes samples (N, ...), the truth (...) and the voxels
+of the N + 1 ranks among them. Every metric takes samples (N, ...), the truth (...) and the voxels
 (...) that count, and pools all of these voxels: a slice, a volume, or a flat list of voxels from
-many cases. Figures are NaN where the mask is empty.
+many cases. Metrics are NaN where the mask is empty.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def fair_crps(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
 def spread_error(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
     r"""Return the samples' spread over the error of their mean; 1 is ideal, less is overconfident.
 
-    .. math::  \sqrt{\tfrac{N + 1}{N} \langle s^2 \rangle / \langle (\bar x - y)^2 \rangle},
+    .. math::  \sqrt{\tfrac{N + 1}{N} \langle s^2 \rangle / \langle (\target x - y)^2 \rangle},
 
     with the unbiased variance s^2 of the samples at a voxel. The mean of N samples errs by the
     truth's variance and 1/N of the samples', which the factor makes up for (Fortin et al. 2014,

@@ -376,7 +376,7 @@ def check_names(cases: Sequence[Case]) -> None:
     names = [case.name for case in cases]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError(
-            f"Two studies are called '{min(twice)}': figures go by the folder's name, so give "
+            f"Two studies are called '{min(twice)}': metrics go by the folder's name, so give "
             "every study a folder of its own name."
         )
 

@@ -1,4 +1,4 @@
-"""What the project promised, each promise beside what was measured."""
+"""Targets of the evaluation, each compared with the measured value."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy as np
 from ftddm_core.evaluation.bootstrap import Estimate
 from ftddm_core.evaluation.measure import CALIBRATION_SAMPLES, name_of_mean
 from ftddm_core.evaluation.protocol import DEFAULT, MethodPlan, Protocol, temperatures_of
-from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT, Figures
+from ftddm_core.evaluation.summary import GAIN_AT_DEFAULT, Metrics
 from ftddm_core.evaluation.tables import Table
 from ftddm_core.samplers import FEW_STEPS_SAMPLER, FULL_SAMPLER
 
 GAIN_AT_ZERO = {2.0: 2.3, 4.0: 4.3, 8.0: 4.3}
-"""Factor -> dB over zero-filling that temperature 0 must reach."""
+"""Factor -> gain over zero-filling in dB that temperature 0 must reach."""
 FASTER = 9.2
-"""What the paper claims over the full chain."""
+"""Speed-up over the full chain that the paper reports."""
 LIVE_FASTER = 60.0
-"""How much faster than the full chain a live picture must be."""
+"""Speed-up over the full chain that a live image must reach."""
 LIVE_LOSS = {"psnr": 0.15, "ssim": 0.003, "sharpness": 0.05}
-"""What a live picture may lose to the chain of all its steps; of sharpness, or gain."""
+"""Largest loss of a live image against the chain of all steps; of sharpness, gain too."""
 INF = np.inf
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Which of a protocol's methods plays which part; None where none does."""
+    """Which of a protocol's methods has which role; None where none has it."""
 
     zero_filling: str | None
     guided_tv: str | None
@@ -45,7 +45,7 @@ class Roles:
 
     @classmethod
     def of(cls, protocol: Protocol) -> Roles:
-        """Find them by what they do, not by their names."""
+        """Assign the roles by the methods' settings, not by their names."""
         plans = [m for m in protocol.methods if not m.drop]
 
         def kind(name: str) -> str | None:
@@ -79,7 +79,7 @@ class Roles:
         )
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Return the methods whose difference is of interest."""
+        """Return the pairs of methods whose differences are reported."""
         wanted = (
             (self.at_one, self.full_chain),
             (self.at_default, self.full_chain),
@@ -96,12 +96,12 @@ class Roles:
 
 @dataclass
 class Checks:
-    """The list, filled promise by promise.
+    """The list of targets, filled one by one.
 
     Parameters
     ----------
     table
-        One line each: `item`, `what`, `upscale` (0 for all), `value`, `low`, `high`, `bar` in
+        One line each: `item`, `what`, `upscale` (0 for all), `value`, `low`, `high`, `target` in
         words, `passed`.
     """
 
@@ -120,20 +120,20 @@ class Checks:
         known = found if isinstance(found, Estimate) else Estimate(found, np.nan, np.nan, 0, 0)
         if np.isnan(known.value):
             return
-        bars = [f"≥ {least:g}"] if least > -INF else []
-        bars += [f"≤ {most:g}"] if most < INF else []
+        targets = [f"≥ {least:g}"] if least > -INF else []
+        targets += [f"≤ {most:g}"] if most < INF else []
         self.table.append(
             {
                 "item": item, "what": what, "upscale": factor, "value": known.value,
                 "low": known.low, "high": known.high, "slices": known.slices,
-                "bar": " and ".join(bars), "passed": bool(least <= known.value <= most),
+                "target": " and ".join(targets), "passed": bool(least <= known.value <= most),
             }
         )  # fmt: skip
 
 
 def check(
     protocol: Protocol,
-    figures: Figures,
+    metrics: Metrics,
     *,
     seconds: Mapping[str, float],
     calibration: Table,
@@ -141,11 +141,11 @@ def check(
     chosen: float | None,
     choice_made: bool,
 ) -> Table:
-    """Return the list for what was run; what was not has no line.
+    """Return the targets of what was run; what was not run has no line.
 
     Parameters
     ----------
-    protocol, figures
+    protocol, metrics
         What was run.
     seconds
         Method -> seconds a slice, from one run.
@@ -155,24 +155,25 @@ def check(
         The highest temperature that passed, where it was looked for.
     """
     roles, checks = Roles.of(protocol), Checks()
-    _chain(checks, protocol, figures, roles, seconds)
-    _live(checks, protocol, figures, roles, seconds)
-    _regression(checks, protocol, figures, roles)
-    _peers(checks, protocol, figures, roles)
+    _chain(checks, protocol, metrics, roles, seconds)
+    _live(checks, protocol, metrics, roles, seconds)
+    _regression(checks, protocol, metrics, roles)
+    _baselines(checks, protocol, metrics, roles)
     if choice_made:
         default = max(temperatures_of(DEFAULT))
         highest = -INF if chosen is None else chosen
-        checks.add("3", "default τ minus the highest that passes on the other subjects", 0,
-                   default - highest, 0, 0)  # fmt: skip
+        what = "default τ minus the highest τ that passes on the validation subjects"
+        checks.add("3", what, 0, default - highest, 0, 0)
     for line in calibration:
         if line["method"] == roles.many and len(line["ranks"]) == CALIBRATION_SAMPLES + 1:
             low, high = line["coverage_low"], line["coverage_high"]
             found = Estimate(line["coverage"], low, high, line["slices"], line["patients"])
-            checks.add("4", "share of voxels within 19 samples", line["upscale"], found, 0.85, 0.95)
+            what = f"share of voxels within the range of {CALIBRATION_SAMPLES} samples"
+            checks.add("4", what, line["upscale"], found, 0.85, 0.95)
     _trade(checks, protocol.factors, tradeoff)
     if roles.flow:
         for factor in protocol.factors:
-            found = figures.figure(roles.flow, "sharpness", factor)
+            found = metrics.mean(roles.flow, "sharpness", factor)
             checks.add("6", "sharpness of the flow alone, τ 1", factor, found, 0.6)
     return checks.table
 
@@ -180,7 +181,7 @@ def check(
 def _chain(
     checks: Checks,
     protocol: Protocol,
-    figures: Figures,
+    metrics: Metrics,
     roles: Roles,
     seconds: Mapping[str, float],
 ) -> None:
@@ -188,11 +189,11 @@ def _chain(
     for factor in protocol.factors if full else ():
         if full and (one := roles.at_one):
             what = f"{one} over {full}"
-            for figure, unit, least in (("psnr", "PSNR (dB)", -0.1), ("ssim", "SSIM", -0.003)):
-                found = figures.difference(one, full, figure, factor)
+            for metric, unit, least in (("psnr", "PSNR (dB)", -0.1), ("ssim", "SSIM", -0.003)):
+                found = metrics.difference(one, full, metric, factor)
                 checks.add("1", f"{what}, {unit}", factor, found, least)
         if full and (default := roles.at_default):
-            found = figures.difference(default, full, "psnr", factor)
+            found = metrics.difference(default, full, "psnr", factor)
             checks.add("1", f"{default} over {full}, PSNR (dB)", factor, found, 0.5)
     if full and roles.at_one and {full, roles.at_one} <= set(seconds):
         faster = seconds[full] / seconds[roles.at_one]
@@ -200,7 +201,7 @@ def _chain(
 
 
 def live_pairs(protocol: Protocol) -> list[tuple[str, str]]:
-    """Return each method of few steps beside the full chain of the same other settings."""
+    """Return each method of few steps with the full chain of otherwise equal settings."""
     plain = [m for m in protocol.methods if m.settings and m.samples == 1 and not m.drop]
     found = []
     for few in plain:
@@ -215,57 +216,57 @@ def live_pairs(protocol: Protocol) -> list[tuple[str, str]]:
 
 
 def _most_run(methods: Sequence[MethodPlan]) -> MethodPlan:
-    """Return the one that runs on most, where a temperature is listed twice."""
+    """Return the method that runs on most maps, where a temperature is listed twice."""
     return max(methods, key=lambda m: len(m.factors) * len(m.metabolites))
 
 
 def _live(
     checks: Checks,
     protocol: Protocol,
-    figures: Figures,
+    metrics: Metrics,
     roles: Roles,
     seconds: Mapping[str, float],
 ) -> None:
     pairs = live_pairs(protocol)
     for few, every in pairs:
-        for figure, unit in (("psnr", "PSNR (dB)"), ("ssim", "SSIM"), ("sharpness", "sharpness")):
+        for metric, unit in (("psnr", "PSNR (dB)"), ("ssim", "SSIM"), ("sharpness", "sharpness")):
             for factor in protocol.factors:
-                found = figures.difference(few, every, figure, factor)
-                most = LIVE_LOSS[figure] if figure == "sharpness" else INF
+                found = metrics.difference(few, every, metric, factor)
+                most = LIVE_LOSS[metric] if metric == "sharpness" else INF
                 what = f"{few} over {every}, {unit}"
-                checks.add("8", what, factor, found, -LIVE_LOSS[figure], most)
-    for few, _ in pairs[:1]:  # temperatures do not change the time
+                checks.add("8", what, factor, found, -LIVE_LOSS[metric], most)
+    for few, _ in pairs[:1]:  # the time does not depend on temperatures
         if roles.full_chain and {few, roles.full_chain} <= set(seconds):
             faster = seconds[roles.full_chain] / seconds[few]
             checks.add("8", f"{few} faster than {roles.full_chain}, times", 0, faster, LIVE_FASTER)
 
 
-def _regression(checks: Checks, protocol: Protocol, figures: Figures, roles: Roles) -> None:
+def _regression(checks: Checks, protocol: Protocol, metrics: Metrics, roles: Roles) -> None:
     other = roles.regression
     for factor in protocol.factors:
         if other and roles.mean:
-            found = figures.difference(roles.mean, other, "psnr", factor)
+            found = metrics.difference(roles.mean, other, "psnr", factor)
             checks.add("2", f"{roles.mean} over regression, PSNR (dB)", factor, found, -0.6)
         if roles.at_one and factor in (4, 8):
-            found = figures.figure(roles.at_one, "sharpness", factor)
+            found = metrics.mean(roles.at_one, "sharpness", factor)
             checks.add("2", f"sharpness of {roles.at_one}", factor, found, 0.8, 1.2)
             if other:
-                found = figures.difference(roles.at_one, other, "sharpness", factor)
+                found = metrics.difference(roles.at_one, other, "sharpness", factor)
                 what = f"sharpness of {roles.at_one} over regression's"
                 checks.add("2", what, factor, found, 0.2)
 
 
-def _peers(checks: Checks, protocol: Protocol, figures: Figures, roles: Roles) -> None:
-    for name, bars in ((roles.at_default, GAIN_AT_DEFAULT), (roles.at_zero, GAIN_AT_ZERO)):
+def _baselines(checks: Checks, protocol: Protocol, metrics: Metrics, roles: Roles) -> None:
+    for name, targets in ((roles.at_default, GAIN_AT_DEFAULT), (roles.at_zero, GAIN_AT_ZERO)):
         for factor in protocol.factors if name else ():
-            if name and (zero := roles.zero_filling) and factor in bars:
-                found = figures.difference(name, zero, "psnr", factor)
+            if name and (zero := roles.zero_filling) and factor in targets:
+                found = metrics.difference(name, zero, "psnr", factor)
                 what = f"{name} over zero-filling"
-                checks.add("3", f"{what}, PSNR (dB)", factor, found, bars[factor])
-                found = figures.difference(name, zero, "ssim", factor)
+                checks.add("3", f"{what}, PSNR (dB)", factor, found, targets[factor])
+                found = metrics.difference(name, zero, "ssim", factor)
                 checks.add("3", f"{what}, SSIM", factor, found, 1e-9)
             if name and roles.guided_tv:
-                found = figures.difference(name, roles.guided_tv, "psnr", factor)
+                found = metrics.difference(name, roles.guided_tv, "psnr", factor)
                 checks.add("3", f"{name} over guided TV, PSNR (dB)", factor, found, 1e-9)
 
 
@@ -274,33 +275,35 @@ def _trade(checks: Checks, factors: Sequence[float], tradeoff: Table) -> None:
         lines = [line for line in tradeoff if line["upscale"] == factor]
         if len(lines) < 2:
             continue
-        for figure, sign, what in (
-            ("sharpness", 1, "least step of sharpness over τ"),
-            ("psnr", -1, "least fall of PSNR (dB) over τ"),
+        for metric, sign, what in (
+            ("sharpness", 1, "smallest rise of sharpness from one τ to the next"),
+            ("psnr", -1, "smallest fall of PSNR (dB) from one τ to the next"),
         ):
-            steps = [sign * (b[figure] - a[figure]) for a, b in pairwise(lines)]
+            steps = [sign * (b[metric] - a[metric]) for a, b in pairwise(lines)]
             checks.add("5", what, factor, min(steps), 0)
 
 
 def check_flow(table: Table, spread: float) -> Table:
-    """Return the list for the flow's own figures: its likelihood, and its spread over error."""
+    """Return the flow's own targets: its likelihood, and its spread over its error."""
     checks = Checks()
-    names = {"wrong_level": "a wrong level", "wrong_s": "a wrong s", "shuffled_y": "another's y"}
+    names = {
+        "wrong_level": "a wrong level", "wrong_s": "a wrong s", "shuffled_y": "another slice's map",
+    }  # fmt: skip
     for line in table:
         at = f"at t = {line['level']}"
         if "gaussian_bits" in line:
             margin = line["gaussian_bits"] - line["flow_bits"]
-            checks.add("6", f"NLL {at} below a Gaussian's, bits a voxel", 0, margin, 1e-9)
-        for figure, what in (("flow_bits", "NLL"), ("denoiser_loss", "denoiser's loss")):
+            checks.add("6", f"NLL {at} below a Gaussian's (bits per voxel)", 0, margin, 1e-9)
+        for metric, what in (("flow_bits", "NLL"), ("denoiser_loss", "denoiser's loss")):
             for wrong, words in names.items():
-                change = line[f"{figure}_{wrong}"] - line[figure]
-                checks.add("6", f"{what} {at} given {words}, increase", 0, change, 1e-9)
-    checks.add("6", "spread over error of the flow alone, τ 1", 0, spread, 0.7, 1.3)
+                change = line[f"{metric}_{wrong}"] - line[metric]
+                checks.add("6", f"increase of the {what} {at} with {words}", 0, change, 1e-9)
+    checks.add("6", "spread / error of the flow alone, τ 1", 0, spread, 0.7, 1.3)
     return checks.table
 
 
 def check_real(name: str, table: Table, roles: Roles) -> Table:
-    """Return the list for a case beside the protocol's, "real" or "glioma"."""
+    """Return the targets of a case in addition to the protocol's, "real" or "glioma"."""
     checks = Checks()
     lines = {(line["method"], line["upscale"]): line for line in table}
     what = "real MRI" if name == "glioma" else "real measurement"
@@ -320,17 +323,17 @@ def check_real(name: str, table: Table, roles: Roles) -> Table:
 
 
 def worst(table: Table) -> list[dict[str, Any]]:
-    """Return one line for each promise: its lines at all factors together."""
+    """Return one line per target, with its values at all factors."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for line in table:
-        groups.setdefault((line["item"], line["what"], line["bar"]), []).append(line)
+        groups.setdefault((line["item"], line["what"], line["target"]), []).append(line)
     return [
         {
             "item": item,
             "what": what,
-            "bar": bar,
+            "target": target,
             "values": [(line["upscale"], line["value"], line["passed"]) for line in lines],
             "passed": all(line["passed"] for line in lines),
         }
-        for (item, what, bar), lines in groups.items()
+        for (item, what, target), lines in groups.items()
     ]

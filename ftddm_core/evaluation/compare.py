@@ -40,7 +40,7 @@ Method = Callable[[Study, Matrix, float], Mapping[str, Volume]]
 """``method(low_study, matrix, upscale)`` -> metabolite -> map on the output matrix."""
 
 MIN_VOXELS = 20
-"""Slices with fewer trusted voxels are skipped: their figures would be chance."""
+"""Slices with fewer trusted voxels are skipped: their metrics would be chance."""
 
 
 def baseline_methods() -> dict[str, Method]:
@@ -163,7 +163,7 @@ def _truths(study: Study, noise_free: Study | None) -> dict[str, _Truth]:
 def _measure(
     method: str, maps: Mapping[str, Volume], truths: Mapping[str, _Truth], acquired: Matrix
 ) -> Iterator[tuple[str, int, dict[str, float]]]:
-    """Yield metabolite, slice and figures of every slice with enough trusted voxels."""
+    """Yield metabolite, slice and metrics of every slice with enough trusted voxels."""
     for name, truth in truths.items():
         volume = _find(method, maps, name, truth.mask.shape)
         for k in np.flatnonzero(truth.mask.sum((0, 1)) >= MIN_VOXELS):
@@ -171,13 +171,13 @@ def _measure(
             yield (
                 name,
                 int(k),
-                slice_figures(
+                slice_metrics(
                     volume.data[..., k], truth.measured[..., k], truth.mask[..., k], acquired, exact
                 ),
             )
 
 
-def slice_figures(
+def slice_metrics(
     output: FloatArray,
     truth: FloatArray,
     mask: BoolArray,

@@ -1,11 +1,11 @@
 r"""Held-out likelihood of the flow, beside a Gaussian's and with wrong conditioning.
 
-All figures at a level t are of the same noisy truths x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps, so
+All metrics at a level t are of the same noisy truths x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps, so
 that their differences are paired. A density is given as its negative log-likelihood in bits per
 voxel of the whole grid, -log2 p(x_t) / (H W); less is better. The diagonal Gaussian to beat is the
 regression's at the same level,
 
-.. math::  N(\sqrt{\bar\alpha_t}\, m x_{reg},\ 1 - \bar\alpha_t + \bar\alpha_t\, m\, v_s),
+.. math::  N(\sqrt{\target\alpha_t}\, m x_{reg},\ 1 - \target\alpha_t + \target\alpha_t\, m\, v_s),
 
 with v_s the mean square of the regression's residual inside the mask m, fitted for each of several
 factors s. Outside the mask both are the noise of the level.
@@ -44,7 +44,7 @@ WRONG = ("wrong_level", "wrong_s", "shuffled_y")
 s that is farther away; the zero-filled map of the next slice in the batch."""
 
 
-def flow_figures(
+def flow_metrics(
     weights: Weights,
     regression: UNet | None,
     cases: Sequence[Case],
@@ -126,7 +126,7 @@ def flow_spread(
     Parameters
     ----------
     weights, cases
-        As for `flow_figures`; a batch may be of one slice.
+        As for `flow_metrics`; a batch may be of one slice.
     samples
         Of every slice, at least two.
     seed
@@ -263,7 +263,7 @@ def _check(
 ) -> None:
     if not cases or min(len(x0) for x0, _, _ in cases) < 2:
         raise SettingsError(
-            "The flow's figures need cases of two slices or more: one's map is shown to another."
+            "The flow's metrics need cases of two slices or more: one's map is shown to another."
         )
     if fit_cases is not None and not fit_cases:
         raise SettingsError("The Gaussian needs fit_cases to take its variance from.")

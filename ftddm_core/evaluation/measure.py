@@ -1,4 +1,4 @@
-"""From kept maps to figures, slice by slice: what every table is made of."""
+"""From kept maps to metrics, slice by slice: what every table is made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import Cancelled
 from ftddm_core.evaluation.calibration import coverage, fair_crps, rank_histogram, spread_and_error
 from ftddm_core.evaluation.cases import Case
-from ftddm_core.evaluation.compare import MIN_VOXELS, slice_figures
+from ftddm_core.evaluation.compare import MIN_VOXELS, slice_metrics
 from ftddm_core.evaluation.contrast import tumour_contrast_error
 from ftddm_core.evaluation.protocol import MethodPlan
 from ftddm_core.evaluation.runner import Runner
@@ -29,12 +29,12 @@ CALIBRATION_SAMPLES = 19
 
 @dataclass
 class Measured:
-    """Figures of all methods.
+    """Metrics of all methods.
 
     Parameters
     ----------
     rows
-        Of every slice of every metabolite; see `slice_figures`.
+        Of every slice of every metabolite; see `slice_metrics`.
     contrast
         Of every case: `contrast_error`, of the tumour's choline to NAA ratio.
     calibration
@@ -104,7 +104,7 @@ def _measure_case(
         exact = case.truth(name, noise_free=True) if case.noise_free is not None else None
         for k in _slices(mask):
             reference = truth[..., k]
-            values = slice_figures(
+            values = slice_metrics(
                 image[..., k].astype(np.float64),
                 reference,
                 mask[..., k],
@@ -157,5 +157,5 @@ def _contrast_error(case: Case, shown: dict[str, NDArray[np.float32]]) -> list[f
 
 
 def _slices(mask: NDArray[np.bool_]) -> Iterator[int]:
-    """Yield the slices with enough trusted voxels for figures that are not chance."""
+    """Yield the slices with enough trusted voxels for metrics that are not chance."""
     yield from (int(k) for k in np.flatnonzero(mask.sum((0, 1)) >= MIN_VOXELS))

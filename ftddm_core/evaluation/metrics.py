@@ -45,7 +45,7 @@ NO_DETAIL = 1e-12
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of merit and how to read it.
+    """A metric of merit and how to read it.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from ftddm_core.evaluation.kinds import KindCase
 from ftddm_core.evaluation.measure import Measured, measure
 from ftddm_core.evaluation.protocol import MRI, MethodPlan, Protocol, choice_methods
 from ftddm_core.evaluation.real import REAL_FACTOR
-from ftddm_core.evaluation.robust_checks import check_peers, check_robust
+from ftddm_core.evaluation.robust_checks import check_comparisons, check_robust
 from ftddm_core.evaluation.robust_tables import (
     check_rows,
     lesion_table,
@@ -29,16 +29,16 @@ from ftddm_core.evaluation.robust_tables import (
 from ftddm_core.evaluation.robustness import Robust, calls_of, robust_calls, run_robust
 from ftddm_core.evaluation.runner import Runner
 from ftddm_core.evaluation.summary import (
-    Figures,
+    Metrics,
     ablation_table,
     calibration_table,
     choice_table,
     chosen_tau,
+    comparison_table,
     curve,
     metabolite_table,
     method_table,
     paired_table,
-    peer_table,
     temperature_methods,
     truncation_methods,
 )
@@ -153,8 +153,8 @@ def evaluate(
     if protocol.choice and others:
         plans = choice_methods(protocol.choice)
         runner.run(runner.entries(plans, others), lambda done: tell("choosing τ", done))
-        figures = Figures(measure(runner, plans, others).rows)
-        tables["choice"] = choice_table(figures, protocol.choice)
+        metrics = Metrics(measure(runner, plans, others).rows)
+        tables["choice"] = choice_table(metrics, protocol.choice)
         outcome.chosen = chosen_tau(tables["choice"])
     measured = Measured()
     if cases:
@@ -162,8 +162,8 @@ def evaluate(
             runner.entries(protocol.methods, cases), lambda done: tell("running methods", done)
         )
         measured = measure(runner, protocol.methods, cases, lambda done: tell("measuring", done))
-    figures = Figures(measured.rows)
-    _fill(tables, protocol, figures, measured)
+    metrics = Metrics(measured.rows)
+    _fill(tables, protocol, metrics, measured)
     if protocol.timing and cases:
         factor, metabolites = protocol.timing
         held = [name for name in metabolites if name in cases[0].study.maps]
@@ -173,7 +173,7 @@ def evaluate(
             )
     tables["checks"] = check(
         protocol,
-        figures,
+        metrics,
         seconds=outcome.timing.get("seconds", {}),
         calibration=tables["calibration"],
         tradeoff=tables["tradeoff"],
@@ -194,35 +194,38 @@ def evaluate(
     if kinds:
         robust = run_robust(protocol, kinds, runner, tell)
         fill_robust(tables, robust)
-        tables["checks"] += check_robust(robust) + check_peers(figures, Roles.of(protocol))
+        tables["checks"] += check_robust(robust) + check_comparisons(metrics, Roles.of(protocol))
     tables["checks"].sort(key=lambda line: line["item"])
     return outcome
 
 
 def _fill(
-    tables: dict[str, Table], protocol: Protocol, figures: Figures, measured: Measured
+    tables: dict[str, Table], protocol: Protocol, metrics: Metrics, measured: Measured
 ) -> None:
-    contrast = Figures(measured.contrast)
+    contrast = Metrics(measured.contrast)
     roles = Roles.of(protocol)
     plain = [m for m in protocol.methods if not m.drop]
     told_all = replace(protocol, methods=tuple(plain))
-    tables["methods"] = method_table(figures, told_all, protocol.metabolites, contrast)
+    tables["methods"] = method_table(metrics, told_all, protocol.metabolites, contrast)
     parts = {m.metabolites for m in plain if m.metabolites != protocol.metabolites}
     tables["part"] = [
         {"metabolites": list(part)} | line
         for part in sorted(parts, key=len, reverse=True)
-        for line in method_table(figures, told_all, part, contrast)
+        for line in method_table(metrics, told_all, part, contrast)
     ]
     shown = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
-    tables["metabolites"] = metabolite_table(figures, protocol, [name for name in shown if name])
-    tables["paired"] = paired_table(figures, protocol, roles.pairs())
-    tables["tradeoff"] = curve(figures, temperature_methods(plain), protocol.factors, "tau")
-    peers = (roles.zero_filling, roles.guided_tv, roles.regression, roles.full_chain, roles.mean)
-    tables["peers"] = peer_table(
-        figures, temperature_methods(plain), [name for name in peers if name], protocol.factors
+    tables["metabolites"] = metabolite_table(metrics, protocol, [name for name in shown if name])
+    tables["paired"] = paired_table(metrics, protocol, roles.pairs())
+    tables["tradeoff"] = curve(metrics, temperature_methods(plain), protocol.factors, "tau")
+    others = (roles.zero_filling, roles.guided_tv, roles.regression, roles.full_chain, roles.mean)
+    tables["comparisons"] = comparison_table(
+        metrics,
+        temperature_methods(plain),
+        [name for name in others if name],
+        protocol.factors,
     )
-    tables["truncation"] = curve(figures, truncation_methods(plain), protocol.factors, "t_trunc")
-    tables["ablation"] = ablation_table(figures, protocol.methods)
+    tables["truncation"] = curve(metrics, truncation_methods(plain), protocol.factors, "t_trunc")
+    tables["ablation"] = ablation_table(metrics, protocol.methods)
     tables["calibration"] = calibration_table(measured)
 
 
@@ -234,7 +237,7 @@ def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: 
     runner.run(runner.entries(plans, anew), lambda done: tell("coarse scans", done))
     measured = measure(runner, plans, anew)
     shown = replace(protocol, methods=tuple(plans))
-    return method_table(Figures(measured.rows), shown, part, Figures(measured.contrast))
+    return method_table(Metrics(measured.rows), shown, part, Metrics(measured.contrast))
 
 
 def fill_robust(tables: dict[str, Table], robust: Robust) -> None:
@@ -261,7 +264,7 @@ def scan_plans(protocol: Protocol) -> list[MethodPlan]:
 
 
 def main_plans(protocol: Protocol) -> list[MethodPlan]:
-    """Return the peers and FTDDM-100 at temperature 0 and at the default ones."""
+    """Return the comparisons and FTDDM-100 at temperature 0 and at the default ones."""
     roles = Roles.of(protocol)
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
     return [m for m in protocol.methods if m.name in names]
@@ -292,8 +295,8 @@ def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: 
     part = replace(
         protocol, factors=plans[0].factors, methods=tuple(plans), metabolites=tuple(case.study.maps)
     )
-    figures, contrast = Figures(measured.rows), Figures(measured.contrast)
-    return method_table(figures, part, part.metabolites, contrast)
+    metrics, contrast = Metrics(measured.rows), Metrics(measured.contrast)
+    return method_table(metrics, part, part.metabolites, contrast)
 
 
 def flow_tables(
@@ -304,7 +307,7 @@ def flow_tables(
     The Gaussian beside it is fitted on the other subjects; without them, or without a regression,
     it is left out.
     """
-    from ftddm_core.evaluation.likelihood import flow_figures, flow_spread
+    from ftddm_core.evaluation.likelihood import flow_metrics, flow_spread
 
     regression = runner.regression if others else None
     key = key_of(
@@ -318,17 +321,17 @@ def flow_tables(
             "metabolites": list(protocol.metabolites),
         }
     )
-    found: dict[str, Any] | None = runner.cache.load_figures(key)
+    found: dict[str, Any] | None = runner.cache.load_json(key)
     if found is None:
         network = regression[0].to(runner.resolver.device) if regression else None
         held = _batches(protocol, cases, runner)
         fitted = _batches(protocol, others, runner) if regression else ()
         weights = runner.resolver.weights
         found = {
-            "flow": flow_figures(weights, network, held, fitted, protocol.flow_levels),
+            "flow": flow_metrics(weights, network, held, fitted, protocol.flow_levels),
             "spread": flow_spread(weights, held),
         }
-        runner.cache.save_figures(key, found)
+        runner.cache.save_json(key, found)
     return found
 
 

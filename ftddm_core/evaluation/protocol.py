@@ -251,12 +251,12 @@ def parse(content: Mapping[str, Any]) -> Protocol:
 
 
 def choice_methods(choice: Choice) -> tuple[MethodPlan, ...]:
-    """Return the methods of a choice: two peers, and FTDDM-100 at every temperature."""
-    peers = {"zero-filling": "zero-filling", "guided TV": "guided-tv"}
+    """Return the methods of a choice: two comparisons, and FTDDM-100 at every temperature."""
+    comparisons = {"zero-filling": "zero-filling", "guided TV": "guided-tv"}
     return (
         *(
             MethodPlan(name, kind, None, choice.factors, choice.metabolites)
-            for name, kind in peers.items()
+            for name, kind in comparisons.items()
         ),
         *(
             MethodPlan(

@@ -65,7 +65,7 @@ class Enlarged:
     condition: Condition
     output: FloatArray
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Return what can be known without a truth.
 
         `peak`: largest output in the mask over the zero-filled map's largest there, far above 1

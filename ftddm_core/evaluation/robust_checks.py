@@ -1,4 +1,4 @@
-"""Acceptance criteria of robustness, each beside what was measured."""
+"""Acceptance criteria of robustness, each compared with the measured value."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from ftddm_core.evaluation.robustness import (
     ZERO_FILLING,
     Robust,
 )
-from ftddm_core.evaluation.summary import Figures
+from ftddm_core.evaluation.summary import Metrics
 from ftddm_core.evaluation.tables import Table
 
 FOREIGN = (MEASURED, NULL, SWAPPED)
-"""Kinds that the networks cannot know: there nothing may get worse."""
+"""Kinds unlike the training data: on these, no map may get worse."""
 
 BELOW = -0.3
-"""Most dB that may be lost to zero-filling, or to what the measurement alone says."""
+"""Lowest gain in dB accepted over zero-filling or over the measurement alone."""
 
 KEPT = 0.9
 """Least share of gain and sharpness that automatic weights keep on literature patients."""
@@ -44,10 +44,10 @@ Bound = tuple[float, float]
 
 
 def check_robust(robust: Robust) -> Table:
-    """Return the list for what was run on the kinds of cases; what was not has no line."""
+    """Return the targets of what was run on each kind of case; what was not run has no line."""
     checks = Checks()
     for kind, acquisition in robust.measured:
-        factors = Figures(robust.measured[kind, acquisition].rows).factors(ZERO_FILLING)
+        factors = Metrics(robust.measured[kind, acquisition].rows).factors(ZERO_FILLING)
         where = f"{kind}, {acquisition}"
 
         def add(
@@ -90,13 +90,13 @@ def _kept(checks: Checks, robust: Robust, where: str, acquisition: str, factor: 
         for name in (AUTOMATIC, AT_DEFAULT)
     )
     if whole > 0:
-        what = f"{where}: share of the gain that automatic weights keep"
+        what = f"{where}: share of the gain kept with automatic weights"
         checks.add("R2", what, factor, automatic / whole, KEPT)
     for line in sharpness_table(robust):
         if (line["kind"], line["acquisition"], line["upscale"]) == (
             LITERATURE, acquisition, factor,
         ) and line["default"] > 0:  # fmt: skip
-            what = f"{where}: share of the sharpness that automatic weights keep"
+            what = f"{where}: share of the sharpness kept with automatic weights"
             checks.add("R2", what, factor, line["automatic"] / line["default"], KEPT)
 
 
@@ -120,7 +120,8 @@ def _samples(checks: Checks, robust: Robust) -> None:
             line["coverage"], line["coverage_low"], line["coverage_high"], line["slices"],
             line["patients"],
         )  # fmt: skip
-        what = f"{line['kind']}, {line['acquisition']}: share of voxels within {draws} samples"
+        where = f"{line['kind']}, {line['acquisition']}"
+        what = f"{where}: share of voxels within the range of {draws} samples"
         checks.add("R4", what, line["upscale"], found, 0.85, 0.95)
 
 
@@ -129,39 +130,39 @@ def _foretold(checks: Checks, robust: Robust) -> None:
         kind = line["kind"]
         what = f"{kind}: rank correlation of self-check and true gain"
         checks.add("R5", what, 0, line["correlation"], 0.6)
-        what = f"{kind}: share that it warns of, where more than 0.5 dB is lost"
+        what = f"{kind}: warnings, share of the maps that lose more than 0.5 dB"
         checks.add("R5", what, 0, line["warned_losing"], 1.0)
-        what = f"{kind}: share that it warns of, where something is gained"
+        what = f"{kind}: false warnings, share of the maps that gain"
         checks.add("R5", what, 0, line["warned_gaining"], -np.inf, 0.2)
 
 
 def _lesions(checks: Checks, robust: Robust) -> None:
-    words = {"mean": "error of the region's mean", "ratio": "error of its Cho/NAA"}
+    words = {"mean": "error of the lesion's mean", "ratio": "error of the lesion's Cho/NAA"}
     for line in lesion_table(robust.lesions):
         if line["method"] not in (AT_DEFAULT, AUTOMATIC):
             continue
-        for name, figure in words.items():
+        for name, metric in words.items():
             found = Estimate(
                 line[f"{name}_excess"], line[f"{name}_excess_low"], line[f"{name}_excess_high"],
                 0, line["patients"],
             )  # fmt: skip
-            what = f"{line['kind']}, {line['acquisition']}: {figure} over zero-filling's, "
+            what = f"{line['kind']}, {line['acquisition']}: {metric} minus zero-filling's, "
             checks.add("R6", what + line["method"], line["upscale"], found, most=0.05)
 
 
-def check_peers(figures: Figures, roles: Roles) -> Table:
-    """Return what the main part says of robustness: the full chain, and guided TV at 2x."""
+def check_comparisons(metrics: Metrics, roles: Roles) -> Table:
+    """Return the criteria of robustness from the main part: the full chain, and guided TV at 2x."""
     checks = Checks()
     if roles.at_one and roles.full_chain:
-        for factor in figures.factors(roles.full_chain):
-            found = figures.difference(roles.at_one, roles.full_chain, "psnr", factor)
-            # Where the interval includes 0 the two are not told apart.
+        for factor in metrics.factors(roles.full_chain):
+            found = metrics.difference(roles.at_one, roles.full_chain, "psnr", factor)
+            # Where the interval includes 0, the two methods do not differ significantly.
             even = found.low <= 0 <= found.high
             what = f"{roles.at_one} over {roles.full_chain}, PSNR (dB); an interval around 0 passes"
             checks.add("R3", what, factor, found, -0.1)
             if even and checks.table:
                 checks.table[-1]["passed"] = True
     if roles.at_zero and roles.guided_tv:
-        found = figures.difference(roles.at_zero, roles.guided_tv, "psnr", 2.0)
+        found = metrics.difference(roles.at_zero, roles.guided_tv, "psnr", 2.0)
         checks.add("R3", f"{roles.at_zero} over {roles.guided_tv}, PSNR (dB)", 2.0, found, 0.0)
     return checks.table

@@ -29,7 +29,7 @@ from ftddm_core.evaluation.robustness import (
     Lesion,
     Robust,
 )
-from ftddm_core.evaluation.summary import Figures, calibration_table, line_of
+from ftddm_core.evaluation.summary import Metrics, calibration_table, line_of
 from ftddm_core.evaluation.tables import Table
 
 KINDS = (MEASURED, *SIMULATED)
@@ -60,20 +60,20 @@ def robustness_table(robust: Robust) -> Table:
         head
         | line_of(
             {
-                column: figures.difference(name, ZERO_FILLING, "psnr_in_mask", factor)
+                column: metrics.difference(name, ZERO_FILLING, "psnr_in_mask", factor)
                 for column, name in GAINS.items()
             }
         )
         | _weights(robust.checks, head)
-        for head, figures, factor in _lines(robust)
+        for head, metrics, factor in _lines(robust)
     ]
 
 
 def sharpness_table(robust: Robust) -> Table:
     """Return the sharpness of the columns of `SHARP`, likewise."""
     return [
-        head | line_of({c: figures.figure(GAINS[c], "sharpness", factor) for c in SHARP})
-        for head, figures, factor in _lines(robust)
+        head | line_of({c: metrics.mean(GAINS[c], "sharpness", factor) for c in SHARP})
+        for head, metrics, factor in _lines(robust)
     ]
 
 
@@ -82,7 +82,7 @@ def over(
 ) -> Estimate:
     """Return the PSNR inside the mask of a method over another's, in dB, on a kind of case."""
     measured = robust.measured.get((kind, acquisition), Measured())
-    return Figures(measured.rows).difference(one, two, "psnr_in_mask", factor)
+    return Metrics(measured.rows).difference(one, two, "psnr_in_mask", factor)
 
 
 def self_check_table(checks: Sequence[Checked]) -> Table:
@@ -209,14 +209,14 @@ def check_rows(checks: Iterable[Checked]) -> Table:
     ]  # fmt: skip
 
 
-def _lines(robust: Robust) -> list[tuple[dict[str, Any], Figures, float]]:
-    """Return kind, acquisition and factor of every line, and the figures it is made of."""
+def _lines(robust: Robust) -> list[tuple[dict[str, Any], Metrics, float]]:
+    """Return kind, acquisition and factor of every line, and the metrics it is made of."""
     found = []
     for (kind, acquisition), measured in _ordered(robust):
-        figures = Figures(measured.rows)
-        for factor in figures.factors(ZERO_FILLING):
+        metrics = Metrics(measured.rows)
+        for factor in metrics.factors(ZERO_FILLING):
             head = {"kind": kind, "acquisition": acquisition, "upscale": factor}
-            found.append((head, figures, factor))
+            found.append((head, metrics, factor))
     return found
 
 

@@ -136,7 +136,7 @@ class Robust:
     Parameters
     ----------
     measured
-        (kind, acquisition) -> figures of all methods; many draws are named `MANY`, their mean
+        (kind, acquisition) -> metrics of all methods; many draws are named `MANY`, their mean
         `MEAN`.
     checks, lesions
         One for each map.

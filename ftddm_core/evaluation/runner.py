@@ -200,12 +200,12 @@ class Runner:
             }
         )
         if key not in self._checks:
-            kept = self.cache.load_figures(key)
+            kept = self.cache.load_json(key)
             if kept is None:
                 low = case.acquired(factor, list(told), drop)
                 found = self.resolver.check(low, progress=progress, cancelled=self.cancelled)
                 kept = _stated(found)
-                self.cache.save_figures(key, kept)
+                self.cache.save_json(key, kept)
             self._checks[key] = _check_of(kept)
         return self._checks[key]
 
@@ -316,7 +316,7 @@ class Runner:
         device = f"{platform.machine()} {self.resolver.where}"
         kept = [self.key(Entry(method, 0, case, factor, metabolites[0])) for method in run]
         key = key_of({"timing": kept, "device": device, "metabolites": list(metabolites)})
-        found = self.cache.load_figures(key)
+        found = self.cache.load_json(key)
         if isinstance(found, dict):
             return found
         work = [(method, self.entries([method], [case])) for method in run]
@@ -334,7 +334,7 @@ class Runner:
         seconds = {name: timed[group[0]] for group in known for name in group}
         slices = len(metabolites) * case.study.grid.shape[2]
         result = {"seconds": seconds, "slices": slices, "device": device, "case": case.name}
-        self.cache.save_figures(key, result)
+        self.cache.save_json(key, result)
         return result
 
     def _chunks(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:

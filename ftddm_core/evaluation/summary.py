@@ -15,13 +15,13 @@ from ftddm_core.evaluation.tables import POOLED, Row, Table
 Key = tuple[str, str, int]
 """Case, metabolite, slice."""
 
-FIGURES = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", *POOLED)
+TABULATED = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", *POOLED)
 GAIN_AT_DEFAULT = {2.0: 1.5, 4.0: 3.5, 8.0: 3.5}
 """Factor -> dB over zero-filling that the default temperatures must reach."""
 
 
-class Figures:
-    """Figures of slices, ready to be averaged and paired.
+class Metrics:
+    """Metrics of slices, ready to be averaged and paired.
 
     Parameters
     ----------
@@ -47,41 +47,41 @@ class Figures:
         common = set.intersection(*sets) if sets else set()
         return sorted(key for key in common if metabolites is None or key[1] in metabolites)
 
-    def figure(
-        self, method: str, figure: str, factor: float, keys: Sequence[Key] | None = None
+    def mean(
+        self, method: str, metric: str, factor: float, keys: Sequence[Key] | None = None
     ) -> Estimate:
-        """Return the mean (or pooled ratio) of a figure over slices; None takes all it has."""
+        """Return the mean (or pooled ratio) of a metric over slices; None takes all it has."""
         held = self._rows.get((method, factor), {})
         chosen = sorted(held) if keys is None else keys
-        columns = _columns(held, figure, chosen)
+        columns = _columns(held, metric, chosen)
         return estimate([key[0] for key in chosen], columns, ratio)
 
     def difference(
         self,
         method: str,
         other: str,
-        figure: str,
+        metric: str,
         factor: float,
         metabolites: Collection[str] | None = None,
     ) -> Estimate:
         """Return method minus other, paired on the slices that both have."""
         keys = self.keys((method, other), factor, metabolites)
         one, two = (
-            _columns(self._rows.get((name, factor), {}), figure, keys) for name in (method, other)
+            _columns(self._rows.get((name, factor), {}), metric, keys) for name in (method, other)
         )
         patients = [key[0] for key in keys]
-        if figure in POOLED:
+        if metric in POOLED:
             return estimate(patients, np.concatenate([one, two], 1), ratio_difference)
         return mean(patients, one[:, 0] - two[:, 0])
 
 
-def _columns(held: Mapping[Key, Mapping[str, float]], figure: str, keys: Sequence[Key]) -> Any:
-    """Return (rows, 2): numerator and denominator of a figure at every slice."""
-    if figure in POOLED:
-        parts = POOLED[figure]
+def _columns(held: Mapping[Key, Mapping[str, float]], metric: str, keys: Sequence[Key]) -> Any:
+    """Return (rows, 2): numerator and denominator of a metric at every slice."""
+    if metric in POOLED:
+        parts = POOLED[metric]
         pairs = [tuple(held[key].get(part, np.nan) for part in parts) for key in keys]
     else:
-        pairs = [(held[key].get(figure, np.nan), 1.0) for key in keys]
+        pairs = [(held[key].get(metric, np.nan), 1.0) for key in keys]
     return np.array(pairs, np.float64).reshape(-1, 2)
 
 
@@ -90,18 +90,18 @@ def labels(methods: Iterable[MethodPlan]) -> dict[str, MethodPlan]:
     return {name_of_mean(m) if m.samples > 1 else m.name: m for m in methods}
 
 
-def line_of(figures: Mapping[str, Estimate]) -> dict[str, Any]:
+def line_of(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
     """Return estimates as columns: `psnr`, `psnr_low`, `psnr_high`, ..., `slices`, `patients`."""
     line: dict[str, Any] = {}
-    for name, found in figures.items():
+    for name, found in metrics.items():
         line |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-    counts = [(found.slices, found.patients) for found in figures.values()]
+    counts = [(found.slices, found.patients) for found in metrics.values()]
     slices, patients = max(counts, default=(0, 0))
     return line | {"slices": slices, "patients": patients}
 
 
 def method_table(
-    figures: Figures, protocol: Protocol, metabolites: Collection[str], contrast: Figures
+    metrics: Metrics, protocol: Protocol, metabolites: Collection[str], contrast: Metrics
 ) -> Table:
     """Return every method that has these metabolites, on the slices of these, by factor."""
     table = []
@@ -109,25 +109,25 @@ def method_table(
         for name, method in labels(protocol.methods).items():
             if factor not in method.factors or not set(metabolites) <= set(method.metabolites):
                 continue
-            keys = figures.keys((name,), factor, metabolites)
+            keys = metrics.keys((name,), factor, metabolites)
             if not keys:
                 continue
-            found = {figure: figures.figure(name, figure, factor, keys) for figure in FIGURES}
+            found = {metric: metrics.mean(name, metric, factor, keys) for metric in TABULATED}
             line = {"upscale": factor, "method": name} | line_of(found)
-            error = contrast.figure(name, "contrast_error", factor)
+            error = contrast.mean(name, "contrast_error", factor)
             line |= {"contrast_error": error.value}
             table.append(line)
     return table
 
 
-def paired_table(figures: Figures, protocol: Protocol, pairs: Iterable[tuple[str, str]]) -> Table:
+def paired_table(metrics: Metrics, protocol: Protocol, pairs: Iterable[tuple[str, str]]) -> Table:
     """Return PSNR, SSIM and sharpness of a method minus another's, on the slices of both."""
     table = []
     for method, other in pairs:
         for factor in protocol.factors:
             found = {
-                figure: figures.difference(method, other, figure, factor)
-                for figure in ("psnr", "ssim", "sharpness")
+                metric: metrics.difference(method, other, metric, factor)
+                for metric in ("psnr", "ssim", "sharpness")
             }
             if found["psnr"].slices:
                 head = {"method": method, "other": other, "upscale": factor}
@@ -135,16 +135,16 @@ def paired_table(figures: Figures, protocol: Protocol, pairs: Iterable[tuple[str
     return table
 
 
-def metabolite_table(figures: Figures, protocol: Protocol, methods: Sequence[str]) -> Table:
+def metabolite_table(metrics: Metrics, protocol: Protocol, methods: Sequence[str]) -> Table:
     """Return PSNR, SSIM and sharpness of some methods by metabolite and factor."""
     table = []
     for metabolite in protocol.metabolites:
         for factor in protocol.factors:
             for name in methods:
-                if keys := figures.keys((name,), factor, (metabolite,)):
+                if keys := metrics.keys((name,), factor, (metabolite,)):
                     found = {
-                        figure: figures.figure(name, figure, factor, keys)
-                        for figure in ("psnr", "ssim", "sharpness")
+                        metric: metrics.mean(name, metric, factor, keys)
+                        for metric in ("psnr", "ssim", "sharpness")
                     }
                     head = {"metabolite": metabolite, "upscale": factor, "method": name}
                     table.append(head | line_of(found))
@@ -152,13 +152,13 @@ def metabolite_table(figures: Figures, protocol: Protocol, methods: Sequence[str
 
 
 def curve(
-    figures: Figures, methods: Mapping[float, str], factors: Sequence[float], axis: str
+    metrics: Metrics, methods: Mapping[float, str], factors: Sequence[float], axis: str
 ) -> Table:
-    """Return a figure's way along an axis: one line for each value of it, on common slices.
+    """Return a metric's way along an axis: one line for each value of it, on common slices.
 
     Parameters
     ----------
-    figures
+    metrics
         Of the slices.
     methods
         Value on the axis -> method.
@@ -169,26 +169,29 @@ def curve(
     """
     table = []
     for factor in factors:
-        keys = figures.keys(methods.values(), factor)
+        keys = metrics.keys(methods.values(), factor)
         for value, name in sorted(methods.items()) if keys else ():
             found = {
-                figure: figures.figure(name, figure, factor, keys)
-                for figure in ("psnr", "ssim", *POOLED)
+                metric: metrics.mean(name, metric, factor, keys)
+                for metric in ("psnr", "ssim", *POOLED)
             }
             table.append({"upscale": factor, axis: value, "method": name} | line_of(found))
     return table
 
 
-def peer_table(
-    figures: Figures, curve_of: Mapping[float, str], peers: Iterable[str], factors: Sequence[float]
+def comparison_table(
+    metrics: Metrics,
+    curve_of: Mapping[float, str],
+    others: Iterable[str],
+    factors: Sequence[float],
 ) -> Table:
-    """Return PSNR and sharpness of peers on the slices of a curve; those that lack some are out."""
+    """Return PSNR and sharpness of the other methods that have every slice of a curve."""
     table = []
     for factor in factors:
-        keys = figures.keys(curve_of.values(), factor)
-        for name in peers if keys else ():
-            if figures.keys((name, *curve_of.values()), factor) == keys:
-                found = {f: figures.figure(name, f, factor, keys) for f in ("psnr", "sharpness")}
+        keys = metrics.keys(curve_of.values(), factor)
+        for name in others if keys else ():
+            if metrics.keys((name, *curve_of.values()), factor) == keys:
+                found = {f: metrics.mean(name, f, factor, keys) for f in ("psnr", "sharpness")}
                 table.append({"upscale": factor, "method": name} | line_of(found))
     return table
 
@@ -213,21 +216,21 @@ def truncation_methods(methods: Iterable[MethodPlan]) -> dict[float, str]:
     }
 
 
-def ablation_table(figures: Figures, methods: Iterable[MethodPlan]) -> Table:
+def ablation_table(metrics: Metrics, methods: Iterable[MethodPlan]) -> Table:
     """Return methods without some MRI beside the same with all, on the slices of both."""
     plans = [m for m in methods if m.samples == 1]
     table = []
     for bare in (m for m in plans if m.drop):
         whole = next((m for m in plans if m.settings == bare.settings and not m.drop), None)
         for factor in bare.factors if whole else ():
-            if whole is None or not (keys := figures.keys((bare.name, whole.name), factor)):
+            if whole is None or not (keys := metrics.keys((bare.name, whole.name), factor)):
                 continue
             for name, without in ((whole.name, "nothing"), (bare.name, " and ".join(bare.drop))):
                 found = {
-                    figure: figures.figure(name, figure, factor, keys)
-                    for figure in ("psnr", "ssim", "sharpness")
+                    metric: metrics.mean(name, metric, factor, keys)
+                    for metric in ("psnr", "ssim", "sharpness")
                 }
-                loss = figures.difference(name, whole.name, "psnr", factor)
+                loss = metrics.difference(name, whole.name, "psnr", factor)
                 line = {"upscale": factor, "without": without, "method": name} | line_of(found)
                 line |= {"change": loss.value, "change_low": loss.low, "change_high": loss.high}
                 if line not in table:
@@ -244,8 +247,8 @@ def calibration_table(measured: Measured) -> Table:
     for (factor, name), rows in groups.items():
         patients = [row.case for row in rows]
         found = {
-            figure: mean(patients, [row.values[figure] for row in rows])
-            for figure in ("coverage", "crps")
+            metric: mean(patients, [row.values[metric] for row in rows])
+            for metric in ("coverage", "crps")
         }
         parts = np.array([[row.values["spread"], row.values["error"]] for row in rows])
         found["spread_error"] = estimate(patients, parts, lambda sums: np.sqrt(ratio(sums)))
@@ -255,7 +258,7 @@ def calibration_table(measured: Measured) -> Table:
     return table
 
 
-def choice_table(figures: Figures, choice: Choice) -> Table:
+def choice_table(metrics: Metrics, choice: Choice) -> Table:
     """Return PSNR and SSIM over zero-filling by temperature, and whether all margins are kept.
 
     They are kept clearly: by the lower end of the interval over patients. A temperature must be
@@ -267,19 +270,22 @@ def choice_table(figures: Figures, choice: Choice) -> Table:
         lines = []
         for factor in choice.factors:
             gain, similarity = (
-                figures.difference(f"τ {tau:g}", "zero-filling", figure, factor)
-                for figure in ("psnr", "ssim")
+                metrics.difference(f"τ {tau:g}", "zero-filling", metric, factor)
+                for metric in ("psnr", "ssim")
             )
-            over_tv = figures.difference(f"τ {tau:g}", "guided TV", "psnr", factor)
-            sharp = figures.figure(f"τ {tau:g}", "sharpness", factor)
-            bar = GAIN_AT_DEFAULT.get(factor, -np.inf)
+            over_tv = metrics.difference(f"τ {tau:g}", "guided TV", "psnr", factor)
+            sharp = metrics.mean(f"τ {tau:g}", "sharpness", factor)
+            target, least = GAIN_AT_DEFAULT.get(factor, -np.inf), _least(gain)
             leads.setdefault(factor, _least(over_tv) > 0)
             ahead = _least(over_tv) > 0 or not leads[factor]
             found = {"psnr_gain": gain, "ssim_gain": similarity, "tv_gain": over_tv}
             lines.append(
                 {"tau": tau, "upscale": factor}
                 | line_of(found | {"sharpness": sharp})
-                | {"bar": bar, "passes": _least(gain) >= bar and _least(similarity) > 0 and ahead}
+                | {
+                    "target": target,
+                    "passes": least >= target and _least(similarity) > 0 and ahead,
+                }
             )
         table += lines
     return table

@@ -21,7 +21,7 @@ DETAIL, DETAIL_TRUTH, DETAIL_NOISE_FREE = "detail", "detail_truth", "detail_nois
 share of the truth's energy."""
 
 POOLED = {"sharpness": (DETAIL, DETAIL_TRUTH), NOISE_FREE: (DETAIL, DETAIL_NOISE_FREE)}
-"""Figures that are ratios of sums over rows -> numerator and denominator; see `metrics`."""
+"""Metrics that are ratios of sums over rows -> numerator and denominator; see `metrics`."""
 
 PARTS = frozenset({DETAIL, DETAIL_TRUTH, DETAIL_NOISE_FREE})
 """Keys that rows carry for the sake of their sums; tables do not show them."""
@@ -56,7 +56,7 @@ class Row:
 
 
 def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) -> Table:
-    """Return every figure over the rows that agree in the fields `by`; see `figures_over`.
+    """Return every metric over the rows that agree in the fields `by`; see `metrics_over`.
 
     Parameters
     ----------
@@ -69,26 +69,26 @@ def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) ->
     -------
     list of dict
         In the order of first appearance: the fields `by`, `slices` (the number of rows), every
-        figure, and `seconds` per slice.
+        metric, and `seconds` per slice.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(getattr(row, name) for name in by), []).append(row)
     table = []
     for key, members in groups.items():
-        figures = figures_over([row.values for row in members])
+        metrics = metrics_over([row.values for row in members])
         seconds = _mean([row.seconds for row in members])
         line = dict(zip(by, key, strict=True)) | {"slices": len(members)}
-        table.append(line | figures | {"seconds": seconds})
+        table.append(line | metrics | {"seconds": seconds})
     return table
 
 
-def figures_over(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return every figure over several slices: a mean, or for `POOLED` the ratio of two sums.
+def metrics_over(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return every metric over several slices: a mean, or for `POOLED` the ratio of two sums.
 
-    Undefined figures (NaN) are left out of a mean, and slices where either part is undefined out of
+    Undefined metrics (NaN) are left out of a mean, and slices where either part is undefined out of
     both sums; a mean of none is NaN, and so is the ratio to a sum of 0. Slices that know a pooled
-    figure but not its parts get its mean.
+    metric but not its parts get its mean.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def figures_over(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
         `Row.values` of every slice.
     """
     names = dict.fromkeys(name for slice_values in values for name in slice_values)
-    for figure, parts in POOLED.items():
+    for metric, parts in POOLED.items():
         if set(parts) <= names.keys():
-            names.setdefault(figure)
+            names.setdefault(metric)
     return {name: _over(name, values) for name in names if name not in PARTS}
 
 
@@ -112,8 +112,8 @@ def _over(name: str, values: Sequence[Mapping[str, float]]) -> float:
     return _mean([v.get(name, np.nan) for v in values])
 
 
-def side_by_side(table: Table, row: str, column: str, figures: Sequence[str]) -> Table:
-    """Return a table with one line per value of `row` and, for each figure, every `column`.
+def side_by_side(table: Table, row: str, column: str, metrics: Sequence[str]) -> Table:
+    """Return a table with one line per value of `row` and, for each metric, every `column`.
 
     >>> table = [
     ...     {"upscale": 2.0, "method": "bicubic", "psnr": 27.0},
@@ -123,10 +123,10 @@ def side_by_side(table: Table, row: str, column: str, figures: Sequence[str]) ->
     [{'upscale': 2.0, 'PSNR (dB) ↑ bicubic': 27.0, 'PSNR (dB) ↑ FTDDM': 30.0}]
     """
     lines: dict[Any, dict[str, Any]] = {}
-    for figure in figures:
+    for metric in metrics:
         for entry in table:
             line = lines.setdefault(entry[row], {row: entry[row]})
-            line[f"{_head(figure)} {entry[column]}"] = entry[figure]
+            line[f"{_head(metric)} {entry[column]}"] = entry[metric]
     return list(lines.values())
 
 

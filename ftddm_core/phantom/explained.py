@@ -1,4 +1,4 @@
-r"""How much of a map its tissue explains, and what the rest is like: figures of measured maps.
+r"""How much of a map its tissue explains, and what the rest is like: statistics of measured maps.
 
 Inside the mask a map's values are fitted with w f_white + g f_grey + o f_other, where f are shares
 of white matter, grey matter and everything else. Figures, means over the maps:
@@ -17,7 +17,7 @@ residual correlation of two maps
 edge/inside
     the mean of the mask's outermost voxels over that of those at least three voxels deep.
 
-`MEASURED` has what was found on a measured study, `MEASURED_SLAB` how it was scanned: figures
+`MEASURED` has what was found on a measured study, `MEASURED_SLAB` how it was scanned: statistics
 depend on the voxel, so simulated patients are to be scanned alike.
 """
 
@@ -44,7 +44,7 @@ GREY = ("cortex", "deep_grey", "cerebellar_grey")
 DISTANCES = (1, 2, 3, 5, 8)
 """In voxels of the plane."""
 ENOUGH = 100
-"""Voxels of the mask below which there are no figures."""
+"""Voxels of the mask below which there are no statistics."""
 
 VOLUNTEER = "one volunteer at 3 T, whole brain, 5 x 5 x 5.25 mm, five maps, unpublished"
 MEASURED: dict[str, Reference] = {
@@ -71,28 +71,29 @@ MEASURED_SLAB: dict[str, Any] = {
 def explained_of(
     kind: type[Patient], anatomy: Anatomy, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return the figures of a patient of some kind, scanned as the measured maps were."""
+    """Return the statistics of a patient of some kind, scanned as the measured maps were."""
     patient = kind.draw(anatomy, rng)
     study, _ = simulate_study(patient, rng, **MEASURED_SLAB)
-    return explained_figures(study, patient.fractions(study.grid.shape, study.grid.affine))
+    return explained_statistics(study, patient.fractions(study.grid.shape, study.grid.affine))
 
 
 def compare_explained(
     kinds: Mapping[str, tuple[float, Sequence[Mapping[str, float]]]],
 ) -> list[dict[str, Any]]:
-    """Return a table, a line a figure: median, 10th and 90th percentile of kinds and mixture.
+    """Return a table, a line a quantity: median, 10th and 90th percentile of kinds and mixture.
 
     Parameters
     ----------
     kinds
-        Name -> its share of the mixture, and the figures of each of its patients.
+        Name -> its share of the mixture, and the statistics of each of its patients.
     """
     table = []
-    for figure, reference in MEASURED.items():
-        line: dict[str, Any] = {"figure": figure}
+    for quantity, reference in MEASURED.items():
+        line: dict[str, Any] = {"quantity": quantity}
         values, weights = [], []
         for name, (share, patients) in kinds.items():
-            known = np.array([p[figure] for p in patients if np.isfinite(p.get(figure, np.nan))])
+            found = [p.get(quantity, np.nan) for p in patients]
+            known = np.array([value for value in found if np.isfinite(value)])
             line[name] = _range(known, np.ones(len(known)))
             values.append(known)
             weights.append(np.full(len(known), share / max(len(known), 1)))
@@ -111,8 +112,8 @@ def _range(values: FloatArray, weights: FloatArray) -> str:
     return f"{middle:.3g} ({low:.3g} to {high:.3g})"
 
 
-def explained_figures(study: Study, fractions: NDArray[np.float32]) -> dict[str, float]:
-    """Return figure -> value, see the module's text; NaN where undefined.
+def explained_statistics(study: Study, fractions: NDArray[np.float32]) -> dict[str, float]:
+    """Return quantity -> value, see the module's text; NaN where undefined.
 
     Parameters
     ----------
@@ -135,20 +136,20 @@ def explained_figures(study: Study, fractions: NDArray[np.float32]) -> dict[str,
         residual = np.where(inside, data - model @ found, 0)
         residual[inside] -= residual[inside].mean()
         left.append(residual)
-        every.append(_figures(data, residual, inside, found))
+        every.append(_statistics(data, residual, inside, found))
     if not every:
         return {}
-    figures = {name: float(np.nanmean([one[name] for one in every])) for name in every[0]}
+    statistics = {name: float(np.nanmean([one[name] for one in every])) for name in every[0]}
     pairs = [_correlation(a, b, (a != 0) & (b != 0)) for a, b in combinations(left, 2)]
-    return figures | {"residual correlation of two maps": float(np.mean(pairs or [np.nan]))}
+    return statistics | {"residual correlation of two maps": float(np.mean(pairs or [np.nan]))}
 
 
-def _figures(
+def _statistics(
     data: FloatArray, residual: FloatArray, inside: Mask, found: FloatArray
 ) -> dict[str, float]:
     white, grey, other = found
     mean = data[inside].mean()
-    figures = {
+    statistics = {
         "tissue explains (%)": 100 * (1 - residual[inside].var() / data[inside].var()),
         "white/grey": white / grey,
         "other/tissue": other / ((white + grey) / 2),
@@ -157,14 +158,14 @@ def _figures(
     for distance in DISTANCES:
         both = [_shifted(residual, inside, axis, distance) for axis in (0, 1)]
         noun = "voxel" if distance == 1 else "voxels"
-        figures[f"residual autocorrelation, {distance} {noun}"] = float(np.nanmean(both))
-    figures["residual autocorrelation, next slice"] = _shifted(residual, inside, 2, 1)
+        statistics[f"residual autocorrelation, {distance} {noun}"] = float(np.nanmean(both))
+    statistics["residual autocorrelation, next slice"] = _shifted(residual, inside, 2, 1)
     flat = np.ones((3, 3, 1), bool)
     padded = np.pad(inside, ((1, 1), (1, 1), (0, 0)))
     depth = sum(ndimage.binary_erosion(padded, flat, n) for n in (1, 2, 3))[1:-1, 1:-1]
     edge, deep = inside & (depth == 0), depth == 3
-    figures["edge/inside"] = data[edge].mean() / data[deep].mean() if deep.any() else np.nan
-    return figures
+    statistics["edge/inside"] = data[edge].mean() / data[deep].mean() if deep.any() else np.nan
+    return statistics
 
 
 def _shifted(residual: FloatArray, inside: Mask, axis: int, distance: int) -> float:

@@ -1,4 +1,4 @@
-"""Figures of simulated patients beside those of the literature: is the simulation plausible?
+"""Statistics of simulated patients beside those of the literature: is the simulation plausible?
 
 Ratios are read from the noise-free maps, so from what a perfect scan of this resolution would
 show. Places, on the maps' grid:
@@ -33,13 +33,13 @@ TUMOUR_METABOLITES = ("Gln", "Gly", "Ins", "tCho")
 """Shown relative to tNAA."""
 
 ENOUGH = 10
-"""Voxels a place must have for its figures to count; a hotspot needs 3."""
+"""Voxels a place must have for its statistics to count; a hotspot needs 3."""
 
-Figures = dict[str, float]
+Statistics = dict[str, float]
 
 
-def patient_figures(patient: Patient, measured: Study, noise_free: Study) -> Figures:
-    """Return figure -> value of one patient, NaN where undefined.
+def patient_statistics(patient: Patient, measured: Study, noise_free: Study) -> Statistics:
+    """Return quantity -> value of one patient, NaN where undefined.
 
     Parameters
     ----------
@@ -53,22 +53,22 @@ def patient_figures(patient: Patient, measured: Study, noise_free: Study) -> Fig
     points = world_points(grid.shape, grid.affine)
     places = _places(patient, fractions, points)
     exact = {name: volume.data for name, volume in noise_free.maps.items()}
-    figures: Figures = {}
+    statistics: Statistics = {}
     for name, data in exact.items():
         grey, white = (_median(data, places[place]) for place in ("grey", "white"))
-        figures[f"grey/white {name}"] = _ratio(grey, white)
+        statistics[f"grey/white {name}"] = _ratio(grey, white)
     naa = np.maximum(exact["tNAA"], 1e-3)
     for place in ("hotspot", "peritumoral", "white"):
         for name in TUMOUR_METABOLITES:
-            figures[f"{place} {name}/tNAA"] = _median(exact[name] / naa, places[place])
-    figures |= _quality(measured, exact, places["brain"])
-    return figures | _contrast(patient, measured)
+            statistics[f"{place} {name}/tNAA"] = _median(exact[name] / naa, places[place])
+    statistics |= _quality(measured, exact, places["brain"])
+    return statistics | _contrast(patient, measured)
 
 
 def summarise(patients: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Return a table, one line a figure: median, 10th and 90th percentile over the patients.
+    """Return a table, one line a quantity: median, 10th and 90th percentile over the patients.
 
-    The literature's value and source stand beside; a figure that no patient has is left out.
+    The literature's value and source stand beside; a quantity that no patient has is left out.
     "T1w grey brighter" is the share of the patients whose T1w grey/white exceeds 1.
     """
     table = []
@@ -86,7 +86,7 @@ def summarise(patients: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
         reference = LITERATURE.get(name)
         table.append(
             {
-                "figure": name,
+                "quantity": name,
                 "simulated": float(np.median(known)),
                 "10 %": float(low),
                 "90 %": float(high),
@@ -121,7 +121,7 @@ def _places(patient: Patient, fractions: NDArray[Any], points: NDArray[Any]) -> 
             for name, place in places.items()}  # fmt: skip
 
 
-def _quality(measured: Study, exact: Mapping[str, NDArray[Any]], brain: Mask) -> Figures:
+def _quality(measured: Study, exact: Mapping[str, NDArray[Any]], brain: Mask) -> Statistics:
     """Return signal to noise, and the shares in % of failing and of wild voxels in the brain.
 
     SNR is the trusted voxels' median over 1.4826 times the median size of the noise there. A wild
@@ -129,23 +129,23 @@ def _quality(measured: Study, exact: Mapping[str, NDArray[Any]], brain: Mask) ->
     """
     trusted = brain
     wild = np.zeros(brain.shape)
-    figures: Figures = {}
+    statistics: Statistics = {}
     for name, truth in exact.items():
         shown, mask = measured.maps[name].data, measured.mask_of(name)
         trusted = brain if mask is None else np.asarray(mask.data > 0)
         sure = trusted & (shown > 0)  # clamped values have lost their noise
         deviation = 1.4826 * _median(np.abs(shown - truth), sure)
-        figures[f"SNR {name}"] = _ratio(_median(truth, sure), deviation)
+        statistics[f"SNR {name}"] = _ratio(_median(truth, sure), deviation)
         wild += (shown > 2 * truth[trusted].max(initial=0)) / len(exact)
-    figures["failing voxels (%)"] = 100 * _ratio((~trusted & brain).sum(), brain.sum())
-    figures["wild voxels (%)"] = 100 * _ratio(wild[brain].sum(), brain.sum())
+    statistics["failing voxels (%)"] = 100 * _ratio((~trusted & brain).sum(), brain.sum())
+    statistics["wild voxels (%)"] = 100 * _ratio(wild[brain].sum(), brain.sum())
     inside = 100 * _ratio(wild[trusted].sum(), trusted.sum())
-    return figures | {"wild voxels inside the mask (%)": inside}
+    return statistics | {"wild voxels inside the mask (%)": inside}
 
 
-def _contrast(patient: Patient, measured: Study) -> Figures:
+def _contrast(patient: Patient, measured: Study) -> Statistics:
     """Return the ratio of cortex to white matter in T1w and FLAIR, in pure voxels of the MRI."""
-    figures: Figures = {}
+    statistics: Statistics = {}
     for name, image in (("T1w", measured.t1), ("FLAIR", measured.flair)):
         ratio = np.nan
         if image is not None:
@@ -153,8 +153,8 @@ def _contrast(patient: Patient, measured: Study) -> Figures:
             places = _places(patient, fractions, world_points(image.shape, image.affine))
             grey, white = (_median(image.data, places[place]) for place in ("grey", "white"))
             ratio = _ratio(grey, white)
-        figures[f"{name} grey/white"] = ratio
-    return figures
+        statistics[f"{name} grey/white"] = ratio
+    return statistics
 
 
 def _if_enough(place: Mask, least: int) -> Mask:

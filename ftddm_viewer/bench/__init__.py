@@ -1,1 +1,1 @@
-"""How fast it is: measured on one machine into a record, and a page that follows from it alone."""
+"""Benchmarks: a record measured on one machine, from which the page is written."""

@@ -1,4 +1,4 @@
-"""What one call of each network costs, and of the data consistency, for one slice and for many."""
+"""Cost of single calls of each network and of the data consistency, for one slice and for many."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ftddm_viewer.bench.record import Line
 from ftddm_viewer.bench.timing import timed
 
 LEVEL = 100
-"""Noise level of the calls; they cost the same at every level."""
+"""Noise level of the calls; their cost does not depend on it."""
 
 TAU = 0.5
-"""Temperature of whatever noise they draw, likewise."""
+"""Temperature of the noise they draw; their cost does not depend on it."""
 
 
 def calls(resolver: SuperResolver, inputs: Inputs, plan: Plan) -> list[Line]:
     """Return `what`, `batch`, the median `seconds` of one call for the whole batch, `repeats`.
 
-    The networks are "denoiser" and "flow", its encoding and its inverse, which is what one sample
-    costs. "consistency update" is what holds an estimate to the measurement after every call of the
-    denoiser, "consistency factor" what is made for it once a slice; neither calls a network. The
-    batches are 1 and as many slices as the resolver takes of the whole volume at a time.
+    The networks are "denoiser" and "flow" (encoding and inverse, the cost of one sample). The
+    "consistency update" holds an estimate to the measurement after every call of the denoiser; the
+    "consistency factor" is computed for it once per slice; neither calls a network. Batch sizes are
+    1 and the number of slices that the resolver takes of the whole volume at a time.
     """
     height, width = inputs.condition.channels.shape[1:3]
     together = resolver.batch or slices_together(resolver.device, height, width)
@@ -77,7 +77,8 @@ def _networks(
 def _consistency(
     resolver: SuperResolver, inputs: Inputs, batch: int
 ) -> dict[str, Callable[[], object]]:
-    """Return the update of a batch of slices, with noise drawn, and the making of its factor."""
+    """Return the update of a batch of slices, with noise drawn, and the computation of its
+    factor."""
     device, slab = resolver.device, inputs.slab(batch)
     generator = torch.Generator().manual_seed(0)
     x0 = torch.randn((batch, *slab.shape[:2]), generator=generator).to(device)

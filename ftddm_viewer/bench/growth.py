@@ -1,4 +1,4 @@
-"""How the cost grows: whole volumes, and one size after the other on its own."""
+"""Scaling of the cost: whole volumes, and one size varied at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def volumes(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> 
     Returns
     -------
     list of dict
-        `key` for the bars, `what` in words, `slices` of all metabolites, median `seconds`,
+        `key` for the targets, `what` in words, `slices` of all metabolites, median `seconds`,
         `slices_a_second` and `repeats`.
     """
     whole = inputs.volume(plan.volume_slices, plan.volume_metabolites)
@@ -41,7 +41,8 @@ def volumes(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> 
 
 
 def growth(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
-    """Time one slice with live settings, one of matrix, slices, samples and steps varied.
+    """Time one slice with live settings, varying one of matrix, slices, samples and steps at a
+    time.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is sampled while it is timed: the bundled case, and larger or smaller made from it."""
+"""Inputs of the timing: the bundled case, and larger or smaller ones made from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bundled_study() -> Study:
 
 
 class Inputs:
-    """A high-resolution study, degraded, and what the networks are told about it.
+    """A high-resolution study, degraded, and the network inputs formed from it.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Inputs:
     case, prepared
         The study as a session has it, degraded by `CASE_UPSCALE` and to be restored.
     metabolite, k
-        The map and the slice that is sampled where there is but one: those a session begins with.
+        The map and the slice used where only one is sampled: those that a session starts with.
     """
 
     def __init__(self, study: Study) -> None:
@@ -44,17 +44,17 @@ class Inputs:
 
     @property
     def condition(self) -> Condition:
-        """Of that map."""
+        """The network input of that map."""
         return self.prepared.conditions[self.metabolite]
 
     def middle(self, count: int) -> list[int]:
-        """Return so many slices around the middle one, all where there are fewer."""
+        """Return `count` slices around the middle one, or all if there are fewer."""
         n_slices = self.prepared.n_slices
         first = max(0, n_slices // 2 - count // 2)
         return list(range(first, min(first + count, n_slices)))
 
     def volume(self, n_slices: int, n_metabolites: int) -> list[Condition]:
-        """Return a volume of any size: slices are left out or repeated, and so are metabolites."""
+        """Return a volume of any size: slices and metabolites are left out or repeated."""
         known = [*self.prepared.conditions.values()]
         wanted = [known[i % len(known)] for i in range(n_metabolites)]
         return [
@@ -63,7 +63,7 @@ class Inputs:
         ]
 
     def slab(self, n_slices: int) -> Condition:
-        """Return one map of so many slices."""
+        """Return one map with `n_slices` slices."""
         return _of_slices(self.condition, n_slices)
 
     def at_matrix(self, n: int) -> Condition:
@@ -78,7 +78,7 @@ class Inputs:
 
 
 def _of_slices(condition: Condition, n_slices: int) -> Condition:
-    """Return a condition of so many slices, those there are over and over."""
+    """Return a condition with `n_slices` slices, repeating the existing ones."""
     nx, ny, n_known = condition.shape
     indices = np.arange(n_slices) % n_known
     return replace(

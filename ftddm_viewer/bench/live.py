@@ -1,4 +1,4 @@
-"""How soon a picture follows a move, through a real session."""
+"""Latency from moving a control to the image, measured in a real session."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
 from ftddm_viewer.session.session import Session
 
 MOVES = ("tau_flow", "tau_diffusion", "t_trunc", "seed", "upscale", "slice", "metabolite")
-"""What can be moved, in the order of the table."""
+"""The controls that are moved, in the order of the table."""
 
 WEIGHTINGS = ((1.0, "noise"), (0.0, "noise"), (0.5, "noise"), (1.0, "off"))
-"""MRI weight and data consistency of live pictures; the others are compared with the first."""
+"""MRI weight and data consistency of live images; the first pair is the reference."""
 
 
 @contextmanager
 def opened(model: WatchedModel, inputs: Inputs) -> Iterator[Watch]:
-    """Give the watch of a session that shows the study; its work ends with the block."""
-    session = Session(model, checks_itself=False)  # which is work of its own, between moves
+    """Yield the watch of a session that shows the study; its work ends with the block."""
+    session = Session(model, checks_itself=False)  # which would run between moves
     watch = Watch(session)
     try:
         session.show(inputs.case.study, inputs.case.label)
@@ -37,15 +37,15 @@ def opened(model: WatchedModel, inputs: Inputs) -> Iterator[Watch]:
 
 
 def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, tell: Tell) -> list[Line]:
-    """Return for every kind of move the median time to its first and to its final picture.
+    """Return for every kind of move the median time to the first and to the final image.
 
-    Every repeat makes each move once, to a value that was not there before. The seed changes
-    between any two moves, so that no picture of before can stand in for one.
+    Every repeat makes each move once, to a value not used before. The seed changes between any two
+    moves, so that no earlier image can be reused.
 
     Parameters
     ----------
     watch
-        Of a session that shows `inputs`.
+        The watch of a session that shows `inputs`.
     call
         Seconds of a denoiser call for one slice.
 
@@ -73,7 +73,7 @@ def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, tell: Tell) -> 
 
 
 def _medians(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return the median time to the first picture, and that to the final one."""
+    """Return the median times to the first and to the final image."""
     first, final = (median(column) for column in zip(*times, strict=True))
     return first, final
 
@@ -81,7 +81,7 @@ def _medians(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def _move(
     session: Session, inputs: Inputs, move: str, repeat: int, seed: int
 ) -> Callable[[], object]:
-    """Return a move to a value that is new at every repeat."""
+    """Return a move to a new value for every repeat."""
     if move == "slice":
         following = (session.state.slice_index + 1) % inputs.prepared.n_slices
         return partial(session.choose, slice_index=following)
@@ -101,23 +101,23 @@ def _move(
 
 
 def mri_weights(watch: Watch, plan: Plan, tell: Tell) -> list[Line]:
-    """Return how soon a picture follows a move of tau_flow, by `WEIGHTINGS`.
+    """Return the latency after a move of tau_flow, by `WEIGHTINGS`.
 
-    They take turns within every repeat, so that a machine that slows down favours none. Each move
-    goes to a value that was not there before, after a change of the seed, as in `moves`; the
-    session's settings are put back in the end. With consistency "off" every step still looks at the
-    measurement, for the residual that is reported: what the update costs is told by `calls`.
+    The pairs alternate within every repeat, so that a machine that slows down favours none. Each
+    move goes to a value not used before, after a change of the seed, as in `moves`; the session's
+    settings are restored at the end. With consistency "off" every step still evaluates the
+    measurement for the reported residual; the cost of the update itself is in `calls`.
 
     Parameters
     ----------
     watch
-        Of a session that shows a study with T1 or FLAIR.
+        The watch of a session that shows a study with T1 or FLAIR.
 
     Returns
     -------
     list of dict
         `mri_weight`, `consistency`, the median `first` and `final` in seconds, `first_relative` and
-        `final_relative` to those of the first line, `repeats`.
+        `final_relative` (relative to the first line), `repeats`.
     """
     session, before = watch.session, watch.session.state.settings
     found: list[list[tuple[float, float]]] = [[] for _ in WEIGHTINGS]
@@ -146,24 +146,24 @@ def mri_weights(watch: Watch, plan: Plan, tell: Tell) -> list[Line]:
 
 
 def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
-    """Return what becomes of a slider that is moved faster than chains end.
+    """Measure a slider that is moved faster than chains end.
 
     Parameters
     ----------
     watch
-        Of an open session of `model`.
+        The watch of an open session of `model`.
     call
         Seconds of a denoiser call for one slice.
 
     Returns
     -------
     dict
-        `moves` in `seconds`; `runs`, chains that began; `most`, chains alive at once; `pictures`
-        that arrived during the drag, and `gap`, the longest time without one; `final`, from the
-        last move to its final picture; `undisturbed`, the same of a move by itself; `overstay`, the
-        longest time that a chain went on after the move that overtook it, and `overstay_calls`;
-        `lingered`, the same after its first picture, which it may still show, and `lingered_steps`,
-        the most steps that it began then. Times in seconds.
+        `moves` in `seconds`; `runs`, chains started; `most`, chains running at once; `images` that
+        arrived during the drag, and `gap`, the longest time without one; `final`, from the last
+        move to its final image; `undisturbed`, the same for a single move; `overstay`, the longest
+        time that a chain ran on after it was superseded, and `overstay_calls`; `lingered`, the same
+        after its first image, which it may still show, and `lingered_steps`, the most steps begun
+        in that time. Times in seconds.
     """
     session, interval = watch.session, plan.drag_seconds / plan.drag_moves
     alone = [
@@ -187,7 +187,7 @@ def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
         "seconds": moved[-1] - moved[0],
         "runs": model.begun,
         "most": model.most,
-        "pictures": len(during),
+        "images": len(during),
         "gap": max(b - a for a, b in pairwise([moved[0], *during, moved[-1]])),
         "final": final,
         "undisturbed": median(alone),
@@ -201,7 +201,7 @@ def drag(watch: Watch, model: WatchedModel, call: float, plan: Plan) -> Line:
 def longest_overstay(
     runs: Sequence[Run], moved: Sequence[float], shown: Sequence[float] = ()
 ) -> tuple[float, int]:
-    """Return how long, and for how many steps, a chain went on after a move that overtook it.
+    """Return for how long, and for how many steps, a chain ran on after it was superseded.
 
     Parameters
     ----------
@@ -210,12 +210,12 @@ def longest_overstay(
     moved
         When moves were made.
     shown
-        When pictures came, where a chain is not to end before its first one.
+        When images were shown, where a chain may continue up to its first image.
 
     Returns
     -------
     seconds, steps
-        The most of any chain, and the most steps that any began in that time.
+        The longest time of any chain, and the most steps that any began in that time.
 
     Examples
     --------

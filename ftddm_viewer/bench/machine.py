@@ -1,4 +1,4 @@
-"""What a record says of the machine: what it can do, never whose it is or what it is called."""
+"""Description of the machine for a record: its hardware, never its owner or name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CPUINFO = Path("/proc/cpuinfo")
 def machine() -> dict[str, Any]:
     """Return processor, cores, threads, memory in bytes, GPU, torch and operating system.
 
-    What the system does not tell is None.
+    Values that the system does not provide are None.
     """
     return {
         "cpu": _cpu(),
@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """Return the processor's model; elsewhere than on Linux what Python knows of it."""
+    """Return the processor's model; on systems other than Linux, what Python knows of it."""
     if CPUINFO.is_file():
         found = re.search(r"^model name\s*:\s*(.+)$", CPUINFO.read_text(), re.MULTILINE)
         if found:
@@ -48,7 +48,7 @@ def _memory() -> int | None:
 
 
 def _system() -> str:
-    """Return the operating system; the kernel's release is left out, it may carry names."""
+    """Return the operating system, without the kernel's release, which may contain names."""
     try:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (AttributeError, OSError, KeyError):

@@ -1,4 +1,4 @@
-"""One run of the benchmark: everything, on every device asked for, as one record."""
+"""One run of the benchmark: all measurements on every device, as one record."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_viewer import CASE_UPSCALE, live_settings
-from ftddm_viewer.bench.bars import bars
 from ftddm_viewer.bench.calls import calls, seconds_of_call
+from ftddm_viewer.bench.comparisons import comparisons
 from ftddm_viewer.bench.growth import growth, volumes
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.live import drag, moves, mri_weights, opened
 from ftddm_viewer.bench.machine import machine
 from ftddm_viewer.bench.memory import memory
-from ftddm_viewer.bench.peers import peers
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import FORMAT, Record
+from ftddm_viewer.bench.targets import targets
 from ftddm_viewer.bench.timing import Stage
 from ftddm_viewer.bench.tradeoff import tradeoff
 from ftddm_viewer.bench.watch import WatchedModel
@@ -30,22 +30,22 @@ from ftddm_viewer.session.jobs import apart
 def measure(
     study: Study, weights: str, devices: Sequence[str], plan: Plan, stage: Stage, command: str = ""
 ) -> Record:
-    """Run it all and return the record.
+    """Run all measurements and return the record.
 
     Parameters
     ----------
     study
-        High-resolution, with a mask: the bundled case, or a part of it.
+        High-resolution study with a mask: the bundled case, or a part of it.
     weights
         Name or folder.
     devices
-        One after the other.
+        Devices, measured one after the other.
     plan
-        How much of everything.
+        Sizes and numbers of repeats.
     stage
-        Draws the progress of each part.
+        Shows the progress of each part.
     command
-        That makes the record again.
+        The command that makes the record again.
 
     Raises
     ------
@@ -81,14 +81,14 @@ def measure(
 
 
 def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: Stage) -> Record:
-    """Return what one device does."""
+    """Return the measurements of one device."""
     resolver: SuperResolver = model.load()
     name = str(resolver.device)
     run: Record = {"device": name}
     with stage(f"{name}: memory") as tell:
         run["memory"] = memory(weights, name, plan)
         tell(1)
-    # All but the session works on threads that end: see `jobs.apart`.
+    # Everything except the session runs on threads that end: see `jobs.apart`.
     with stage(f"{name}: calls"):
         run["calls"] = apart(partial(calls, resolver, inputs, plan))
     call = seconds_of_call(run["calls"])
@@ -99,15 +99,15 @@ def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: S
             run["mri_weights"] = mri_weights(watch, plan, tell)
         run["drag"] = drag(watch, model, call, plan)
     with stage(f"{name}: one slice") as tell:
-        run["peers"] = apart(partial(peers, resolver, inputs, plan, tell))
+        run["comparisons"] = apart(partial(comparisons, resolver, inputs, plan, tell))
     with stage(f"{name}: volumes") as tell:
         run["volumes"] = apart(partial(volumes, resolver, inputs, plan, tell))
     with stage(f"{name}: growth") as tell:
         run["growth"] = apart(partial(growth, resolver, inputs, plan, tell))
-    run["bars"] = bars(run)
+    run["targets"] = targets(run)
     return run
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Return lists for tuples, as JSON will have them."""
+    """Return the values with lists in place of tuples, as in JSON."""
     return {key: [*value] if isinstance(value, tuple) else value for key, value in values.items()}

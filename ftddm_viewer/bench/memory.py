@@ -1,7 +1,7 @@
-"""Memory that a whole volume takes above the loaded networks, measured in a process of its own.
+"""Memory of a whole volume beyond that of the loaded networks, measured in a separate process.
 
-``python -m ftddm_viewer.bench.memory`` prints it as JSON. A process of its own, because a system
-tells only the most that a process ever held.
+``python -m ftddm_viewer.bench.memory`` prints it as JSON. A separate process is needed because the
+system reports only the peak of a process.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ftddm_viewer.bench.timing import sampling
 STATM = Path("/proc/self/statm")
 
 TINY = 16
-"""Matrix of the slice that the networks are called with before anything is measured."""
+"""Matrix of the slice that the networks are called with before the measurement."""
 
 LAST_LINES = 5
-"""Of what a process that failed wrote to stderr, what its error repeats."""
+"""Number of the last lines on stderr that are repeated in the error of a failed process."""
 
 
 def memory(weights: str, device: str, plan: Plan) -> Line | None:
@@ -38,16 +38,16 @@ def memory(weights: str, device: str, plan: Plan) -> Line | None:
     Returns
     -------
     dict or None
-        `slices` of all metabolites; `model`, what is held once the networks have been called, and
-        `above`, by how much more there was at the most, both in bytes. None where the system does
-        not tell, or ended the process.
+        `slices` of all metabolites; `model`, memory held after the first call of the networks, and
+        `above`, the peak beyond that, both in bytes. None where the system does not report memory,
+        or ended the process.
 
     Raises
     ------
     FtddmError
         If the process failed, with the last lines that it wrote to stderr.
     """
-    if sys.platform == "win32" and not device.startswith("cuda"):  # it does not tell
+    if sys.platform == "win32" and not device.startswith("cuda"):  # not reported
         return None
     words = ["--weights", weights, "--device", device]
     words += ["--slices", str(plan.volume_slices), "--metabolites", str(plan.volume_metabolites)]
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def _held(device: torch.device) -> int:
-    """Return the bytes held now; where the system tells only the most so far, that."""
+    """Return the bytes held now, or the peak so far where the system reports only that."""
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
     if STATM.is_file():
@@ -97,10 +97,10 @@ def _held(device: torch.device) -> int:
 
 
 def _most(device: torch.device) -> int:
-    """Return the most bytes that were held at one time."""
+    """Return the peak in bytes."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    import resource  # there is none on Windows, where this is not measured
+    import resource  # not available on Windows, where memory is not measured
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) * (1 if sys.platform == "darwin" else 1024)

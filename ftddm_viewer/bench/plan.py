@@ -1,4 +1,4 @@
-"""What one run of `ftddm bench` measures: every size and every number of repeats."""
+"""Sizes and numbers of repeats of one run of `ftddm bench`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ class Plan:
     Parameters
     ----------
     repeats, patience
-        How often a short piece of work is timed, and after how many seconds it is not begun again.
+        How often a short piece of work is timed, and the seconds after which it is not repeated.
     calls
         How often one call of a network is timed.
     chain, ddpm
         T_trunc of the full chain, and of the whole diffusion without a flow.
     paper, paper_chains
-        Preset of the architecture that FTDDM is compared with, and the T_trunc it is timed at.
+        Preset of the paper's architecture, and the values of T_trunc it is timed at.
     drag_moves, drag_seconds
         How often a slider moves in a drag, and how long the drag lasts.
     volume_slices, volume_metabolites
         The whole volume.
     matrices, slices, samples, steps
-        Where the cost is looked at; one of them varies at a time.
+        Sizes at which the cost is measured; one of them varies at a time.
     tradeoff_steps, tradeoff_slices
         Steps of every sampler whose output is compared with the truth, and on how many slices.
     """
@@ -49,7 +49,7 @@ class Plan:
 
 
 FULL = Plan()
-"""The one whose page is published."""
+"""The plan of the published page."""
 
 QUICK = Plan(repeats=1, calls=5, paper_chains=(100,), tradeoff_slices=1)
-"""Most of the same sizes, each time taken once, without what takes longest."""
+"""Most of the same sizes, each timed once, without the longest runs."""

@@ -1,4 +1,4 @@
-"""Seconds that work takes, with the device's queue empty before and after."""
+"""Timing of work, with the device's queue empty before and after."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
 
 Tell = Callable[[float], None]
-"""Told the share of the work that is done, 0..1."""
+"""Callback with the share of the work that is done, 0..1."""
 
 Stage = Callable[[str], AbstractContextManager[Tell]]
-"""Given what is being done, returns where the progress of it is told."""
+"""Takes the name of a stage and returns its progress callback."""
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a device has done all that it was given."""
+    """Wait until a device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -32,7 +32,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Return how long work takes."""
+    """Return the seconds that work takes."""
     synchronise(device)
     start = time.perf_counter()
     work()
@@ -41,7 +41,8 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def timed(work: Callable[[], object], device: torch.device, plan: Plan) -> Line:
-    """Return the median of `seconds` over several `repeats`, one where the work takes long."""
+    """Return the median of `seconds` over several `repeats`, or one repeat if the work takes
+    long."""
     found: list[float] = []
     while not found or (len(found) < plan.repeats and sum(found) < plan.patience):
         found.append(seconds_of(work, device))
@@ -54,7 +55,7 @@ def sampling(
     settings: SamplerSettings,
     slices: Collection[int] | None = None,
 ) -> Callable[[], None]:
-    """Return the work of sampling something to its end, without pictures on the way."""
+    """Return the work of sampling something to its end, without intermediate images."""
     given = list(conditions)
 
     def work() -> None:
@@ -70,7 +71,8 @@ def warmed(
     settings: SamplerSettings,
     slices: Collection[int] | None = None,
 ) -> Callable[[], None]:
-    """Return the work of `sampling`, after a short chain: a first run chooses algorithms."""
+    """Return the work of `sampling`, after a short warm-up chain: a first run chooses
+    algorithms."""
     given = list(conditions)
     few = min(2, settings.t_trunc)
     sampling(resolver, given, settings.replace(steps=few or None), slices)()

@@ -1,4 +1,4 @@
-"""What fewer steps cost: every sampler's output against the truth of the bundled case."""
+"""Quality with fewer steps: every sampler's output against the truth of the bundled case."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from ftddm_core.evaluation.compare import slice_figures
-from ftddm_core.evaluation.tables import figures_over
+from ftddm_core.evaluation.compare import slice_metrics
+from ftddm_core.evaluation.tables import metrics_over
 from ftddm_core.imaging.volume import finite_or_zero
 from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.resolver import SuperResolver
@@ -18,18 +18,18 @@ from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
 from ftddm_viewer.bench.timing import Tell
 
-FIGURES = ("psnr", "ssim", "sharpness")
+METRICS = ("psnr", "ssim", "sharpness")
 
 
 def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
-    """Return the figures of every sampler at few steps, and of the full chain.
+    """Return the metrics of every sampler at few steps, and of the full chain.
 
     Returns
     -------
     list of dict
         `sampler`, `tau_flow`, `tau_diffusion`; `full`, whether it is the full chain; `calls` of the
         denoiser; `psnr` in dB, `ssim` and `sharpness`, None where not defined; `slices` that were
-        compared, of all metabolites.
+        compared, over all metabolites.
     """
     usual = SamplerSettings(t_trunc=plan.chain, mri_weight=1, detail=1)  # all that is drawn
     wanted = []
@@ -43,13 +43,13 @@ def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) ->
         calls = settings.steps or plan.chain
         how: Line = {name: getattr(settings, name) for name in ("tau_flow", "tau_diffusion")}
         how |= {"sampler": settings.sampler_used, "full": settings.steps is None, "calls": calls}
-        lines.append(how | _figures(resolver, inputs, settings, plan))
+        lines.append(how | _metrics(resolver, inputs, settings, plan))
         done += calls
         tell(done / total)
     return lines
 
 
-def _figures(
+def _metrics(
     resolver: SuperResolver, inputs: Inputs, settings: SamplerSettings, plan: Plan
 ) -> Line:
     conditions, slices = inputs.prepared.conditions, inputs.middle(plan.tradeoff_slices)
@@ -64,7 +64,7 @@ def _figures(
             mask = condition.mask[..., k]
             truth = finite_or_zero(inputs.case.study.maps[name].data[..., k]) * mask
             output = result.maps[name].data[..., k]
-            measured.append(slice_figures(output, truth, mask, condition.acquired))
-    found = figures_over(measured)
-    finite = {name: found[name] if np.isfinite(found[name]) else None for name in FIGURES}
+            measured.append(slice_metrics(output, truth, mask, condition.acquired))
+    found = metrics_over(measured)
+    finite = {name: found[name] if np.isfinite(found[name]) else None for name in METRICS}
     return {**finite, "slices": len(measured)}

@@ -1,4 +1,4 @@
-"""Watching a real session from outside: when pictures arrive, and how many chains run at once."""
+"""Observing a real session: when images arrive, and how many chains run at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import State
 
 PATIENCE = 600.0
-"""Seconds after which a picture is not waited for any more."""
+"""Longest wait for an image, in seconds."""
 
 
 class Run(NamedTuple):
@@ -24,9 +24,9 @@ class Run(NamedTuple):
     Parameters
     ----------
     begin, end
-        When it began and ended.
+        Start and end of the chain.
     steps
-        When each of its steps began: it had asked whether to stop, and was not to.
+        Start of each step, right after the check for cancellation.
     """
 
     begin: float
@@ -35,14 +35,14 @@ class Run(NamedTuple):
 
 
 class WatchedModel(Model):
-    """A model that notes when every chain began and ended, and how many ran at once.
+    """A model that records when every chain began and ended, and how many ran at once.
 
     Attributes
     ----------
     runs
-        Every chain that ended.
+        All chains that have ended.
     begun, most
-        Chains that began, and the most that ran at the same time.
+        Number of chains started, and the most that ran at the same time.
     """
 
     def __init__(self, weights: str, device: str) -> None:
@@ -52,12 +52,12 @@ class WatchedModel(Model):
         self.forget()
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Reset all counts."""
         self.runs: list[Run] = []
         self.begun = self.most = 0
 
     def sample(self, *args: Any, cancelled: Callable[[], bool], **words: Any) -> Iterator[Update]:
-        """Yield what `Model.sample` does."""
+        """Yield the updates of `Model.sample`."""
         start, steps = time.perf_counter(), list[float]()
 
         def asked() -> bool:
@@ -80,14 +80,14 @@ class WatchedModel(Model):
 
 @dataclass(frozen=True)
 class Arrival:
-    """A picture of what is looked at.
+    """An image of the selected map and slice.
 
     Parameters
     ----------
     time
-        When it came, by `time.perf_counter`.
+        When it arrived, by `time.perf_counter`.
     fits
-        Whether it was made with what was chosen at that moment.
+        Whether it was computed with the settings of that moment.
     final
         Whether it is the result, and not a running estimate.
     """
@@ -98,12 +98,12 @@ class Arrival:
 
 
 class Watch:
-    """Notes every picture that a session shows.
+    """Records every image that a session shows.
 
     Attributes
     ----------
     arrivals
-        Since the last move that was `timed`, or since the beginning.
+        Images since the last `timed` move, or since the start.
     """
 
     def __init__(self, session: Session) -> None:
@@ -117,7 +117,7 @@ class Watch:
             self.arrivals.append(Arrival(now, new.fitting_view() is not None, picture.final))
 
     def timed(self, move: Callable[[], object]) -> tuple[float, float]:
-        """Return seconds from a move to the first and to the final picture that fit it."""
+        """Return the seconds from a move to the first and to the final matching image."""
         self.arrivals.clear()
         start = time.perf_counter()
         move()
@@ -125,16 +125,16 @@ class Watch:
         return next(a.time for a in self.arrivals if a.fits) - start, end - start
 
     def settled(self) -> float:
-        """Wait for the work to end; return when the final picture came.
+        """Wait for the work to end; return when the final image arrived.
 
         Raises
         ------
         FtddmError
-            If it did not come, with the session's own words.
+            If it did not arrive, with the session's message.
         """
         ended = self.session.wait(PATIENCE)
         final = [arrival for arrival in self.arrivals if arrival.fits and arrival.final]
         if not (ended and final):
-            problem = self.session.state.error or f"No final picture within {PATIENCE:g} s."
+            problem = self.session.state.error or f"No final image within {PATIENCE:g} s."
             raise FtddmError(problem)
         return final[-1].time

@@ -1,4 +1,4 @@
-"""`ftddm bench`: how fast it is on this machine, as JSON and as a page."""
+"""`ftddm bench`: speed on this machine, as a JSON record and as a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ftddm_viewer.session.jobs import apart
 
 
 def bench(options: Namespace) -> None:
-    """Measure and write a record, or read one; write the page that follows from it."""
+    """Measure and write a record, or read one; write its page."""
     source = options.source
     files = ReportFiles(
         "bench", source or options.json, options.markdown, options.readme, given=bool(source)
@@ -36,9 +36,9 @@ def bench(options: Namespace) -> None:
 
 
 def _measured(options: Namespace) -> Record:
-    apart(partial(load_weights, options.weights))  # refused now if there are none
+    apart(partial(load_weights, options.weights))  # fail early if there are none
     devices = [options.device]
-    if options.device is None:  # a machine with a GPU has two that are worth knowing
+    if options.device is None:  # with a GPU, both devices are of interest
         devices = [*dict.fromkeys((str(pick_device()), "cpu"))]
     pick_device(devices[0])
     plan = QUICK if options.quick else FULL
@@ -47,7 +47,7 @@ def _measured(options: Namespace) -> Record:
 
 
 def _command(options: Namespace) -> str:
-    """Return the command that measures again, with names in place of folders elsewhere."""
+    """Return the command that repeats the measurement, with names in place of absolute folders."""
     words = ["ftddm", "bench"]
     for flag in ("json", "markdown"):
         words += [f"--{flag}", named(getattr(options, flag))]
@@ -62,10 +62,10 @@ def _command(options: Namespace) -> str:
 
 def _say(record: Record, options: Namespace) -> None:
     for run in record["devices"]:
-        missed = [line for line in run["bars"] if not line["reached"]]
-        total = plural(len(run["bars"]), "bar")
-        print(f"{run['device']}: {len(run['bars']) - len(missed)} of {total} reached.")
+        missed = [line for line in run["targets"] if not line["reached"]]
+        total = plural(len(run["targets"]), "target")
+        print(f"{run['device']}: {len(run['targets']) - len(missed)} of {total} reached.")
         for line in missed:
             value = "not measured" if line["value"] is None else f"{line['value']:.3g}"
-            print(f"  missed: {line['what']}: {value} {line['unit']}, bar {line['bar']:g}")
+            print(f"  missed: {line['what']}: {value} {line['unit']}, target {line['target']:g}")
     print(f"Page in {options.markdown}.")

@@ -1,4 +1,4 @@
-"""Whether a window can be opened here: Qt ends the whole process where it cannot."""
+"""Test whether a window can be opened: without a display, Qt ends the whole process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ TRY = "from qtpy.QtGui import QGuiApplication; QGuiApplication([])"
 
 
 def can_open_window() -> bool:
-    """Return whether napari is installed and there is a display it can use."""
+    """Return whether napari is installed and a display is available."""
     return not _missing() and _has_display()
 
 
 def check_window() -> None:
-    """Raise an FtddmError that says what is missing, if no window can be opened here."""
+    """Raise an FtddmError that names what is missing, if no window can be opened."""
     if missing := _missing():
         raise FtddmError(
             f"The window needs {missing}, which is not installed: "
@@ -35,7 +35,7 @@ def _missing() -> str:
 
 
 def _has_display() -> bool:
-    """Return whether Qt finds a display; on Linux it is tried in a process of its own."""
+    """Return whether Qt finds a display; on Linux, this is tried in a separate process."""
     if sys.platform in ("darwin", "win32"):
         return True
     if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

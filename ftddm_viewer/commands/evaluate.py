@@ -1,4 +1,4 @@
-"""`ftddm evaluate` and `ftddm sweep`: methods beside each other on known truths."""
+"""`ftddm evaluate` and `ftddm sweep`: comparison of methods on known truths."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.commands.report_files import ReportFiles, named
 from ftddm_viewer.report.evaluation.excerpt import excerpt
+from ftddm_viewer.report.evaluation.images import enlarged_rows, method_rows, shown_metabolites
 from ftddm_viewer.report.evaluation.page import page
-from ftddm_viewer.report.evaluation.pictures import enlarged_rows, method_rows, shown_metabolites
 from ftddm_viewer.report.evaluation.plots import plots
 from ftddm_viewer.report.evaluation.record import FORMAT, outcome_of, record_of
 from ftddm_viewer.report.markdown import known
@@ -55,7 +55,7 @@ GLIOMA_SEED = 7
 
 
 def evaluate(options: Namespace) -> None:
-    """Run a protocol and write a record, or read one; write the page that follows from it."""
+    """Run a protocol and write a record, or read one; write its page."""
     source = options.source
     record_path = source or options.json or options.out / "results.json"
     page_path = options.markdown or record_path.with_suffix(".md")
@@ -73,7 +73,7 @@ def evaluate(options: Namespace) -> None:
 
 
 def _check_given(options: Namespace) -> None:
-    """Refuse what has no meaning where nothing is run."""
+    """Refuse options that have no effect where nothing is run."""
     given = {
         "studies": options.study, "--anatomies": options.anatomies, "--json": options.json,
         "--real": options.real, "--glioma-mri": options.glioma_mri,
@@ -84,7 +84,7 @@ def _check_given(options: Namespace) -> None:
 
 
 def _kept_maps(record: Record, files: ReportFiles) -> dict[str, bytes]:
-    """Return the images of maps that lie beside the page or the record; say which are missing."""
+    """Return the images of maps found next to the page or the record; report missing ones."""
     folders = [path.parent / path.stem for path in (files.page, files.record)]
     found = {}
     for name in record.get("maps", []):
@@ -122,7 +122,7 @@ def _run(options: Namespace, files: ReportFiles) -> tuple[Record, dict[str, Figu
     glioma = _glioma(options.glioma_mri, protocol) if options.glioma_mri else None
     kinds = [*_measured(options, protocol, voxel), *simulated_kinds(protocol, test)]
     if regression is None:
-        print("note: there is no regression to compare with; give --regression.")
+        print("note: there is no regression to compare with; name one with --regression.")
     calls = slice_calls(protocol, kinds, [case for case in (real, glioma) if case is not None])
     print(
         f"Protocol {protocol.name}: {len(cases)} patients to test on, {len(others)} to choose "
@@ -138,7 +138,7 @@ def _run(options: Namespace, files: ReportFiles) -> tuple[Record, dict[str, Figu
 
 
 def _regression(options: Namespace) -> Any:
-    """Return network and digest; None where none comes with the weights and none is given."""
+    """Return network and digest; None if none is given and none comes with the weights."""
     name = options.regression or f"{options.weights}-regression"
     try:
         return load_regression(name)
@@ -154,8 +154,8 @@ def _check_unseen(anatomies: Sequence[Path], record: Mapping[str, Any]) -> None:
     for path in anatomies:
         if hashlib.sha256(path.read_bytes()).hexdigest() in seen:
             raise SettingsError(
-                f"{path} is one of the label maps that these weights were trained on: figures on "
-                "it would flatter them. Give others."
+                f"{path} is one of the label maps that these weights were trained on: results on "
+                "it would be too good. Give others."
             )
 
 
@@ -168,7 +168,7 @@ def _given(paths: Sequence[Path], protocol: Protocol) -> Iterator[Case]:
 
 
 def _measured(options: Namespace, protocol: Protocol, voxel: float) -> Iterator[KindCase]:
-    """Yield the measured study as it is tried beside the other kinds of patients."""
+    """Yield the measured study as a case for the comparison of kinds of patients."""
     if options.real:
         name = options.real.resolve().name
         yield from measured_kinds(protocol, name, open_study(options.real), voxel)
@@ -178,7 +178,7 @@ def _glioma(folder: Path, protocol: Protocol) -> Case:
     from ftddm_core.phantom.from_mri import study_from_mri
 
     voxel = (protocol.voxel,) * 3
-    slices = max(protocol.slices, 9)  # the slice with most of the tumour is found among them
+    slices = max(protocol.slices, 9)  # to find the slice with the largest part of the tumour
     measured, noise_free, tumour = study_from_mri(
         folder,
         np.random.default_rng(GLIOMA_SEED),
@@ -198,7 +198,7 @@ def _maps(
     glioma: Case | None,
     tell: Callable[[str, float], None],
 ) -> dict[str, Figure]:
-    """Return file name -> picture of maps; adds the figures of the enlarged study."""
+    """Return file name -> figure of maps; adds the metrics of the enlarged study."""
     protocol = outcome.protocol
     found: dict[str, Figure] = {}
     tell("drawing", 0)
@@ -212,7 +212,7 @@ def _maps(
         enlarged = enlarge(runner, real.study, lambda done: tell("enlarging", done))
         found["real-enlarged.png"] = enlarged_rows(enlarged, real.name)
         outcome.tables["enlarged"] = [
-            {"metabolite": name, **one.figures()} for name, one in enlarged.items()
+            {"metabolite": name, **one.metrics()} for name, one in enlarged.items()
         ]
     if glioma is not None:
         name = shown_metabolites(list(glioma.study.maps))[-1]
@@ -221,7 +221,7 @@ def _maps(
 
 
 def _command(options: Namespace) -> str:
-    """Return the command that writes the results again, with names in place of folders."""
+    """Return the command that repeats the evaluation, with names in place of folders."""
     words = ["ftddm", "evaluate", *(path.name for path in options.study)]
     if options.anatomies:
         words += ["--anatomies", *(path.name for path in options.anatomies)]
@@ -247,17 +247,17 @@ def _say(record: Record, files: ReportFiles) -> None:
     if "choice" in record["tables"]:
         chosen = record["chosen"]
         found = "none" if chosen is None else f"{chosen:g}"
-        print(f"Highest temperature that keeps the margins over zero-filling: {found}.")
-    print(f"{len(checks) - len(missed)} of {len(checks)} figures reach what was promised.")
+        print(f"Highest temperature with the required margins over zero-filling: {found}.")
+    print(f"{len(checks) - len(missed)} of {len(checks)} targets reached.")
     for line in missed:
         at = f" at {line['upscale']:g}x" if line["upscale"] else ""
-        print(f"  missed: {line['what']}{at}: {known(line, 'value'):.4g}, bar {line['bar']}")
+        print(f"  missed: {line['what']}{at}: {known(line, 'value'):.4g}, target {line['target']}")
     print(f"Record in {files.record}, page in {files.page}.")
 
 
 @contextmanager
 def _stages() -> Iterator[Callable[[str, float], None]]:
-    """Give a function that takes what is done and its share, and draws a bar for each stage."""
+    """Yield a function (stage, share done) that draws a progress bar for each stage."""
     bars: dict[str, Any] = {}
     shape = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
 
@@ -277,13 +277,13 @@ def _stages() -> Iterator[Callable[[str, float], None]]:
 
 
 def _noise_free(folder: Path) -> Study | None:
-    """Return the truth without noise that `ftddm simulate` writes beside a study."""
+    """Return the noise-free truth that `ftddm simulate` writes next to a study."""
     truth = folder / "noise_free"
     return open_study(truth) if truth.is_dir() else None
 
 
 def sweep(options: Namespace) -> None:
-    """Print sharpness and PSNR over both temperatures."""
+    """Print sharpness and PSNR at several values of both temperatures."""
     settings = settings_from(options)
     folder = options.study or asset_folder("case")
     study, truth = open_study(folder), _noise_free(folder)

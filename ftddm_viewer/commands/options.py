@@ -1,4 +1,4 @@
-"""What the flags of a command mean, and what messages are called in terms of them."""
+"""Settings from the flags of a command, and messages worded in terms of flags."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ IN_FLAGS = {
     CHOOSE_ANOTHER: "choose another --out, or say --overwrite to replace it",
     UNDO_ZERO_FILLING: "undo that (--unfill) to start from what was acquired",
 }
-"""Advice of a message -> the same for whoever types commands."""
+"""Advice in a message -> the same advice for the command line."""
 
 
 def in_flags(message: str) -> str:
-    """Return a message whose advice names the flags that follow it."""
+    """Return a message with its advice worded in terms of flags."""
     for advice, flags in IN_FLAGS.items():
         message = message.replace(advice, flags)
     return message
 
 
 def settings_from(options: Namespace) -> SamplerSettings:
-    """Return the settings that the flags give; flags left out take their defaults."""
+    """Return the settings given by the flags; flags left out take their defaults."""
     given = vars(options)
     values = {c.name: given[c.name] for c in controls() if given.get(c.name) is not None}
     return SamplerSettings.from_dict(values)

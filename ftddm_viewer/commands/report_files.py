@@ -17,20 +17,20 @@ from ftddm_viewer.session.saving import check_writable, save_files
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where they are written.
+    """Paths of these files.
 
     Parameters
     ----------
     command
         "bench" or "evaluate".
     record
-        JSON file that the record is read from or written to.
+        JSON file of the record, read or written.
     page
         Markdown file.
     readme
-        Markdown file with marks that gets the excerpt; None for none.
+        Markdown file with marks for the excerpt; None for none.
     given
-        Whether the record is read, and so not written.
+        Whether the record is read instead of written.
     """
 
     command: str
@@ -45,7 +45,7 @@ class ReportFiles:
         Raises
         ------
         FormatError, SettingsError
-            That says which, and why.
+            Naming the file and the reason.
         """
         if not self.page.suffix:
             raise SettingsError(
@@ -58,7 +58,7 @@ class ReportFiles:
         check_writable(self.page.parent, [self.page.name], overwrite=True)
         check_writable(self.page.parent / self.page.stem, [], overwrite=True)
         if self.readme:
-            with_excerpt(self.readme, self.command, "")  # a file without marks is refused now
+            with_excerpt(self.readme, self.command, "")  # fail early if the file has no marks
         if not self.given:
             check_writable(self.record.parent, [self.record.name], overwrite=True)
 
@@ -69,21 +69,21 @@ class ReportFiles:
         page: Callable[[Record, Images], str],
         excerpt: Callable[[Record], str],
     ) -> None:
-        """Make everything from the record, and then write all of it.
+        """Make all files from the record, then write them.
 
         Parameters
         ----------
         record
             Of the run.
         images
-            Returns the page's images, see `page_files`.
+            Makes the page's images, see `page_files`.
         page, excerpt
-            Return them in Markdown.
+            Make their Markdown.
 
         Raises
         ------
         FormatError
-            If a record that was read lacks a part, or a file cannot be written.
+            If a record that was read is incomplete, or a file cannot be written.
         """
         try:
             files = page_files(self.page, images(record), lambda paths: page(record, paths))
@@ -92,7 +92,7 @@ class ReportFiles:
             if not self.given:  # a fault of the program
                 raise
             raise FormatError(
-                f"{self.record} lacks a part of a record ({type(error).__name__}: {error}): make "
+                f"{self.record} is incomplete ({type(error).__name__}: {error}): make "
                 f"it again with ftddm {self.command} --json {self.record.name}."
             ) from error
         if not self.given:
@@ -105,5 +105,5 @@ class ReportFiles:
 
 
 def named(path: Path) -> str:
-    """Return a path as a page shows it: relative as it was given, else its name alone."""
+    """Return a path as a page shows it: relative as given, otherwise the file name only."""
     return path.name if path.is_absolute() else path.as_posix()

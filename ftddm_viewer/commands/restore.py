@@ -35,7 +35,7 @@ from ftddm_viewer.session.saving import (
     save_files,
 )
 
-MAIN_FIGURES = ("psnr", "ssim", "nrmse")
+MAIN_METRICS = ("psnr", "ssim", "nrmse")
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
 
 
@@ -64,7 +64,7 @@ def run(options: Namespace) -> None:
                     "voxel out (mm)": _size(result.maps[name]),
                     "detail shown": result.weighting[name].detail,
                     "k-space residual": result.residual[name].shown,
-                    "of the noise alone": result.residual[name].noise,
+                    "residual of noise alone": result.residual[name].noise,
                 }
                 for name in result.maps
             ]
@@ -76,7 +76,7 @@ def run(options: Namespace) -> None:
 
 
 def check(options: Namespace) -> None:
-    """Check the model on a study, and print what was found."""
+    """Check the model on a study, and print the result."""
     study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
     if options.unfill:
         study = undo_zero_filling(study)
@@ -92,8 +92,8 @@ def check(options: Namespace) -> None:
 
 
 def check_first(model: Model, study: Study, settings: SamplerSettings) -> SelfCheck | None:
-    """Make the self-check with a bar of its own, where a weight is automatic."""
-    model.load()  # what is wrong with it is said before a bar is drawn
+    """Make the self-check with its own progress bar, where a weight is automatic."""
+    model.load()  # report its errors before a bar is drawn
     if settings.mri_weight is not None and settings.detail is not None:
         return None
     with progress_bar("self-check") as progress:
@@ -101,9 +101,7 @@ def check_first(model: Model, study: Study, settings: SamplerSettings) -> SelfCh
 
 
 def _checked(found: SelfCheck, name: str, weights: Weighting) -> dict[str, object]:
-    """Return a map's row of the table: its gain at every MRI weight that was tried, and what
-    follows.
-    """
+    """Return a map's row of the table: its gain at every MRI weight, and the weights chosen."""
     gains = {
         f"gain (dB), MRI weight {weight:g}": gains.get(name, float("nan"))
         for weight, gains in found.gains.items()
@@ -149,7 +147,7 @@ def demo(options: Namespace) -> None:
     print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")
     each = summarise(rows, by=("metabolite", "method"))
     every = [{"metabolite": "all", **line} for line in summarise(rows, by=("method",))]
-    print(to_markdown(side_by_side(each + every, "metabolite", "method", MAIN_FIGURES)))
+    print(to_markdown(side_by_side(each + every, "metabolite", "method", MAIN_METRICS)))
     print(f"\n{check_line(result.check, result.weighting)}")
     print(
         f"\nFTDDM: {result.seconds:.1f} s on {result.device} for {len(result.maps)} maps of "
@@ -161,11 +159,11 @@ def demo(options: Namespace) -> None:
 
 
 def _look_closer(options: Namespace) -> None:
-    """Open the bundled case in napari, or say how else to look at it."""
+    """Open the bundled case in napari, or name another way to view it."""
     from ftddm_viewer.commands.display import can_open_window
 
     if not can_open_window():
-        print("\nNo window can be opened here. See it live in a browser: make web, or ftddm web")
+        print("\nNo window can be opened here. View it live in a browser: make web, or ftddm web")
         return
     from napari_ftddm import show_window
 

@@ -23,7 +23,7 @@ from ftddm_viewer.session.saving import (
 def simulate(options: Namespace) -> None:
     """Simulate a patient and write it as a study, with its noise-free truth beside it.
 
-    With --report, simulate many and write how they compare with the literature.
+    With --report, simulate many patients and compare them with the literature.
     """
     if options.matrix < 8 or options.slices < 1 or not 0 < options.voxel < np.inf:
         raise SettingsError(
@@ -34,11 +34,11 @@ def simulate(options: Namespace) -> None:
     if not options.report and (options.patients or len(options.anatomy) > 1):
         raise SettingsError(
             "One patient is simulated from one label map: "
-            "several --patients or label maps are for a --report."
+            "use several --patients or label maps with --report only."
         )
     if options.report and (upscale is not None or options.box):
         raise SettingsError(
-            "A --report is on whole heads at full resolution: leave out --upscale and --box."
+            "A --report covers whole heads at full resolution: leave out --upscale and --box."
         )
     slab = {
         "matrix": (options.matrix, options.matrix),
@@ -57,7 +57,7 @@ def simulate(options: Namespace) -> None:
     anatomy = Anatomy.load(options.anatomy[0]) if options.anatomy else template()
     rng = np.random.default_rng(options.seed)
     patient = Patient.draw(anatomy, rng, glioma=options.glioma)
-    # A thin slab is laid through the tumour, but no farther from the middle than it must be.
+    # A thin slab is shifted to the tumour, but no farther from the middle than necessary.
     reach = max(0.0, 50.0 - options.slices * options.voxel / 2)
     height = float(np.clip(patient.glioma.centre[2], -reach, reach)) if patient.glioma else 0.0
     box = patient.draw_box(rng) if options.box else None

@@ -1,4 +1,4 @@
-"""`ftddm simulate --report`: many simulated patients, beside the literature and measured maps."""
+"""`ftddm simulate --report`: simulated patients compared with the literature and measured maps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ftddm_core.phantom.explained import (
 )
 from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.phantom.randomised import MIXTURE, RandomisedPatient
-from ftddm_core.phantom.report import patient_figures, summarise
+from ftddm_core.phantom.report import patient_statistics, summarise
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.drawing.contact_sheet import ROWS, SheetRow, contact_sheet, sheet_row
@@ -28,16 +28,16 @@ from ftddm_viewer.drawing.figures import save_figure
 from ftddm_viewer.session.saving import check_writable, save_files
 
 PATIENTS = 12
-"""Simulated where --patients is left out."""
+"""Default number of simulated patients."""
 
 FILES = ("report.md", "report.json")
 
 
 def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, Any]) -> None:
-    """Simulate patients from anatomies by turns, print the table and write it with its pictures.
+    """Simulate patients from the anatomies in turn, print the table and write it with its images.
 
-    `slab` holds the keywords of `simulate_study`. A second table compares such patients, and as
-    many randomised ones, with measured maps, scanned as these were. Written are `report.md`,
+    `slab` holds the keywords of `simulate_study`. A second table compares the patients, and as many
+    randomised ones, with measured maps, using the same scan parameters. Written are `report.md`,
     `report.json` and `contact_sheet_*.png`.
     """
     count = options.patients or PATIENTS
@@ -55,7 +55,7 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
             patient = Patient.draw(anatomy, rng, glioma=options.glioma)
             measured, noise_free = simulate_study(patient, rng, **slab)
             names.append(f"{number}, {anatomy.name}, {'glioma' if patient.glioma else 'healthy'}")
-            figures.append(patient_figures(patient, measured, noise_free))
+            figures.append(patient_statistics(patient, measured, noise_free))
             middle = float(patient.glioma.centre[2]) if patient.glioma else None
             rows.append(sheet_row(names[-1].replace(", ", "\n"), measured, middle))
             for kind, drawn in kinds.items():
@@ -83,7 +83,7 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
     }
     title = f"{count} simulated patients, seed {options.seed}; radiological view"
     files = {
-        "report.md": f"# Simulated patients beside the literature\n\n{text}\n\n{links}\n".encode(),
+        "report.md": f"# Simulated patients and the literature\n\n{text}\n\n{links}\n".encode(),
         "report.json": (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(),
     } | {
         name: _png(rows[number * ROWS : (number + 1) * ROWS], title)
@@ -110,10 +110,10 @@ def _explanation(count: int) -> str:
     nx, ny = MEASURED_SLAB["matrix"]
     size = " x ".join(f"{mm:g}" for mm in MEASURED_SLAB["voxel"])
     return (
-        f"What tissue explains of a map, and what the rest is like: {count} patients of each kind, "
-        f"scanned with {nx}x{ny} voxels of {size} mm, beside measured maps ({VOLUNTEER}). Median, "
-        f"10th and 90th percentile; the mixture has {MIXTURE:.0%} randomised patients, as "
-        "pools have unless told otherwise. See ftddm_core/phantom/explained.py for the figures."
+        f"Variance explained by tissue, and properties of the residual: {count} patients of each "
+        f"kind, scanned with {nx}x{ny} voxels of {size} mm, and measured maps ({VOLUNTEER}). "
+        f"Median, 10th and 90th percentile; the mixture has {MIXTURE:.0%} randomised patients, the "
+        "default of a training pool. The quantities are defined in ftddm_core/phantom/explained.py."
     )
 
 

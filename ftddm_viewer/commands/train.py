@@ -1,4 +1,4 @@
-"""`ftddm train`: render or convert patients, fit a network, compare ways to, or export weights."""
+"""`ftddm train`: prepare patients, fit a network, compare parametrisations, or export weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def train(options: Namespace) -> None:
-    """Do what is asked for; what is fitted on is made first, unless it is there."""
+    """Run a training task; the patients are prepared first, unless they exist."""
     import torch
 
     if options.threads:
@@ -31,14 +31,14 @@ def _export(options: Namespace) -> None:
     from ftddm_core.training.run import export, export_regression
 
     if options.weights_out is None:
-        raise SettingsError("Say where the weights go: --weights-out DIR.")
+        raise SettingsError("Name the folder for the weights: --weights-out DIR.")
     if options.what == "export":
         how = {"blend": options.blend, "start_from": options.start_from}
         steps = export(options.out, options.weights_out, **how)
     else:
         steps = export_regression(options.out, options.weights_out)
     trained = ", ".join(f"{name} {count}" for name, count in steps.items())
-    print(f"Weights in {options.weights_out}, after these steps of training: {trained}.")
+    print(f"Weights in {options.weights_out}, trained for these steps: {trained}.")
 
 
 def _fit(options: Namespace) -> None:
@@ -80,7 +80,7 @@ def _fit(options: Namespace) -> None:
 
 
 def _make_pools(options: Namespace, config: RunConfig) -> None:
-    """Render simulated patients or convert measured ones, unless the run's folder has them."""
+    """Render simulated patients or convert measured ones, unless the run's folder holds them."""
     from ftddm_core.training.own import convert_pools
     from ftddm_core.training.pools import RECORD, SIDES, pool_folder
     from ftddm_core.training.run import render_pools

@@ -1,1 +1,1 @@
-"""From numbers to figures: matplotlib, image rows, orientation letters."""
+"""Figures: matplotlib, image rows, orientation letters."""

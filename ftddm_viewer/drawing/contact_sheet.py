@@ -1,4 +1,4 @@
-"""Contact sheets of simulated patients: one slice of each, a patient a row."""
+"""Contact sheets of simulated patients: one slice each, one row per patient."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
 
 COLUMNS = ("T1w", "FLAIR", "tNAA", "tCho", "Gln", "tCho/tNAA", "mask", "tCho, 4× coarser")
 ROWS = 12
-"""Patients on one sheet."""
+"""Largest number of patients on one sheet."""
 
 PANEL, DPI = 1.35, 110
 """Inches along the longer side of a panel; dots per inch."""
 
 COARSER, FINER = 4.0, 2
-"""Factor the last column is degraded by, and by which the MRI is shown finer than the maps."""
+"""Factor of degradation of the last column, and of the finer display of the MRI."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class SheetRow:
     Parameters
     ----------
     label
-        Left of the row.
+        Text left of the row.
     images
         Column -> a single slice; a column may be absent.
     tops
@@ -54,11 +54,11 @@ def sheet_row(label: str, study: Study, height: float | None = None) -> SheetRow
     Parameters
     ----------
     label
-        Left of the row.
+        Text left of the row.
     study
         High-resolution maps of tNAA, tCho and Gln, with one mask.
     height
-        World position z in mm of the slice; None for the slice that varies most.
+        World position z in mm of the slice; None for the slice with the largest variation.
     """
     trusted = np.asarray(study.mask_of("tNAA").data > 0)  # type: ignore[union-attr]
     grid = study.grid
@@ -73,8 +73,9 @@ def sheet_row(label: str, study: Study, height: float | None = None) -> SheetRow
     for name, image in (("T1w", study.t1), ("FLAIR", study.flair)):
         if image is not None:
             images[name] = _on_slice(image, grid.slab(k, k + 1))
-            tops[name] = upper_limit(images[name].data[seen])  # the scalp is brighter
-    # Wild voxels lie outside the mask: the measured maps are shown as they are, scaled by the rest.
+            tops[name] = upper_limit(images[name].data[seen])  # without the bright scalp
+    # Outliers lie outside the mask: measured maps are shown unchanged, scaled by the trusted
+    # voxels.
     for name in ("tNAA", "tCho", "Gln"):
         images[name] = study.maps[name].slab(k, k + 1)
         tops[name] = upper_limit(study.maps[name].data[trusted])
@@ -95,7 +96,7 @@ def contact_sheet(rows: Sequence[SheetRow], title: str) -> Figure:
     Parameters
     ----------
     rows
-        At least one.
+        One row or more.
     title
         Above the panels.
 
@@ -139,6 +140,6 @@ def _on_slice(image: Volume, grid: Volume) -> Volume:
     """Return an MRI on one slice of the maps, with smaller voxels in the plane."""
     shape = (grid.shape[0] * FINER, grid.shape[1] * FINER, 1)
     affine = grid.affine * np.array([1 / FINER, 1 / FINER, 1, 1])
-    # The voxel edges stay: the first centre moves back by half the difference of the voxels.
+    # The outer edges coincide: the first centre moves back by half the difference in voxel size.
     affine[:3, 3] += grid.affine[:3, :2] @ np.full(2, (1 / FINER - 1) / 2)
     return regrid_mean(image, shape, affine)

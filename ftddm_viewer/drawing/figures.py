@@ -1,4 +1,4 @@
-"""Pictures of results as matplotlib figures, without pyplot and so without any global state.
+"""Results as matplotlib figures, without pyplot and so without global state.
 
 Slices are shown as radiologists see them; see `ftddm_viewer.drawing.orientation`.
 """
@@ -27,11 +27,11 @@ from ftddm_viewer.drawing.image_rows import (
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.drawing.style import add_notice, new_figure
 
-if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
+if TYPE_CHECKING:  # the resolver imports torch, which a figure does not need
     from ftddm_core.sampling.result import Result
 
 DPI = 150
-"""Dots per inch: a figure that readers look into."""
+"""Dots per inch, high enough for close inspection."""
 
 PANEL = 2.1
 """Inches along the longer side of a panel."""
@@ -49,10 +49,10 @@ def result_figure(
 
 
 def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Figure:
-    """Draw T1w, input, output, truth and difference of one slice, a metabolite a row.
+    """Draw T1w, input, output, truth and difference of one slice, one row per metabolite.
 
     Input, output and truth share their colours; the difference is output minus truth, or minus the
-    zero-filled input where no truth is known. Columns that no row can fill are left out.
+    zero-filled input where no truth is known. Columns that are empty in all rows are left out.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
     title
         Above the panels; see `heading`.
     k
-        Slice; None for the most interesting one.
+        Slice; None for the one with the largest variation.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
 
 
 def save_figure(figure: Figure, path: str | Path | BinaryIO) -> None:
-    """Write a figure as PNG; the same figure gives the same bytes, whenever and wherever.
+    """Write a figure as PNG; the same figure always gives the same bytes.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def save_figure(figure: Figure, path: str | Path | BinaryIO) -> None:
         If the file cannot be written.
     """
     try:
-        # Matplotlib would record its version.
+        # By default, Matplotlib records its version.
         figure.savefig(path, format="png", dpi="figure", metadata={"Software": None})
     except OSError as error:
         raise FormatError(f"Cannot write {path}: {error.strerror}.") from None
@@ -127,7 +127,7 @@ def _draw_row(figure: Figure, axes: Mapping[str, Axes], row: ImageRow, k: int) -
 
 
 def _draw(place: Axes, panel: Panel, k: int) -> AxesImage:
-    """Draw one slice, black where there is no value, and name its directions."""
+    """Draw one slice with its orientation letters, black where there is no value."""
     image, letters, aspect = radiological_slice(panel.volume, k)
     low, high = panel.limits
     shown = place.imshow(

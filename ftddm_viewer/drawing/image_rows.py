@@ -1,4 +1,4 @@
-"""What a figure of a result shows: images, colour limits and words, before anything is drawn."""
+"""Content of a result figure: images, colour limits and text, without drawing."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ftddm_core.imaging.volume import Study, Volume
 from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
 from ftddm_viewer.session.messages import nominal_voxels
 
-if TYPE_CHECKING:  # the resolver brings torch, which a picture can do without
+if TYPE_CHECKING:  # the resolver imports torch, which a figure does not need
     from ftddm_core.sampling.result import Result
 
 
 @dataclass(frozen=True, eq=False)
 class ImageRow:
-    """What is shown of one metabolite, every image on the output grid.
+    """Images of one metabolite, all on the output grid.
 
     Parameters
     ----------
     metabolite
         Its name.
     lowres, output, truth
-        Maps in one unit; truth None where it is not known.
+        Maps in one unit; truth is None where unknown.
     t1
-        T1w; None where absent.
+        T1w; None if absent.
     mask
-        Trusted voxels (Nx, Ny, Z); the maps are shown inside it.
+        Trusted voxels (Nx, Ny, Z); maps are shown inside only.
     """
 
     metabolite: str
@@ -51,9 +51,9 @@ def rows_of(
     Parameters
     ----------
     result
-        What the resolver returned.
+        The resolver's result.
     metabolites
-        Which, in this order; None for the first three.
+        Metabolites to show, in this order; None for the first three.
     truth
         High-resolution study on the output grid, where it is known.
 
@@ -91,12 +91,12 @@ def rows_of(
 
 
 def interesting_slice(rows: Sequence[ImageRow]) -> int:
-    """Return the slice whose measured maps vary most inside the mask; see `most_varied_slice`."""
+    """Return the slice with the largest variation of the measured maps; see `most_varied_slice`."""
     return most_varied_slice([(row.lowres.data, row.mask) for row in rows])
 
 
 def heading(result: Result) -> str:
-    """Return what a picture of a result must say: voxel before and after, factor and seed."""
+    """Return the mandatory title of a result figure: voxel before and after, factor and seed."""
     condition = next(iter(result.conditions.values()))
     drawn = result.settings.samples
     mean = f", mean of {drawn} samples" if drawn > 1 else ""
@@ -108,7 +108,7 @@ def heading(result: Result) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One image of a row: its column, values and colours, and whether a colour bar follows."""
+    """One image of a row: column, values, colours, and whether it has a colour bar."""
 
     column: str
     volume: Volume

@@ -1,4 +1,4 @@
-"""Slices as radiologists see them, found from the affine alone."""
+"""Slices in radiological convention, derived from the affine alone."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.volume import Volume
 
 LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))
-"""Per world axis, the letters of its positive and its negative end."""
+"""For each world axis, the letters of its positive and its negative end."""
 
 
 class RadiologicalSlice(NamedTuple):
-    """A slice as it is displayed.
+    """A slice in display orientation.
 
     Parameters
     ----------
     image
         Values of shape (rows, columns), row 0 at the top.
     letters
-        Directions (left, right, top, bottom) of the picture: R, L, A, P, S or I.
+        Directions at the left, right, top and bottom of the image: R, L, A, P, S or I.
     aspect
         Height of a displayed voxel divided by its width.
     """
@@ -33,16 +33,16 @@ class RadiologicalSlice(NamedTuple):
 
 
 def radiological_slice(volume: Volume, k: int) -> RadiologicalSlice:
-    """Turn slice k of the last axis as radiologists see it, whatever way its axes run.
+    """Return slice k of the last axis in radiological convention, for any orientation of the axes.
 
-    Axial and coronal slices have the patient's right on the left, sagittal ones the front; axial
-    slices have the front at the top, the others the head. Oblique axes count as the nearest
-    direction of the world.
+    The left of the image is the patient's right in axial and coronal slices and the front in
+    sagittal ones; the top is the front in axial slices and the head in the others. An oblique axis
+    counts as the nearest world axis.
 
     Parameters
     ----------
     volume
-        Image whose affine says where its axes point.
+        Image with an affine.
     k
         Slice, from 0.
 
@@ -56,11 +56,11 @@ def radiological_slice(volume: Volume, k: int) -> RadiologicalSlice:
         raise GeometryError(f"There is no slice {k}: choose one from 0 to {n_slices - 1}.")
     world, direction = nib.orientations.io_orientation(volume.affine)[:2].astype(int).T
     image, size = volume.data[..., k], volume.voxel_size[:2]
-    # In every plane the lower world axis is displayed across, the higher one upright ...
+    # In every plane, the lower world axis is horizontal and the higher one vertical ...
     across, upright = (0, 1) if world[0] < world[1] else (1, 0)
     if across == 0:
         image = image.T
-    # ... and both begin, at the left and at the top, at their positive end: R or A, A or S.
+    # ... and both start, at the left and at the top, with their positive end: R or A, A or S.
     if direction[upright] > 0:
         image = image[::-1]
     if direction[across] > 0:

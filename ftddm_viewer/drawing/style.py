@@ -1,4 +1,4 @@
-"""What all figures have in common: canvas, colours, resolution, title and notice."""
+"""Common parts of all figures: canvas, colours, resolution, title and notice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from ftddm_viewer import RESEARCH_ONLY
 
 DPI = 100
-"""Dots per inch, where a figure does not need more."""
+"""Default dots per inch."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of curves; told apart by colour-blind readers (Okabe and Ito 2008)."""
+"""Colours of curves, distinguishable for colour-blind readers (Okabe and Ito 2008)."""
 
 NOTICE_COLOUR = "#b00020"
 
 METRIC_LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "sharpness": "sharpness (1: as the truth)"}
-"""Of the axes that metrics are drawn along."""
+"""Axis labels of metrics."""
 
 
 def new_figure(
@@ -60,7 +60,7 @@ def new_figure(
 
 
 def add_notice(figure: Figure, words: str = RESEARCH_ONLY, fontsize: float = 9) -> None:
-    """Write below a figure of images what they may be used for."""
+    """Write the notice about permitted use below a figure."""
     figure.supxlabel(words, fontsize=fontsize, color=NOTICE_COLOUR, fontweight="bold")
 
 

@@ -1,4 +1,4 @@
-"""Text that a command keeps up to date in a Markdown file of others: what is between two marks."""
+"""Text between two marks in a Markdown file, which a command keeps up to date."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from ftddm_core.errors import FormatError
 
-END = "<!-- end of the figures -->"
+END = "<!-- end of the results -->"
 
 
 def begin(command: str) -> str:
     """Return the mark before the text of a command, such as "evaluate"."""
-    return f"<!-- figures of `ftddm {command}` -->"
+    return f"<!-- results of `ftddm {command}` -->"
 
 
 def with_excerpt(path: Path, command: str, text: str) -> str:
-    """Return the content of a file with other text between its marks.
+    """Return the content of a file with new text between its marks.
 
     Raises
     ------
@@ -30,5 +30,5 @@ def with_excerpt(path: Path, command: str, text: str) -> str:
     before, found, rest = content.partition(mark)
     _, end, after = rest.partition(END)
     if not (found and end):
-        raise FormatError(f"{path} lacks the lines '{mark}' and '{END}' that enclose the figures.")
+        raise FormatError(f"{path} lacks the lines '{mark}' and '{END}' that enclose the results.")
     return f"{before}{mark}\n\n{text}\n\n{END}{after}"

@@ -24,7 +24,7 @@ HEADS = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "nrmse": "NRMSE ↓",
 
 
 def number(value: Any, decimals: int = 2) -> str:
-    """Return a number with a true minus sign, a dash where there is none."""
+    """Return a number with a proper minus sign, or a dash if there is none."""
     if value is None or not np.isfinite(value):
         return "–"
     text = f"{value:.{decimals}f}"
@@ -32,16 +32,16 @@ def number(value: Any, decimals: int = 2) -> str:
 
 
 def known(line: Line, name: str) -> float:
-    """Return a number of a line, NaN where there is none."""
+    """Return a number of a line, NaN if it is missing."""
     value = line.get(name)
     return np.nan if value is None else float(value)
 
 
-def cell(line: Line, figure: str, *, interval: bool = False) -> str:
-    """Return a figure of a line, with its 95 % interval if asked and known."""
-    decimals = DECIMALS[figure]
-    low, high = (known(line, f"{figure}_{end}") for end in ("low", "high"))
-    text = number(line.get(figure), decimals)
+def cell(line: Line, metric: str, *, interval: bool = False) -> str:
+    """Return a metric of a line, with its 95 % interval if wanted and known."""
+    decimals = DECIMALS[metric]
+    low, high = (known(line, f"{metric}_{end}") for end in ("low", "high"))
+    text = number(line.get(metric), decimals)
     if interval and np.isfinite([low, high]).all():
         text += f" ({number(low, decimals)} to {number(high, decimals)})"
     return text
@@ -60,7 +60,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def counts(lines: Table) -> str:
-    """Return how many slices and patients the lines of a table are means of."""
+    """Return in words over how many slices and patients the lines of a table are averaged."""
     held = [(line["slices"], line["patients"]) for line in lines if line["slices"]]
     if not held:
         return "no slice"
@@ -72,24 +72,24 @@ def counts(lines: Table) -> str:
 
 
 def factors_of(lines: Table) -> list[float]:
-    """Return the factors of a table, rising."""
+    """Return the factors of a table in ascending order."""
     return sorted({line["upscale"] for line in lines})
 
 
-def by_factor(lines: Table, key: str, figure: str) -> str:
-    """Return a table with one row for every value of `key`, and one column a factor."""
+def by_factor(lines: Table, key: str, metric: str) -> str:
+    """Return a table with one row for every value of `key`, and one column per factor."""
     factors = factors_of(lines)
     known = {(line[key], line["upscale"]): line for line in lines}
     rows = []
     for value in dict.fromkeys(line[key] for line in lines):
         name = value if isinstance(value, str) else f"{value:g}"
-        cells = [cell(known.get((value, factor), {}), figure) for factor in factors]
+        cells = [cell(known.get((value, factor), {}), metric) for factor in factors]
         rows.append([name, *cells])
-    return grid([f"{HEADS[figure]}", *(f"{factor:g}×" for factor in factors)], rows)
+    return grid([f"{HEADS[metric]}", *(f"{factor:g}×" for factor in factors)], rows)
 
 
 def wrapped(text: str) -> str:
-    """Return a paragraph in lines of 100 characters; code is left alone."""
+    """Return a paragraph in lines of 100 characters; code is left unchanged."""
     if text.startswith("```"):
         return text
     return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""What pages have in common: sections, images, and the files that a page consists of."""
+"""Parts that all pages share: sections, images, and the files of a page."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Images = Mapping[str, str]
 
 
 def joined(*parts: str) -> str:
-    """Return paragraphs, tables and images one below the other; empty ones are left out."""
+    """Return paragraphs, tables and images separated by blank lines; empty ones are left out."""
     return "\n\n".join(part.strip("\n") for part in parts if part)
 
 
 def section(title: str, text: str, *parts: str, level: int = 2) -> str:
-    """Return a section: its heading, a wrapped text, and what follows it."""
+    """Return a section: its heading, a wrapped text, and further parts."""
     return joined(f"{'#' * level} {title}", wrapped(text), *parts)
 
 
 def image(images: Images, name: str, words: str) -> str:
-    """Return an image of the page with words for whoever does not see it; "" without it."""
+    """Return an image of the page with alternative text; "" if there is no such image."""
     return f"![{words}]({images[name]})" if name in images else ""
 
 
 def page_files(
     path: Path, images: Mapping[str, Figure | bytes], write: Callable[[Images], str]
 ) -> dict[str, bytes]:
-    """Return a page and its images, which lie in a folder of its name.
+    """Return a page and its images, which are in a folder named after it.
 
     Parameters
     ----------

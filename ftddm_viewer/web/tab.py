@@ -19,8 +19,8 @@ from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
+from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, query_of
-from ftddm_viewer.web.pictures import Painter
 
 Properties = Mapping[str, Mapping[str, Any]]
 """Component -> its properties."""

@@ -49,11 +49,11 @@ def test_a_damaged_entry_counts_as_none(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"", b"nonsense"):
         path.write_bytes(content)
         assert cache.load(key) is None
-    cache.save_figures(key, {"x": [1, 2]})
-    assert cache.load_figures(key) == {"x": [1, 2]}
+    cache.save_json(key, {"x": [1, 2]})
+    assert cache.load_json(key) == {"x": [1, 2]}
     (path,) = tmp_path.rglob("*.json")
     path.write_text("{")
-    assert cache.load_figures(key) is None
+    assert cache.load_json(key) is None
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -1,4 +1,4 @@
-"""The comparison on a tiny study with methods whose figures are known beforehand."""
+"""The comparison on a tiny study with methods whose metrics are known beforehand."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ftddm_core.evaluation.compare import (
     compare,
     ftddm_method,
     sharpness_sweep,
-    slice_figures,
+    slice_metrics,
 )
 from ftddm_core.evaluation.metrics import METRICS
-from ftddm_core.evaluation.tables import Row, figures_over, summarise, to_markdown
+from ftddm_core.evaluation.tables import Row, metrics_over, summarise, to_markdown
 from ftddm_core.imaging.degrade import coarse_matrix
 from ftddm_core.imaging.fourier import Matrix, low_pass
 from ftddm_core.imaging.volume import Study, Volume
@@ -256,16 +256,16 @@ def test_sharpness_is_a_ratio_of_sums() -> None:
     for _ in range(400):
         level = rng.uniform(0.5, 1.25, 2)
         output, truth = (9 + a * rng.standard_normal(MATRIX) for a in level)
-        values.append(slice_figures(output, truth, mask, (6, 5)))
-    rows = [Row("a", "m", 4.0, "tNAA", k, figures, 0.1) for k, figures in enumerate(values)]
+        values.append(slice_metrics(output, truth, mask, (6, 5)))
+    rows = [Row("a", "m", 4.0, "tNAA", k, metrics, 0.1) for k, metrics in enumerate(values)]
     (line,) = summarise(rows)
     assert line["sharpness"] == pytest.approx(1, abs=0.08)
-    assert np.mean([figures["sharpness"] for figures in values]) > 1.2
+    assert np.mean([metrics["sharpness"] for metrics in values]) > 1.2
 
 
 def test_a_noise_free_truth_without_detail_has_no_sharpness() -> None:
     truth = 9 + np.random.default_rng(0).standard_normal(MATRIX)
-    found = slice_figures(truth, truth, np.ones(MATRIX, bool), (6, 5), low_pass(truth, (6, 5)))
+    found = slice_metrics(truth, truth, np.ones(MATRIX, bool), (6, 5), low_pass(truth, (6, 5)))
     assert np.isnan(found["sharpness_noise_free"])
     assert found["sharpness"] == 1
 
@@ -277,9 +277,9 @@ def test_pooled_figures_by_hand() -> None:
         {"sharpness": np.nan, "detail": np.nan, "detail_truth": np.nan, "detail_noise_free": 5.0},
         {"sharpness": 0.5, "detail": 1.0, "detail_truth": 2.0, "detail_noise_free": 0.0},
     ]
-    assert figures_over(values) == {"sharpness": 7 / 4, "sharpness_noise_free": 5.0}
-    assert np.isnan(figures_over(values[1:2])["sharpness"])
-    assert figures_over([{"sharpness": 2.0}, {"sharpness": 1.0}]) == {"sharpness": 1.5}
+    assert metrics_over(values) == {"sharpness": 7 / 4, "sharpness_noise_free": 5.0}
+    assert np.isnan(metrics_over(values[1:2])["sharpness"])
+    assert metrics_over([{"sharpness": 2.0}, {"sharpness": 1.0}]) == {"sharpness": 1.5}
 
 
 def test_rows_carry_the_parts_and_tables_do_not(study: Study) -> None:

@@ -1,4 +1,4 @@
-"""The flow's figures with networks whose density, answer and spread are known exactly."""
+"""The flow's metrics with networks whose density, answer and spread are known exactly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ftddm_core.evaluation.likelihood import (
     WRONG,
     _residual_variances,
     _wrongly,
-    flow_figures,
+    flow_metrics,
     flow_spread,
 )
 from ftddm_core.model.checkpoint import Weights
@@ -75,7 +75,7 @@ def entropy(cases: list[tuple[Tensor, Tensor, Tensor]], level: int) -> float:
 def test_the_likelihood_of_a_gaussian_is_its_entropy() -> None:
     """An untrained flow is N(sqrt(ab) m lowres, 1 - ab + ab m width^2), and the truth is too."""
     cases = [case(1), case(2)]
-    table = flow_figures(weights(), Passing(), cases, [case(3), case(4)], LEVELS)  # type: ignore[arg-type]
+    table = flow_metrics(weights(), Passing(), cases, [case(3), case(4)], LEVELS)  # type: ignore[arg-type]
     assert [line["level"] for line in table] == list(LEVELS)
     for line in table:
         assert line["slices"] == 8
@@ -86,7 +86,7 @@ def test_the_likelihood_of_a_gaussian_is_its_entropy() -> None:
 def test_a_wrong_variance_costs_bits() -> None:
     """Fitted where residuals are four times as wide, the Gaussian loses to the flow."""
     cases, wide = [case(1)], [case(3, width=4 * WIDTH)]
-    for line in flow_figures(weights(), Passing(), cases, wide, LEVELS):  # type: ignore[arg-type]
+    for line in flow_metrics(weights(), Passing(), cases, wide, LEVELS):  # type: ignore[arg-type]
         assert line["gaussian_bits"] > line["flow_bits"]
 
 
@@ -94,7 +94,7 @@ def test_the_gaussian_has_one_variance_a_factor() -> None:
     """Residuals at s = 8 do not widen it at s = 4; where nothing was fitted, all count."""
     fit = [case(3), case(4, factor=8.0, width=5 * WIDTH)]
     alone, both, other = (
-        flow_figures(weights(), Passing(), [one], fitted, (1, 20))[0]["gaussian_bits"]  # type: ignore[arg-type]
+        flow_metrics(weights(), Passing(), [one], fitted, (1, 20))[0]["gaussian_bits"]  # type: ignore[arg-type]
         for one, fitted in ((case(1), fit[:1]), (case(1), fit), (case(1), fit[1:]))
     )
     assert alone == both < other - 0.1
@@ -121,13 +121,13 @@ def test_what_is_told_wrongly() -> None:
 def test_what_networks_are_told_wrongly_makes_them_worse() -> None:
     cases = [case(1, width=0.0), case(2, factor=6.0, width=0.0)]
     flow = tiny_flow()  # every weight matters, that of s included
-    for line in flow_figures(weights(flow), None, cases, levels=LEVELS):
+    for line in flow_metrics(weights(flow), None, cases, levels=LEVELS):
         assert "gaussian_bits" not in line
         assert line["denoiser_loss"] == pytest.approx(0, abs=1e-6)
         for wrong in WRONG:
             assert line[f"denoiser_loss_{wrong}"] > 1e-5, wrong
             assert line[f"flow_bits_{wrong}"] != line["flow_bits"], wrong
-    for line in flow_figures(weights(), None, [case(1)], levels=LEVELS):
+    for line in flow_metrics(weights(), None, [case(1)], levels=LEVELS):
         for wrong in ("wrong_level", "shuffled_y"):
             assert line[f"flow_bits_{wrong}"] > line["flow_bits"] + 1e-3, wrong
         # Its output layers are still 0, so that an untrained flow does not hear s.
@@ -142,13 +142,13 @@ def test_the_denoisers_loss_is_that_inside_the_mask() -> None:
             error = torch.where(condition[:, 1:2] > 0, 0.5, 1e3)
             return super().forward(x_t, condition, t, upscale) + error
 
-    line = flow_figures(weights(denoiser=Off()), None, [case(1, width=0.0)], levels=(20, 100))[0]
+    line = flow_metrics(weights(denoiser=Off()), None, [case(1, width=0.0)], levels=(20, 100))[0]
     assert line["denoiser_loss"] == pytest.approx(0.25, rel=1e-4)
 
 
 def test_figures_are_repeatable_and_follow_the_seed() -> None:
     first, again, other = (
-        flow_figures(weights(), None, [case(1)], levels=(20, 100), seed=seed) for seed in (0, 0, 1)
+        flow_metrics(weights(), None, [case(1)], levels=(20, 100), seed=seed) for seed in (0, 0, 1)
     )
     assert first == again != other
 
@@ -178,7 +178,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     for change, message in refused:
         given = {"weights": weights(), "regression": None, "cases": [case(1)]} | change
         with pytest.raises(SettingsError, match=message):
-            flow_figures(**given)
+            flow_metrics(**given)
     with pytest.raises(SettingsError, match="two samples"):
         flow_spread(weights(), [one], samples=1)
     with pytest.raises(SettingsError, match="a case"):

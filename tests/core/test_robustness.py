@@ -299,7 +299,7 @@ def test_literature_patients_keep_what_they_had() -> None:
     # A whole-head scan has to gain.
     assert len(misses(robust(LITERATURE, SCAN, given={OFF_AT_ZERO: (21.1, 0.9)}))) == 1
     found = misses(robust(LITERATURE, given={AUTOMATIC: (20.5, 0.7)}))
-    assert {what.split("of the ")[1].split(" that")[0] for what in found} == {"gain", "sharpness"}
+    assert {what.split("of the ")[1].split(" kept")[0] for what in found} == {"gain", "sharpness"}
 
 
 def check(true: float, found: float, kind: str = NULL, share: float = 0.2, **changes: Any) -> Any:
@@ -357,7 +357,10 @@ def test_lesions_are_told_beside_zero_filling() -> None:
     assert line["mean_excess"] == pytest.approx(0.03)
     assert line["ratio_excess"] == pytest.approx(0.2)
     (missed,) = misses(Robust(lesions=lesions))
-    assert missed == "literature, masked: error of its Cho/NAA over zero-filling's, default τ"
+    assert (
+        missed
+        == "literature, masked: error of the lesion's Cho/NAA minus zero-filling's, default τ"
+    )
 
 
 def test_a_lesions_errors_by_hand() -> None:
@@ -376,7 +379,7 @@ def test_calibration_is_asked_of_nineteen_samples(runner: Runner) -> None:
     values = {"coverage": 0.9, "crps": 0.1, "spread": 1.0, "error": 1.0}
     line = [Row(case, MANY, 2.0, "tNAA", 0, values, 0.0) for case in ("p0", "p1")]
     found = robust(calibration=line, ranks={(2.0, MANY): np.ones(20)})
-    what = "null, masked: share of voxels within 19 samples"
+    what = "null, masked: share of voxels within the range of 19 samples"
     assert {e["what"]: e["passed"] for e in check_robust(found)}[what]
     wide = [replace(row, values=values | {"coverage": 0.99}) for row in line]
     found = robust(calibration=wide, ranks={(2.0, MANY): np.ones(20)})

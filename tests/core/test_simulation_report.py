@@ -13,7 +13,7 @@ from ftddm_core.phantom.anatomy import TISSUES, world_points
 from ftddm_core.phantom.literature import LITERATURE, Reference
 from ftddm_core.phantom.metabolites import METABOLITES
 from ftddm_core.phantom.patient import Patient, simulate_study
-from ftddm_core.phantom.report import _places, patient_figures, summarise
+from ftddm_core.phantom.report import _places, patient_statistics, summarise
 from ftddm_core.phantom.scan import FULL
 
 SLAB = {"matrix": (48, 56), "voxel": (4.0, 4.0, 4.0), "n_slices": 8, "mri_voxel": 4.0}
@@ -47,12 +47,12 @@ def painted(study, patient, values):
 def test_ratios_are_read_where_they_are_said_to_be(scanned):
     patient, study, _ = scanned
     levels = {"white": 4.0, "grey": 6.0, "peritumoral": 3.0, "hotspot": 8.0}
-    figures = patient_figures(patient, study, painted(study, patient, levels))
+    statistics = patient_statistics(patient, study, painted(study, patient, levels))
     for name in METABOLITES:
-        assert figures[f"grey/white {name}"] == pytest.approx(1.5 if name != "tNAA" else 1.0)
+        assert statistics[f"grey/white {name}"] == pytest.approx(1.5 if name != "tNAA" else 1.0)
     for name in ("Gln", "Gly", "Ins", "tCho"):
         for place in ("hotspot", "peritumoral", "white"):
-            assert figures[f"{place} {name}/tNAA"] == pytest.approx(levels[place] / 2)
+            assert statistics[f"{place} {name}/tNAA"] == pytest.approx(levels[place] / 2)
 
 
 def test_places_do_not_overlap_and_the_hotspot_has_the_most_cells(scanned):
@@ -86,13 +86,13 @@ def test_noise_failing_and_wild_voxels_are_counted(scanned):
         Study({n: Volume(d, grid.affine) for n, d in maps.items()}, mask=mask)
         for maps in (shown, truth)
     ]
-    figures = patient_figures(patient, *as_study)
+    statistics = patient_statistics(patient, *as_study)
     for name in METABOLITES:
-        assert figures[f"SNR {name}"] == pytest.approx(20, rel=0.05)
-    assert figures["failing voxels (%)"] == pytest.approx(30, abs=2)
-    assert figures["wild voxels (%)"] == pytest.approx(100 * (25 + 30) / 7 / brain.sum())
-    assert figures["wild voxels inside the mask (%)"] == 0
-    assert np.isnan(figures["T1w grey/white"])  # these studies have no MRI
+        assert statistics[f"SNR {name}"] == pytest.approx(20, rel=0.05)
+    assert statistics["failing voxels (%)"] == pytest.approx(30, abs=2)
+    assert statistics["wild voxels (%)"] == pytest.approx(100 * (25 + 30) / 7 / brain.sum())
+    assert statistics["wild voxels inside the mask (%)"] == 0
+    assert np.isnan(statistics["T1w grey/white"])  # these studies have no MRI
 
 
 def test_contrasts_are_those_of_the_mri(scanned):
@@ -101,17 +101,19 @@ def test_contrasts_are_those_of_the_mri(scanned):
     share = dict(zip(TISSUES, fractions, strict=True))
     flat = study.t1.with_data((0.7 * share["cortex"] + share["white"]).astype(np.float32))
     bright = study.t1.with_data((1.4 * share["cortex"] + share["white"]).astype(np.float32))
-    figures = patient_figures(patient, replace(study, t1=flat, flair=bright), noise_free)
-    assert figures["T1w grey/white"] == pytest.approx(0.7, abs=0.02)
-    assert figures["FLAIR grey/white"] == pytest.approx(1.4, abs=0.02)
+    statistics = patient_statistics(patient, replace(study, t1=flat, flair=bright), noise_free)
+    assert statistics["T1w grey/white"] == pytest.approx(0.7, abs=0.02)
+    assert statistics["FLAIR grey/white"] == pytest.approx(1.4, abs=0.02)
 
 
-def test_a_healthy_patient_has_no_tumour_figures():
+def test_a_healthy_patient_has_no_tumour_statistics():
     patient = Patient.draw(nested_head(), rng_of(1), glioma=False)
-    figures = patient_figures(patient, *simulate_study(patient, rng_of(2), sampling=FULL, **SLAB))
-    assert np.isnan(figures["hotspot Gln/tNAA"])
-    assert np.isnan(figures["peritumoral Gln/tNAA"])
-    assert 0.05 < figures["white Gln/tNAA"] < 0.5
+    statistics = patient_statistics(
+        patient, *simulate_study(patient, rng_of(2), sampling=FULL, **SLAB)
+    )
+    assert np.isnan(statistics["hotspot Gln/tNAA"])
+    assert np.isnan(statistics["peritumoral Gln/tNAA"])
+    assert 0.05 < statistics["white Gln/tNAA"] < 0.5
 
 
 def test_the_summary_is_a_median_beside_the_literature():
@@ -119,7 +121,7 @@ def test_the_summary_is_a_median_beside_the_literature():
         {"T1w grey/white": t1w, "SNR Gln": snr, "own": 1.0, "hotspot Gln/tNAA": np.nan}
         for t1w, snr in ((0.8, 10.0), (1.1, 20.0), (0.9, np.nan), (np.nan, 90.0))
     ]
-    lines = {line["figure"]: line for line in summarise(patients)}
+    lines = {line["quantity"]: line for line in summarise(patients)}
     assert lines["SNR Gln"]["simulated"] == 20
     assert lines["SNR Gln"]["10 %"] == pytest.approx(12)
     assert lines["SNR Gln"]["90 %"] == pytest.approx(76)
@@ -131,9 +133,9 @@ def test_the_summary_is_a_median_beside_the_literature():
     assert "hotspot Gln/tNAA" not in lines
 
 
-def test_every_reference_is_of_a_figure_and_has_a_source(scanned):
-    figures = {line["figure"] for line in summarise([patient_figures(*scanned)])}
-    assert set(LITERATURE) <= figures
+def test_every_reference_is_of_a_quantity_and_has_a_source(scanned):
+    statistics = {line["quantity"] for line in summarise([patient_statistics(*scanned)])}
+    assert set(LITERATURE) <= statistics
     assert all(isinstance(r, Reference) and r.source for r in LITERATURE.values())
     # The literature's hot spot is hotter than its surroundings, and they than white matter.
     for name in ("Gln", "Gly", "Ins", "tCho"):

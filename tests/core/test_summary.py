@@ -1,4 +1,4 @@
-"""Tables and promises from rows whose figures are known beforehand."""
+"""Tables and targets from rows whose metrics are known beforehand."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from ftddm_core.evaluation.checks import Roles, check, live_pairs, worst
 from ftddm_core.evaluation.protocol import parse
 from ftddm_core.evaluation.summary import (
-    Figures,
+    Metrics,
     ablation_table,
     choice_table,
     chosen_tau,
+    comparison_table,
     curve,
-    peer_table,
     temperature_methods,
     truncation_methods,
 )
@@ -79,12 +79,12 @@ def test_roles_are_found_by_what_methods_do() -> None:
 
 
 def test_differences_are_paired_on_the_slices_of_both() -> None:
-    figures = Figures(ALL)
-    found = figures.difference("hot", "full", "psnr", 4)
+    metrics = Metrics(ALL)
+    found = metrics.difference("hot", "full", "psnr", 4)
     assert (found.value, found.slices, found.patients) == (pytest.approx(0.1), 2, 2)
     assert found.high - found.low < 1e-9  # the patients' 4 dB are in both
-    assert figures.figure("hot", "psnr", 4).high == pytest.approx(28.5)
-    nothing = figures.difference("hot", "never run", "psnr", 4)
+    assert metrics.mean("hot", "psnr", 4).high == pytest.approx(28.5)
+    nothing = metrics.difference("hot", "never run", "psnr", 4)
     assert (np.isnan(nothing.value), nothing.slices) == (True, 0)
 
 
@@ -93,20 +93,20 @@ def test_sharpness_is_a_ratio_of_sums() -> None:
         Row("p0", "m", 4, "tNAA", 0, {"detail": 1.0, "detail_truth": 1.0}, 0.0),
         Row("p1", "m", 4, "tNAA", 0, {"detail": 0.0, "detail_truth": 3.0}, 0.0),
     ]
-    assert Figures(skewed).figure("m", "sharpness", 4).value == 0.25
-    assert Figures(ALL).difference("hot", "reg", "sharpness", 4).value == pytest.approx(0.4)
+    assert Metrics(skewed).mean("m", "sharpness", 4).value == 0.25
+    assert Metrics(ALL).difference("hot", "reg", "sharpness", 4).value == pytest.approx(0.4)
 
 
-def test_a_curve_and_its_peers_are_of_the_same_slices() -> None:
-    figures = Figures(ALL)
-    table = curve(figures, truncation_methods(PROTOCOL.methods), (4,), "t_trunc")
+def test_a_curve_and_its_comparisons_are_of_the_same_slices() -> None:
+    metrics = Metrics(ALL)
+    table = curve(metrics, truncation_methods(PROTOCOL.methods), (4,), "t_trunc")
     assert [(line["t_trunc"], line["slices"]) for line in table] == [(20, 2), (100, 2), (1000, 2)]
-    peers = peer_table(figures, temperature_methods(PROTOCOL.methods), ("zf", "full"), (4,))
-    assert [(line["method"], line["slices"]) for line in peers] == [("zf", 4)]
+    others = comparison_table(metrics, temperature_methods(PROTOCOL.methods), ("zf", "full"), (4,))
+    assert [(line["method"], line["slices"]) for line in others] == [("zf", 4)]
 
 
 def test_an_ablation_is_beside_the_same_method_with_all() -> None:
-    lines = ablation_table(Figures(ALL), PROTOCOL.methods)
+    lines = ablation_table(Metrics(ALL), PROTOCOL.methods)
     assert [(line["without"], line["method"], line["slices"]) for line in lines] == [
         ("nothing", "usual", 2), ("t1", "blind", 2),
     ]  # fmt: skip
@@ -118,23 +118,23 @@ def test_the_highest_temperature_that_passes_everywhere_is_chosen() -> None:
     assert PROTOCOL.choice is not None
     gains = {0: 26.0, 0.5: 23.5, 1: 23.4}
     found = [row for tau, psnr in gains.items() for row in rows(f"τ {tau:g}", psnr)]
-    table = choice_table(Figures([*rows("zero-filling", 20), *found]), PROTOCOL.choice)
+    table = choice_table(Metrics([*rows("zero-filling", 20), *found]), PROTOCOL.choice)
     assert [line["passes"] for line in table] == [True, True, False]
     assert chosen_tau(table) == 0.5
     assert chosen_tau([{**line, "passes": False} for line in table]) is None
 
 
-def promises(**changes: Any) -> dict[str, bool]:
+def targets(**changes: Any) -> dict[str, bool]:
     given: dict[str, Any] = {
         "seconds": {"hot": 1.0, "full": 10.0}, "calibration": [], "tradeoff": [], "chosen": TAU,
         "choice_made": True,
     }  # fmt: skip
-    table = check(PROTOCOL, Figures(changes.pop("rows", ALL)), **{**given, **changes})
+    table = check(PROTOCOL, Metrics(changes.pop("rows", ALL)), **{**given, **changes})
     return {line["what"]: line["passed"] for line in table}
 
 
-def test_promises_are_kept_or_missed_by_the_numbers() -> None:
-    found = promises()
+def test_targets_are_reached_or_missed_by_the_numbers() -> None:
+    found = targets()
     assert found["hot over full, PSNR (dB)"]
     assert found["usual over full, PSNR (dB)"]
     assert found["hot faster than full, times"]
@@ -142,23 +142,20 @@ def test_promises_are_kept_or_missed_by_the_numbers() -> None:
     assert found["cold over zero-filling, PSNR (dB)"]
     assert found["sharpness of hot over regression's"]
     assert found["mean of 16, many over regression, PSNR (dB)"]
-    assert found["default τ minus the highest that passes on the other subjects"]
-    assert not promises(seconds={"hot": 1, "full": 9})["hot faster than full, times"]
-    assert not promises(chosen=TAU / 2)[
-        "default τ minus the highest that passes on the other subjects"
-    ]
-    assert not promises(chosen=None)[
-        "default τ minus the highest that passes on the other subjects"
-    ]
+    what = "default τ minus the highest τ that passes on the validation subjects"
+    assert found[what]
+    assert not targets(seconds={"hot": 1, "full": 9})["hot faster than full, times"]
+    assert not targets(chosen=TAU / 2)[what]
+    assert not targets(chosen=None)[what]
     worse = [row for row in ALL if row.method != "hot"] + rows("hot", 24.2, 1.3)
-    found = promises(rows=worse)
+    found = targets(rows=worse)
     assert not found["hot over full, PSNR (dB)"]
     assert not found["sharpness of hot"]
 
 
-def test_a_live_picture_is_held_against_the_chain_of_all_its_steps() -> None:
+def test_a_live_image_is_held_against_the_chain_of_all_its_steps() -> None:
     assert live_pairs(PROTOCOL) == [("live", "hot")]
-    kept = promises(
+    kept = targets(
         rows=[*ALL, *rows("live", 24.4, 1.02)], seconds={"live": 1.0, "full": 61.0, "hot": 9.0}
     )
     what = "live over hot, "
@@ -167,15 +164,15 @@ def test_a_live_picture_is_held_against_the_chain_of_all_its_steps() -> None:
     assert kept[f"{what}sharpness"]
     assert kept["live faster than full, times"]
     for psnr, detail in ((24.3, 1.0), (24.5, 1.1), (24.5, 0.9)):
-        found = promises(rows=[*ALL, *rows("live", psnr, detail)])
+        found = targets(rows=[*ALL, *rows("live", psnr, detail)])
         assert found[f"{what}PSNR (dB)"] == (psnr > 24.35)
         assert found[f"{what}sharpness"] == (detail == 1.0)
-    assert not promises(seconds={"live": 1.0, "full": 59.0})["live faster than full, times"]
-    assert "live over hot, SSIM" not in promises()
+    assert not targets(seconds={"live": 1.0, "full": 59.0})["live faster than full, times"]
+    assert "live over hot, SSIM" not in targets()
 
 
-def test_what_was_not_run_is_not_promised() -> None:
-    found = promises(rows=[row for row in ALL if row.method != "full"], seconds={})
+def test_what_was_not_run_has_no_target() -> None:
+    found = targets(rows=[row for row in ALL if row.method != "full"], seconds={})
     assert not any("full" in what for what in found)
     assert not any("flow" in what for what in found)
 
@@ -183,25 +180,25 @@ def test_what_was_not_run_is_not_promised() -> None:
 def test_the_trade_must_go_one_way() -> None:
     line = {"upscale": 4, "tau": 0}
     fair = [line | {"sharpness": 0.5, "psnr": 30}, line | {"sharpness": 0.8, "psnr": 29}]
-    assert promises(tradeoff=fair)["least step of sharpness over τ"]
-    found = promises(tradeoff=fair[::-1])
-    assert not found["least step of sharpness over τ"]
-    assert not found["least fall of PSNR (dB) over τ"]
+    assert targets(tradeoff=fair)["smallest rise of sharpness from one τ to the next"]
+    found = targets(tradeoff=fair[::-1])
+    assert not found["smallest rise of sharpness from one τ to the next"]
+    assert not found["smallest fall of PSNR (dB) from one τ to the next"]
 
 
-def test_calibration_is_promised_of_nineteen_samples_alone() -> None:
+def test_calibration_has_a_target_for_nineteen_samples_alone() -> None:
     line = {
         "upscale": 4, "method": "many, 19 samples", "coverage": 0.9, "coverage_low": 0.8,
         "coverage_high": 1.0, "slices": 2, "patients": 2, "ranks": [0.05] * 20,
     }  # fmt: skip
-    what = "share of voxels within 19 samples"
-    assert promises(calibration=[line])[what]
-    assert not promises(calibration=[line | {"coverage": 0.96}])[what]
-    assert what not in promises(calibration=[line | {"ranks": [0.2] * 5}])
+    what = "share of voxels within the range of 19 samples"
+    assert targets(calibration=[line])[what]
+    assert not targets(calibration=[line | {"coverage": 0.96}])[what]
+    assert what not in targets(calibration=[line | {"ranks": [0.2] * 5}])
 
 
 def test_one_miss_is_a_miss() -> None:
-    line = {"item": "1", "what": "w", "bar": "≥ 0", "value": 1.0, "passed": True}
+    line = {"item": "1", "what": "w", "target": "≥ 0", "value": 1.0, "passed": True}
     table = [line | {"upscale": 2}, line | {"upscale": 4, "value": -1.0, "passed": False}]
     (found,) = worst(table)
     assert found["values"] == [(2, 1.0, True), (4, -1.0, False)]

@@ -22,7 +22,7 @@ from tiny import Ftddm, files_in
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.evaluation.compare import compare, ftddm_method
-from ftddm_core.evaluation.tables import figures_over
+from ftddm_core.evaluation.tables import metrics_over
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.unet import UNET_PRESETS
 from ftddm_core.samplers import SAMPLERS
@@ -30,13 +30,13 @@ from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import live_settings
-from ftddm_viewer.bench.bars import bars
 from ftddm_viewer.bench.calls import calls
+from ftddm_viewer.bench.comparisons import comparisons, random_weights
 from ftddm_viewer.bench.inputs import Inputs, bundled_study
 from ftddm_viewer.bench.live import MOVES, WEIGHTINGS, longest_overstay, mri_weights, opened
-from ftddm_viewer.bench.peers import peers, random_weights
 from ftddm_viewer.bench.plan import Plan
-from ftddm_viewer.bench.tradeoff import FIGURES
+from ftddm_viewer.bench.targets import targets
+from ftddm_viewer.bench.tradeoff import METRICS
 from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
 from ftddm_viewer.cli import main
 from ftddm_viewer.session.model import Model
@@ -145,17 +145,17 @@ def test_what_follows_from_other_numbers_does(run: dict[str, Any]) -> None:
             ratio = line[which] / run["mri_weights"][0][which]
             assert line[f"{which}_relative"] == pytest.approx(ratio)
         assert line["repeats"] == 2
-    known = {line["key"]: line for line in run["peers"]}
+    known = {line["key"]: line for line in run["comparisons"]}
     assert set(known) >= {"chain", "live", "ddpm", "paper", "paper_6"}
     assert [known[key]["calls"] for key in ("chain", "ddpm", "paper", "paper_6")] == [4, 8, 4, 6]
     assert known["live"]["calls"] == live_settings().steps
-    for line in run["peers"]:
+    for line in run["comparisons"]:
         for slow in ("ddpm", "paper"):
             ratio = known[slow]["seconds"] / line["seconds"]
             assert line[f"over_{slow}"] == pytest.approx(ratio)
     for line in run["volumes"]:
         assert line["slices_a_second"] == pytest.approx(line["slices"] / line["seconds"])
-    assert run["bars"] == bars(run)
+    assert run["targets"] == targets(run)
 
 
 def test_the_drag(run: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ def test_the_drag(run: dict[str, Any]) -> None:
     assert 1 <= drag["runs"] <= 5
     assert drag["most"] == 1
     assert 0 <= drag["gap"] <= drag["seconds"]
-    assert (drag["pictures"] == 0) == (drag["gap"] == drag["seconds"])
+    assert (drag["images"] == 0) == (drag["gap"] == drag["seconds"])
     assert min(drag["final"], drag["undisturbed"]) > 0
     call = run["calls"][0]["seconds"]
     assert drag["overstay_calls"] == pytest.approx(drag["overstay"] / call)
@@ -255,9 +255,9 @@ def test_the_tradeoff_agrees_with_the_evaluation(
     )
     rows = compare(inputs.case.study, [4.0], {"it": ftddm_method(resolver, settings)})
     values = [row.values for row in rows if row.slice_index in inputs.middle(2)]
-    expected = figures_over(values)
+    expected = metrics_over(values)
     assert len(values) == line["slices"]
-    assert [line[name] for name in FIGURES] == pytest.approx([expected[n] for n in FIGURES], 1e-4)
+    assert [line[name] for name in METRICS] == pytest.approx([expected[n] for n in METRICS], 1e-4)
 
 
 def test_mri_weights_take_turns_and_nothing_is_recalled(weights: Path, inputs: Inputs) -> None:
@@ -336,7 +336,7 @@ def test_chains_that_run_at_once_are_counted(monkeypatch: pytest.MonkeyPatch) ->
     assert (model.begun, model.most, model.runs) == (0, 0, [])
 
 
-def test_how_long_an_overtaken_chain_went_on() -> None:
+def test_how_long_a_superseded_chain_went_on() -> None:
     def runs(*spans: tuple[float, float]) -> list[Run]:
         return [Run(*span, steps=[span[0], span[0] + 1.5]) for span in spans]
 
@@ -364,7 +364,7 @@ def test_without_diffusers_its_rows_are_left_out(
     monkeypatch.setitem(sys.modules, "diffusers", None)
     told: list[float] = []
     plan = replace(TINY, repeats=1, chain=2, ddpm=3, paper_chains=(2,))
-    lines = peers(resolver, inputs, plan, told.append)
+    lines = comparisons(resolver, inputs, plan, told.append)
     assert [line["key"] for line in lines] == ["chain", "live", "ddpm", "paper"]
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1)

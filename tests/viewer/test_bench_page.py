@@ -1,4 +1,4 @@
-"""The performance page, its figures and its bars, from a made-up record alone."""
+"""The performance page, its figures and its targets, from a made-up record alone."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from tiny import Ftddm, files_in
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.bench.bars import bars
+from ftddm_viewer.bench.comparisons import with_ratios
 from ftddm_viewer.bench.live import MOVES
-from ftddm_viewer.bench.peers import with_ratios
 from ftddm_viewer.bench.record import FORMAT
+from ftddm_viewer.bench.targets import targets
 from ftddm_viewer.drawing.figures import save_figure
 from ftddm_viewer.report.excerpt import END, begin, with_excerpt
 from ftddm_viewer.report.performance.excerpt import excerpt
@@ -34,8 +34,8 @@ GROWTH = {"matrix": (32, 64), "slices": (1, 4, 16), "samples": (1, 4), "steps": 
 
 
 def made_up(device: str = "cpu") -> dict[str, Any]:
-    """Return what a device did that reaches every bar of a CPU."""
-    peers = [
+    """Return what a device did that reaches every target of a CPU."""
+    comparisons = [
         {"key": key, "method": f"{key}, in words", "calls": 100, "seconds": s, "repeats": 3}
         for key, s in SECONDS.items()
     ]
@@ -62,11 +62,11 @@ def made_up(device: str = "cpu") -> dict[str, Any]:
              "final": 0.2 * ratio, "first_relative": ratio, "final_relative": ratio, "repeats": 7}
             for weight, consistency, ratio in WEIGHTINGS
         ],
-        "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "pictures": 12,
+        "drag": {"moves": 20, "seconds": 0.95, "runs": 18, "most": 1, "images": 12,
                  "gap": 0.12, "final": 0.35,
                  "undisturbed": 0.3, "overstay": 0.0123, "overstay_calls": 0.82,
                  "lingered": 0.009, "lingered_steps": 1},
-        "peers": with_ratios(peers),
+        "comparisons": with_ratios(comparisons),
         "volumes": volumes,
         "growth": [
             {"varied": varied, "value": value, "seconds": 0.01 * value, "repeats": 7}
@@ -74,7 +74,7 @@ def made_up(device: str = "cpu") -> dict[str, Any]:
             for value in values
         ],
     }  # fmt: skip
-    return run | {"bars": bars(run)}
+    return run | {"targets": targets(run)}
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def shown(record: dict[str, Any]) -> str:
 
 
 def missed(run: dict[str, Any]) -> list[str]:
-    return [line["what"] for line in bars(run) if not line["reached"]]
+    return [line["what"] for line in targets(run) if not line["reached"]]
 
 
 # ---------------------------------------------------------------- the page
@@ -137,10 +137,10 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
         "| 1 | off | 36.0 | 0.900× | 180 | 0.900× |",
         "| τ_f | 30.0 (2.00) | 300 (20.0) |",
         "| metabolite | 36.0 (2.60) | 300 (20.0) |",
-        "| chains that began | 18 |",
-        "| final picture after the last move | 350 ms |",
-        "| longest that a chain went on after it was overtaken | 12.3 ms, 0.820 calls |",
-        "| the same after its first picture | 9.00 ms, 1 step begun |",
+        "| chains started | 18 |",
+        "| final image after the last move | 350 ms |",
+        "| longest time that a chain ran on after it was superseded | 12.3 ms, 0.820 calls |",
+        "| the same after its first image | 9.00 ms, 1 step begun |",
         "| chain, in words | 100 | 1.50 | 10.0× | 5.00× |",
         "| ddpm, in words | 100 | 15.0 | 1.00× | 0.500× |",
         "| live of a volume | 273 | 4.00 | 68.2 |",
@@ -150,7 +150,7 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
     ):
         assert row in text
     words = " ".join(text.split())
-    assert "0.700 GB at the most above the 0.400 GB" in words
+    assert "at most 0.700 GB beyond the 0.400 GB" in words
     assert "moved 20 times in 0.950 s" in words
     assert "the data consistency, which calls no network" in words
     assert "off every step still looks at the measurement" in words
@@ -158,17 +158,17 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
     assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
 
 
-def test_a_bar_that_was_missed_is_shown_as_missed(record: dict[str, Any]) -> None:
+def test_a_target_that_was_missed_is_shown_as_missed(record: dict[str, Any]) -> None:
     text = shown(record)
-    assert "| drag: chains alive at once | 1 | ≤ 1 | reached |" in text
+    assert "| drag: chains running at once | 1 | ≤ 1 | reached |" in text
     assert "| 10.0 times as fast | ≥ 9.20 | reached |" in text
     assert "missed |" not in text
     run = record["devices"][0]
     run["drag"]["most"] = 2
     run["memory"] = None
-    run["bars"] = bars(run)
+    run["targets"] = targets(run)
     text = shown(record)
-    assert "| drag: chains alive at once | 2 | ≤ 1 | ✗ missed |" in text
+    assert "| drag: chains running at once | 2 | ≤ 1 | ✗ missed |" in text
     assert "| not measured | ≤ 1.50 | ✗ missed |" in text
     assert "Its memory was not measured here." in text
     assert text.count("missed |") == 2
@@ -178,8 +178,17 @@ def test_a_section_for_every_device_and_a_link_to_every_figure(record: dict[str,
     assert "On the GPU" not in shown(record)
     record["devices"].insert(0, made_up("cuda"))
     text = shown(record)
-    assert text.index("## On the GPU") < text.index("## On the CPU") < text.index("## What fewer")
-    for title in ("One call", "After a move", "MRI weight and data consistency", "A drag"):
+    assert (
+        text.index("## On the GPU")
+        < text.index("## On the CPU")
+        < text.index("## Quality with fewer")
+    )
+    for title in (
+        "Single calls",
+        "Latency after a move",
+        "MRI weight and data consistency",
+        "Dragging a slider",
+    ):
         assert text.count(f"### {title}\n") == 2
     links = re.findall(r"!\[.+\]\((.+)\)", text)
     assert links == [f"perf/{name}" for name in plots(record)]
@@ -189,8 +198,8 @@ def test_a_section_for_every_device_and_a_link_to_every_figure(record: dict[str,
 
 def test_what_was_left_out_is_said(record: dict[str, Any]) -> None:
     assert "The UNet of diffusers is untrained too" in " ".join(shown(record).split())
-    peers = record["devices"][0]["peers"]
-    record["devices"][0]["peers"] = [line for line in peers if line["key"] != "diffusers"]
+    run = record["devices"][0]
+    run["comparisons"] = [line for line in run["comparisons"] if line["key"] != "diffusers"]
     words = " ".join(shown(record).split())
     assert "diffusers is not installed here, so its UNet is missing" in words
     assert "| diffusers, in words |" not in words
@@ -242,10 +251,10 @@ def test_the_figures_carry_the_notice_and_are_the_same_bytes_again(record: dict[
     assert drawn() == drawn()
 
 
-# ---------------------------------------------------------------- the bars
+# ---------------------------------------------------------------- the targets
 
 
-def test_bars_are_reached_at_their_very_value() -> None:
+def test_targets_are_reached_at_their_very_value() -> None:
     run = made_up()
     assert missed(run) == []
     run["moves"][3] |= {"first": 0.2, "first_calls": 5.0, "final": 0.6}
@@ -255,10 +264,10 @@ def test_bars_are_reached_at_their_very_value() -> None:
     run["mri_weights"][1] |= {"first_relative": 1.25, "final_relative": 1.25}
     run["mri_weights"][2] |= {"first_relative": 2.3, "final_relative": 2.3}
     assert missed(run) == []
-    assert {line["what"] for line in bars(run) if line["value"] == 0.2} == {
+    assert {line["what"] for line in targets(run) if line["value"] == 0.2} == {
         "consistency update of one slice",
-        "first picture after the slowest kind of move, seed",
-        "drag: longest time without a new picture",
+        "first image after the slowest kind of move, seed",
+        "drag: longest time without a new image",
     }
 
 
@@ -284,7 +293,7 @@ def test_bars_are_reached_at_their_very_value() -> None:
 )
 def test_each_bar_can_be_missed_by_itself(part: str, change: dict[str, float], count: int) -> None:
     run = made_up()
-    lines = {line["key"]: line for line in run["peers"]}
+    lines = {line["key"]: line for line in run["comparisons"]}
     lines |= {"moves": run["moves"][5], "drag": run["drag"], "memory": run["memory"]}
     lines |= {line["what"]: line for line in run["calls"] if line["batch"] == 1}
     lines |= {f"MRI weight {line['mri_weight']:g}": line for line in run["mri_weights"]}
@@ -292,11 +301,11 @@ def test_each_bar_can_be_missed_by_itself(part: str, change: dict[str, float], c
     assert len(missed(run)) == count
 
 
-def test_which_bars_a_device_has() -> None:
-    on_cpu, on_gpu = bars(made_up("cpu")), bars(made_up("cuda:0"))
-    assert (len(on_cpu), len(on_gpu), len(bars(made_up("mps")))) == (16, 10, 8)
+def test_which_targets_a_device_has() -> None:
+    on_cpu, on_gpu = targets(made_up("cpu")), targets(made_up("cuda:0"))
+    assert (len(on_cpu), len(on_gpu), len(targets(made_up("mps")))) == (16, 10, 8)
     gpu = [line for line in on_gpu if line["unit"] == "s" and "drag" not in line["what"]]
-    assert [(line["value"], line["bar"], line["reached"]) for line in gpu] == [
+    assert [(line["value"], line["target"], line["reached"]) for line in gpu] == [
         (4.0, 5, True),
         (1.5, 0.15, False),
     ]
@@ -311,7 +320,7 @@ def test_the_page_again_from_a_file(record: dict[str, Any], tmp_path: Path, ftdd
     assert read_record(source, "bench", FORMAT) == record
     outcome = ftddm("bench", "--from", source, "--markdown", target)
     assert outcome.code == 0, outcome.err
-    assert "cpu: 16 of 16 bars reached." in outcome.out
+    assert "cpu: 16 of 16 targets reached." in outcome.out
     before = files_in(tmp_path)
     assert set(before) == {
         "perf.json", "docs/perf.md", "docs/perf/cpu-growth.png", "docs/perf/tradeoff.png",
@@ -355,9 +364,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_published_page_and_table_follow_from_the_published_record() -> None:
     record = read_record(DOCS / "performance.json", "bench", FORMAT)
-    pictures = {name: f"performance/{name}" for name in plots(record)}
-    assert page(record, pictures) == (DOCS / "performance.md").read_text(encoding="utf-8")
-    assert all((DOCS / path).is_file() for path in pictures.values())
+    images = {name: f"performance/{name}" for name in plots(record)}
+    assert page(record, images) == (DOCS / "performance.md").read_text(encoding="utf-8")
+    assert all((DOCS / path).is_file() for path in images.values())
     readme = DOCS.parent / "README.md"
     assert with_excerpt(readme, "bench", excerpt(record)) == readme.read_text(encoding="utf-8")
 

@@ -47,12 +47,12 @@ def test_a_report_has_a_table_pictures_and_figures(
 
     record = json.loads(written["report.json"])
     assert record["Notice"].startswith("SIMULATED")
-    explained = {line["figure"]: line for line in record["Explained"]}
+    explained = {line["quantity"]: line for line in record["Explained"]}
     assert explained["residual CV"]["measured"] == "0.4–0.54"
     for kind in ("literature", "randomised", "mixture"):
         assert f"| {explained['tissue explains (%)'][kind]} |" in page
     assert (record["Seed"], len(record["Patients"])) == (5, 3)
-    lines = {line["figure"]: line for line in record["Summary"]}
+    lines = {line["quantity"]: line for line in record["Summary"]}
     known = [p["SNR tNAA"] for p in record["Patients"] if p["SNR tNAA"] is not None]
     assert lines["SNR tNAA"]["simulated"] == pytest.approx(np.median(known))
     assert lines["failing voxels (%)"]["literature"] == str(LITERATURE["failing voxels (%)"])

@@ -21,8 +21,8 @@ from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case, Mode, prepare
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import Activity, Picture, State, View
+from ftddm_viewer.web.painter import Drawings, Painter
 from ftddm_viewer.web.panels import Box, plane_of, view_box
-from ftddm_viewer.web.pictures import Painter, Pictures
 
 SHAPE = (24, 22, 7)
 CENTRE = np.array([3.0, -12.0, 25.0])
@@ -64,7 +64,7 @@ def state_of(affine: Any, label: str = "head", name: str = "tNAA") -> State:
     return State(metabolite=name, slice_index=k, view=view, settings=view.asked)
 
 
-def paint(state: State, painter: Painter | None = None) -> Pictures:
+def paint(state: State, painter: Painter | None = None) -> Drawings:
     return (painter or Painter()).paint(state, resolve(state))
 
 

@@ -17,7 +17,7 @@ from ftddm_core.assets import asset_folder
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
-from ftddm_viewer.web.pictures import Painter
+from ftddm_viewer.web.painter import Painter
 
 PATIENCE = 60.0
 

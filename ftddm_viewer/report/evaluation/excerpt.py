@@ -1,4 +1,4 @@
-"""A few figures of an evaluation for another page."""
+"""A few results of an evaluation for another page."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from ftddm_viewer.report.page import joined
 from ftddm_viewer.report.records import Record
 
 FACTORS = (2.0, 4.0, 8.0)
-FIGURES = ("psnr", "ssim", "psnr_in_mask", "sharpness")
+METRICS_SHOWN = ("psnr", "ssim", "psnr_in_mask", "sharpness")
 
-KINDS = {"measured": "measured maps, from half of their matrix", "literature": "as in literature",
+KINDS = {"measured": "measured maps, from half of their matrix",
+         "literature": "literature concentrations",
          "null": "detail that no MRI shows", "swapped MRI": "another head's MRI"}  # fmt: skip
-"""Kinds of maps whose gain is told, and the words for them."""
+"""Kinds of maps whose gain is shown -> their names in the table."""
 
 GAINS = {"zero": "τ 0", "default": "default τ", "automatic": "automatic weights"}
 
 
 def excerpt(found: Record) -> str:
-    """Return the main methods at 2, 4 and 8 times as a table, and what it is a mean of."""
+    """Return a table of the main methods at 2x, 4x and 8x, and the number of slices and
+    patients."""
     outcome = outcome_of(found)
     roles = Roles.of(outcome.protocol)
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_default)
@@ -31,19 +33,21 @@ def excerpt(found: Record) -> str:
         if line["method"] in names and line["upscale"] in FACTORS
     ]
     rows = [
-        [f"{line['upscale']:g}", line["method"], *(cell(line, figure) for figure in FIGURES)]
+        [f"{line['upscale']:g}", line["method"], *(cell(line, metric) for metric in METRICS_SHOWN)]
         for line in lines
     ]
-    table = grid(["upscale", "method", *(HEADS[figure] for figure in FIGURES)], rows, 2)
+    table = grid(["upscale", "method", *(HEADS[metric] for metric in METRICS_SHOWN)], rows, 2)
     parts = [table, f"Means over {counts(lines)} at each factor."]
     if gains := gain_table(outcome):
-        text = "PSNR inside the mask over zero-filling (dB), maps of a whole-head scan:"
+        text = (
+            "Gain in PSNR over zero-filling inside the mask (dB), coarse scans of the whole head:"
+        )
         parts += [text, gains]
     return joined(*parts)
 
 
 def gain_table(outcome: Outcome) -> str:
-    """Return the gain on scans of the main kinds of maps, "" where they were not run."""
+    """Return the gain on coarse scans of the main kinds of maps, "" where they were not run."""
     rows = [
         [KINDS[line["kind"]], f"{line['upscale']:g}", *(number(line[c]) for c in GAINS)]
         for line in outcome.tables.get("robustness", [])

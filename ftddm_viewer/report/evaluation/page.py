@@ -13,23 +13,22 @@ from ftddm_viewer.report.page import Images, joined
 from ftddm_viewer.report.records import Record
 
 PREFACE = (
-    "This page was written by `ftddm evaluate`; every number and picture on it comes from one run "
-    "and is made again by",
+    "This page was written by `ftddm evaluate`; every number and image on it comes from one run, "
+    "which is repeated by",
     "```sh\n{command}\n```",
-    "What these figures can show is how methods compare on the same cases, how far a temperature "
-    "trades fidelity for detail, and whether the spread of the samples matches the actual error. "
-    "{kind} What they cannot show is how well a map of a real patient is restored: no public "
-    "measured set has a high-resolution truth, and a simulation flatters every network that was "
-    "trained on the "
-    "same simulator, the regression and the full diffusion model as much as this one. A restored "
+    "The results show how the methods compare on the same cases, how far a temperature trades "
+    "fidelity for detail, and whether the spread of the samples matches the actual error. {kind} "
+    "They cannot show how well a map of a real patient is restored: no public measured data set "
+    "has a high-resolution truth, and a simulation favours every network that was trained on the "
+    "same simulator, the regression and the full diffusion model as much as this one. Restored "
     "detail is a draw of what the training data make plausible, never a measurement.",
     "The truth is a map with noise, as a scanner would give it, inside its quality mask and 0 "
-    "outside, for every method alike. The acquired map is that truth on a coarser matrix. PSNR, "
-    "SSIM (with the truth's range) and NRMSE are over whole slices, as the paper has them; "
-    "sharpness is the detail beyond what was acquired relative to the truth's, summed over slices: "
-    "1 is as sharp, more is grainier, and the noise of the truth counts as detail too. Numbers in "
-    "brackets are 95 % intervals from drawing patients anew ({patients} from {anatomies}: few, so "
-    "take them as a lower bound of the uncertainty). Differences between two methods are always of "
+    "outside, for every method alike. The acquired map is the same map on a coarser matrix. PSNR, "
+    "SSIM (with the truth's range) and NRMSE are over whole slices, as in the paper. Sharpness is "
+    "the detail beyond what was acquired relative to the truth's, summed over slices: 1 is as "
+    "sharp, more is grainier; the noise of the truth counts as detail too. Numbers in brackets are "
+    "95 % bootstrap intervals over patients ({patients} from {anatomies}: so few that the "
+    "intervals are a lower bound of the uncertainty). Differences between two methods are taken on "
     "the slices that both have.",
 )
 
@@ -38,7 +37,7 @@ SIMULATED = (
     "concentrations, gliomas, noise and imperfect MRI."
 )
 
-GIVEN = "The studies were given by the user."
+GIVEN = "The studies were provided by the user."
 
 
 def page(found: Record, images: Images) -> str:
@@ -79,17 +78,22 @@ def _what_ran(outcome: Outcome) -> str:
     weights = record["weights"]
     steps = ", ".join(f"{name} {count}" for name, count in weights["steps"].items())
     regression = record["regression"]
-    peer = f"`{regression['sha256'][:12]}`" if regression else "none, so it is missing below"
+    peer = (
+        f"`{regression['sha256'][:12]}`"
+        if regression
+        else "none, so the regression is missing below"
+    )
     lines = [
         f"- Protocol `{record['protocol']}`: {plural(cases['patients'], 'patient')} from "
         f"{anatomies_of(cases)}, {plural(cases['slices'], 'slice')}, each of up to "
-        f"{len(outcome.protocol.metabolites)} metabolites. A simulated slab lies with its middle "
-        "slice through the tumour's centre; of a given study the slices with most trusted voxels.",
+        f"{len(outcome.protocol.metabolites)} metabolites. The middle slice of a simulated slab "
+        "goes through the tumour's centre; of a given study, the slices with the most trusted "
+        "voxels are taken.",
         f"- Weights `{weights['name']}`, `{weights['sha256'][:12]}`"
-        + (f", after these steps of training: {steps}." if steps else "."),
+        + (f", trained for these steps: {steps}." if steps else "."),
         f"- Weights of the regression: {peer}.",
         f"- Default temperatures: τ_f {DEFAULT_TAU_FLOW:g}, τ_d {DEFAULT_TAU_DIFFUSION:g}.",
-        f"- Run on {record['device']}; the protocol asks for {record['slice_calls']:,} runs of a "
-        "slice through the denoiser at most.",
+        f"- Run on {record['device']}; the protocol needs at most {record['slice_calls']:,} "
+        "denoiser calls for single slices.",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Curves and bars of an evaluation, drawn from its tables alone."""
+"""Curves and histograms of an evaluation, drawn from its tables alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ftddm_viewer.report.markdown import known
 
 
 def plots(outcome: Outcome) -> dict[str, Figure]:
-    """Return file name -> plot of every table that was filled."""
+    """Return file name -> plot of every table that has data."""
     tables = outcome.tables
     found: dict[str, Figure] = {}
     if tables.get("methods"):
@@ -42,10 +42,10 @@ def factor_plot(outcome: Outcome) -> Figure:
              roles.at_default, roles.at_one)  # fmt: skip
     wanted = [name for name in names if name]
     figure, axes = _new_plots(1, 3, outcome, "Methods by factor, all metabolites")
-    for place, (figure_name, label) in zip(axes, METRIC_LABELS.items(), strict=True):
+    for place, (metric, label) in zip(axes, METRIC_LABELS.items(), strict=True):
         for colour, name in zip(COLOURS, wanted, strict=False):
             lines = [line for line in outcome.tables["methods"] if line["method"] == name]
-            _curve(place, lines, "upscale", figure_name, name, colour)
+            _curve(place, lines, "upscale", metric, name, colour)
         place.set(xlabel="factor s", ylabel=label)
     axes[2].axhline(1, color="grey", linewidth=0.8)
     _legend(figure, axes)
@@ -53,11 +53,13 @@ def factor_plot(outcome: Outcome) -> Figure:
 
 
 def tradeoff_plot(outcome: Outcome) -> Figure:
-    """Draw PSNR against sharpness over the temperature, a panel a factor, with the peers."""
+    """Draw PSNR against sharpness by temperature, one panel per factor, with the other methods."""
     table = outcome.tables["tradeoff"]
     factors = _factors(table)
-    figure, axes = _new_plots(1, len(factors), outcome, "What a temperature buys: FTDDM-100")
-    peers = list(dict.fromkeys(line["method"] for line in outcome.tables["peers"]))
+    figure, axes = _new_plots(
+        1, len(factors), outcome, "PSNR and sharpness by temperature: FTDDM-100"
+    )
+    others = list(dict.fromkeys(line["method"] for line in outcome.tables["comparisons"]))
     for place, factor in zip(axes, factors, strict=True):
         lines = [line for line in table if line["upscale"] == factor]
         place.plot(*_columns(lines, "sharpness", "psnr"), "o-", color=COLOURS[0], markersize=4)
@@ -65,10 +67,10 @@ def tradeoff_plot(outcome: Outcome) -> Figure:
             at = (line["sharpness"], line["psnr"])
             place.annotate(f"τ {line['tau']:g}", at, fontsize=7, xytext=(4, 2),
                            textcoords="offset points")  # fmt: skip
-        for colour, name in zip(COLOURS[1:], peers, strict=False):
+        for colour, name in zip(COLOURS[1:], others, strict=False):
             found = [
                 line
-                for line in outcome.tables["peers"]
+                for line in outcome.tables["comparisons"]
                 if line["method"] == name and line["upscale"] == factor
             ]
             if found:
@@ -104,7 +106,7 @@ def truncation_plot(outcome: Outcome) -> Figure:
 
 
 def rank_plot(outcome: Outcome) -> Figure:
-    """Draw how often the truth had each rank among the samples, a panel a factor."""
+    """Draw the rank histogram of the truth among the samples, one panel per factor."""
     table = outcome.tables["calibration"]
     title = "Rank of the truth among the samples, τ 1; flat if calibrated"
     figure, axes = _new_plots(1, len(table), outcome, title)
@@ -118,15 +120,17 @@ def rank_plot(outcome: Outcome) -> Figure:
 
 
 def choice_plot(outcome: Outcome) -> Figure:
-    """Draw PSNR and SSIM over zero-filling against the temperature, with what must be kept."""
+    """Draw the gain in PSNR and SSIM over zero-filling by temperature, with the required margin."""
     table = outcome.tables["choice"]
-    figure, axes = _new_plots(1, 2, outcome, "Choosing the default temperatures, other subjects")
+    figure, axes = _new_plots(
+        1, 2, outcome, "Choice of the default temperatures, validation subjects"
+    )
     for colour, factor in zip(COLOURS, _factors(table), strict=False):
         lines = [line for line in table if line["upscale"] == factor]
         _curve(axes[0], lines, "tau", "psnr_gain", f"{factor:g}×", colour)
         _curve(axes[1], lines, "tau", "ssim_gain", f"{factor:g}×", colour)
-        if np.isfinite(known(lines[0], "bar")):
-            axes[0].axhline(lines[0]["bar"], color=colour, linewidth=0.8, linestyle=":")
+        if np.isfinite(known(lines[0], "target")):
+            axes[0].axhline(lines[0]["target"], color=colour, linewidth=0.8, linestyle=":")
     axes[1].axhline(0, color="grey", linewidth=0.8)
     axes[0].set(xlabel="τ", ylabel="PSNR over zero-filling (dB)")
     axes[1].set(xlabel="τ", ylabel="SSIM over zero-filling")
@@ -138,10 +142,12 @@ def choice_plot(outcome: Outcome) -> Figure:
 
 
 def self_check_plot(outcome: Outcome) -> Figure:
-    """Draw every map's gain by the self-check against the true one, a panel a factor."""
+    """Draw every map's gain by the self-check against its true gain, one panel per factor."""
     table = [line for line in outcome.tables["self_checks"] if line["checked"]]
     factors = _factors(table)
-    figure, axes = _new_plots(1, len(factors), outcome, "Self-check beside the truth")
+    figure, axes = _new_plots(
+        1, len(factors), outcome, "Gain by the self-check against the true gain"
+    )
     gains = [known(line, name) for line in table for name in ("found", "true")]
     ends = (np.nanmin(gains), np.nanmax(gains))
     for place, factor in zip(axes, factors, strict=True):
@@ -162,7 +168,7 @@ def self_check_plot(outcome: Outcome) -> Figure:
 def _new_plots(
     rows: int, columns: int, outcome: Outcome, title: str
 ) -> tuple[Figure, Sequence[Axes]]:
-    """Return empty axes under a title that says which patients the curves are of."""
+    """Return empty axes with a title that names the patients."""
     return new_plots(rows, columns, f"{title}\n{case_words(outcome)}")
 
 
@@ -179,8 +185,8 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
 
 
 def case_words(outcome: Outcome) -> str:
-    """Return what kind of patients the figures are of."""
-    kind = "SIMULATED patients" if outcome.record["simulated"] else "the studies given"
+    """Return the kind of patients that the plots show."""
+    kind = "SIMULATED patients" if outcome.record["simulated"] else "the studies provided"
     return f"{kind}, protocol {outcome.protocol.name}"
 
 

@@ -1,6 +1,6 @@
 """The record of an evaluation: a plain dict, ready for JSON, from which the page follows.
 
-- `format`: `FORMAT`; `software`: version; `command`: that makes it again;
+- `format`: `FORMAT`; `software`: version; `command`: the command that makes it again;
 - `protocol`: the content of the protocol's TOML file;
 - `run`, `tables`, `chosen`, `timing`: as `evaluation.outcome.Outcome` has them, with None for what
   is not known or not finite;
@@ -20,7 +20,7 @@ from ftddm_core.evaluation.outcome import Outcome
 from ftddm_core.evaluation.protocol import parse
 from ftddm_viewer.report.records import Record
 
-FORMAT = 1
+FORMAT = 2
 """Version of the record; a change that an older page cannot show raises it."""
 
 

@@ -1,4 +1,4 @@
-"""What happens on patients who are not as the networks were taught, in Markdown."""
+"""Results on patients unlike the training data, in Markdown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ftddm_core.evaluation.robustness import AT_DEFAULT, UNGUIDED
 from ftddm_viewer.report.markdown import Line, cell, grid, known, number, plural, wrapped
 from ftddm_viewer.report.page import Images, image, joined, section
 
-OPENING = "No harm: gain over zero-filling, the measured study first"
+OPENING = "Gain over zero-filling by kind of patient, the measured study first"
 
 COLUMNS = {
     "zero": "τ 0", "default": "default τ", "one": "τ 1",
@@ -18,7 +18,7 @@ COLUMNS = {
     "alone": "measurement alone", "inside": "inside", "off": "off", "exact": "exact",
     "automatic": "**automatic**",
 }  # fmt: skip
-"""Of the opening table: column -> head."""
+"""Columns of the opening table -> their heads."""
 
 SHARP = {
     "alone": "measurement alone", "zero": "τ 0", "default": "default τ", "one": "τ 1", "off": "off",
@@ -27,7 +27,7 @@ SHARP = {
 
 
 def opening(outcome: Outcome) -> str:
-    """Return the table that the page opens with, "" where no other kinds of patients were run."""
+    """Return the opening table of the page, "" where no other kinds of patients were run."""
     table = outcome.tables.get("robustness", [])
     if not table:
         return ""
@@ -40,26 +40,27 @@ def opening(outcome: Outcome) -> str:
         "maps", "acquired as", "factor", *COLUMNS.values(), "detail shown", "MRI weight",
     ]  # fmt: skip
     text = (
-        "PSNR inside the mask over zero-filling's, in dB, mean over patients, slices and "
-        "metabolites; below 0 the network did harm. All with data consistency to within the noise "
-        "and all drawn detail shown, in ten steps, unless a head says otherwise: `no MRI` has an "
-        "MRI weight of 0; `measurement alone` and `inside` have no network; `off` and `exact` are "
-        "the other choices of consistency at the default temperatures; `automatic` takes detail "
-        "and MRI weight from the study's own self-check, as a user gets them, and the last two "
-        "columns say what it took."
+        "Gain in PSNR over zero-filling inside the mask in dB, mean over patients, slices and "
+        "metabolites; a negative value means that the map became worse. Unless a column head says "
+        "otherwise, data consistency is to within the noise, all drawn detail is shown, and chains "
+        "take ten steps. `no MRI` has an MRI weight of 0. `measurement alone` and `inside` use no "
+        "network. `off` and `exact` are the other choices of data consistency, at the default "
+        "temperatures. `automatic` takes detail and MRI weight from the study's own self-check, as "
+        "in normal use; the last two columns show what it took."
     )
     kinds = (
-        "Measured maps are restored from half of their own matrix. The others are simulated: as "
-        "the literature has them; *null*, whose detail no MRI shows; *swapped*, with another "
-        "head's MRI; with a tumour that the MRI does not show (*hidden*), or one that the maps do "
-        "not show (*silent*). `masked` cuts down the k-space of the masked map, `scan` is a coarse "
-        "scan of the whole head."
+        "Measured maps are restored from half of their own matrix. All other patients are "
+        "simulated: *literature*, with published concentrations; *randomised*, with random "
+        "contrasts, MRI, masks and noise; *null*, whose detail no MRI shows; *swapped MRI*, with "
+        "the MRI of another head; *hidden lesion*, with a tumour that the MRI does not show; "
+        "*silent lesion*, with one that only the MRI shows. `masked` is the truncated k-space of "
+        "the masked map, `scan` a coarse scan of the whole head."
     )
     return section(OPENING, text, wrapped(kinds), grid(heads, rows, 3))
 
 
 def robust_sharpness(outcome: Outcome, images: Images) -> str:
-    """Return how sharp the maps of the opening table are, and the mean of several samples."""
+    """Return the sharpness of the maps in the opening table, and the gain of the samples' mean."""
     table = outcome.tables.get("robust_sharpness", [])
     if not table:
         return ""
@@ -78,14 +79,14 @@ def robust_sharpness(outcome: Outcome, images: Images) -> str:
         "the same, no MRI (dB)",
     ]  # fmt: skip
     text = (
-        "Sharpness of the maps above, 1 is as sharp as the truth; and what the mean of 16 samples "
-        "at temperature 1 gains over zero-filling inside the mask."
+        "Sharpness of the maps in the first table, where 1 is as sharp as the truth, and the gain "
+        "of the mean of 16 samples at temperature 1 over zero-filling inside the mask."
     )
     return section("Sharpness on other kinds of patients", text, grid(heads, rows, 3))
 
 
 def self_check(outcome: Outcome, images: Images) -> str:
-    """Return how well the self-check foretells what the truth says."""
+    """Return how well the self-check predicts the true gain."""
     table, shares = (outcome.tables.get(name, []) for name in ("self_check", "shares"))
     if not shares:
         return ""
@@ -95,16 +96,16 @@ def self_check(outcome: Outcome, images: Images) -> str:
         for line in table
     ]  # fmt: skip
     heads = [
-        "maps", "number", "rank correlation", "warned where it loses 0.5 dB",
-        "warned where it gains",
+        "maps", "number", "rank correlation", "warnings for maps that lose 0.5 dB",
+        "warnings for maps that gain",
     ]  # fmt: skip
     text = (
         "The self-check degrades a study twofold once more, restores it and compares it with "
-        "itself: it needs no truth. Here its gain over zero-filling stands beside the true one, of "
-        "the same settings at the study's own matrix, for every map that can be checked. It warns "
-        "of a study whose mean gain is below 0, or of which any map loses more than 0.5 dB."
+        "itself; it needs no truth. Here its gain over zero-filling is compared with the true gain "
+        "of the same settings at the study's own matrix, for every map that can be checked. It "
+        "warns of a study whose mean gain is negative, or in which any map loses more than 0.5 dB."
     )
-    parts = [section("The self-check beside the truth", text)]
+    parts = [section("Self-check and true gain", text)]
     if rows:
         parts.append(grid(heads, rows))
     share_rows = [
@@ -116,22 +117,22 @@ def self_check(outcome: Outcome, images: Images) -> str:
         for line in shares
     ]  # fmt: skip
     parts.append(
-        "By factor: the median share of the detail that is shown where it is automatic (fixed "
-        "where a matrix is too small to be halved), and of the one that the truth supports; the "
-        "mean MRI weight; the mean gains that were found and that are true; and the share of "
-        "voxels within the check's own samples."
+        "By factor: the median share of the detail that automatic weights show (fixed where a "
+        "matrix is too small to be halved), and the median share that the truth supports; the mean "
+        "MRI weight; the mean gain by the self-check, and the mean true gain; and the share of "
+        "voxels within the range of the check's own samples."
     )
     heads = [
-        "maps", "factor", "checked", "detail shown", "right", "MRI weight", "gain found (dB)",
-        "true gain (dB)", "within",
+        "maps", "factor", "checked", "detail shown", "detail supported", "MRI weight",
+        "gain by the check (dB)", "true gain (dB)", "share within",
     ]  # fmt: skip
     parts.append(grid(heads, share_rows, 3))
-    parts.append(image(images, "self-check.png", "Self-check beside the truth"))
+    parts.append(image(images, "self-check.png", "Gain by the self-check against the true gain"))
     return joined(*parts)
 
 
 def lesions(outcome: Outcome, images: Images) -> str:
-    """Return how far lesions are from the truth, beside zero-filling."""
+    """Return the errors of the lesions, compared with zero-filling."""
     table = outcome.tables.get("lesions", [])
     if not table:
         return ""
@@ -147,11 +148,11 @@ def lesions(outcome: Outcome, images: Images) -> str:
     ]  # fmt: skip
     patients = max(line["patients"] for line in table)
     text = (
-        "The mean over the lesion's trusted voxels of every map, and the ratio of the means of "
-        "choline and NAA: the error of the mean / that of Cho/NAA, in per cent of the noise-free "
-        f"truth, averaged over {plural(patients, 'patient')} and the metabolites. A *literature* "
-        "lesion shows in maps and MRI, a *hidden* one in the maps alone, a *silent* one in the MRI "
-        f"alone. `{AT_DEFAULT}` has all of the MRI and of the detail."
+        "Relative errors against the noise-free truth, in per cent: that of the mean over the "
+        "lesion's trusted voxels / that of the ratio of the choline and NAA means, averaged over "
+        f"{plural(patients, 'patient')} and the metabolites. A *literature* lesion shows in maps "
+        f"and MRI, a *hidden* one in the maps only, a *silent* one in the MRI only. `{AT_DEFAULT}` "
+        "has an MRI weight of 1 and shows all drawn detail."
     )
     return section("Lesions", text, grid(heads, rows, 3))
 
@@ -168,8 +169,8 @@ def robust_calibration(outcome: Outcome, images: Images) -> str:
     ]  # fmt: skip
     draws = len(table[0]["ranks"]) - 1
     text = (
-        f"{draws} samples at temperature 1 with all of the detail, as under Calibration: the share "
-        f"of voxels within their range should be {(draws - 1) / (draws + 1):.0%}."
+        f"{draws} samples at temperature 1 with all drawn detail, as under Calibration: "
+        f"{(draws - 1) / (draws + 1):.0%} of the voxels should lie within their range."
     )
     heads = [
         "maps", "acquired as", "factor", "MRI weight", "share within", "spread / error → 1",
@@ -193,4 +194,4 @@ def _percent(line: Line, name: str) -> str:
 def _of(line: Line, share: str, count: str) -> str:
     """Return how many of the maps that a share is of, in words."""
     found = known(line, share) * line[count]
-    return f"{round(found)} of {line[count]}" if np.isfinite(found) else "none does"
+    return f"{round(found)} of {line[count]}" if np.isfinite(found) else "no such map"

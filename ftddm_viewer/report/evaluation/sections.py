@@ -1,4 +1,4 @@
-"""The sections of docs/results.md, each from a table of an evaluation; "" where there is none."""
+"""The sections of docs/results.md, each from a table of an evaluation; "" without the table."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ LOSSES = {
     "valid_bits": "bits per voxel",
     "valid_image": "image loss",
 }
-"""What a training calls its losses, and the page."""
+"""Name of a loss in the training log -> its name on the page."""
 
 
 def anatomies_of(cases: Mapping[str, Any]) -> str:
-    """Return in words where the patients of a record (`cases.record_of`) are from."""
+    """Return the origin of the patients of a record (`cases.record_of`) in words."""
     number = cases["anatomies"]
-    return plural(number, "anatomy", "anatomies") if number else "studies that were given"
+    return plural(number, "anatomy", "anatomies") if number else "studies provided by the user"
 
 
-def _promises(outcome: Outcome, images: Images) -> str:
+def _targets(outcome: Outcome, images: Images) -> str:
     table = outcome.tables["checks"]
     if not table:
         return ""
@@ -57,11 +57,13 @@ def _promises(outcome: Outcome, images: Images) -> str:
             (f"{factor:g}×: " if factor else "") + _short(value) + ("" if passed else " ✗")
             for factor, value, passed in line["values"]
         )
-        bar = line["bar"].replace("≥ 1e-09", "> 0")
-        rows.append([line["item"], line["what"], values, bar, "pass" if line["passed"] else "MISS"])
-    text = "What was promised, beside what was measured; ✗ marks the values that miss."
-    heads = ["", "figure", "measured", "bar", ""]
-    return section("What was promised", text, grid(heads, rows, 5))
+        target = line["target"].replace("≥ 1e-09", "> 0")
+        rows.append(
+            [line["item"], line["what"], values, target, "reached" if line["passed"] else "missed"]
+        )
+    text = "Targets and measured values; ✗ marks the values that miss their target."
+    heads = ["", "metric", "measured", "target", ""]
+    return section("Targets", text, grid(heads, rows, 5))
 
 
 def _short(value: float | None) -> str:
@@ -75,11 +77,11 @@ def _methods(outcome: Outcome, images: Images) -> str:
         return ""
     names = ", ".join(outcome.protocol.metabolites)
     parts = [section("Methods by factor", f"All metabolites: {names}.")]
-    figures = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", "sharpness",
+    metrics = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", "sharpness",
                "sharpness_noise_free", "contrast_error")  # fmt: skip
     for factor in factors_of(table):
         lines = [line for line in table if line["upscale"] == factor]
-        shown = [f for f in figures if any(np.isfinite(known(line, f)) for line in lines)]
+        shown = [f for f in metrics if any(np.isfinite(known(line, f)) for line in lines)]
         rows = [
             [line["method"], *(cell(line, f, interval=f in ("psnr", "ssim")) for f in shown)]
             for line in lines
@@ -97,18 +99,19 @@ def _part(outcome: Outcome, images: Images) -> str:
     if not parts:
         return ""
     text = (
-        "Long chains and many samples run on a part. Every method on the same slices of that part."
+        "Long chains and many samples run on a subset of the slices. Here all methods are compared "
+        "on that subset."
     )
     found = [
         section(
             ", ".join(names),
             f"Means over {counts(table)} at each factor.",
-            *(by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")),
+            *(by_factor(table, "method", metric) for metric in ("psnr", "ssim", "sharpness")),
             level=3,
         )
         for names, table in parts.items()
     ]
-    return section("Every method on the same part", text, *found)
+    return section("All methods on a common subset", text, *found)
 
 
 def _paired(outcome: Outcome, images: Images) -> str:
@@ -120,12 +123,12 @@ def _paired(outcome: Outcome, images: Images) -> str:
             f"{line['method']} − {line['other']}",
             f"{line['upscale']:g}×",
             str(line["slices"]),
-            *(cell(line, figure, interval=True) for figure in ("psnr", "ssim", "sharpness")),
+            *(cell(line, metric, interval=True) for metric in ("psnr", "ssim", "sharpness")),
         ]
         for line in table
     ]
     heads = ["difference", "factor", "slices", "PSNR (dB)", "SSIM", "sharpness"]
-    text = f"Paired, slice by slice: {counts(table)}."
+    text = f"Paired differences, slice by slice: {counts(table)}."
     return section("Differences", text, grid(heads, rows))
 
 
@@ -134,10 +137,10 @@ def _tradeoff(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     text = (
-        "FTDDM-100 with the full chain, both temperatures the same: what a temperature gains in "
-        f"sharpness it loses in PSNR. Means over {counts(table)} at each factor."
+        "FTDDM-100 with the full chain, both temperatures equal: a higher temperature gains "
+        f"sharpness and loses PSNR. Means over {counts(table)} at each factor."
     )
-    tables = [by_factor(table, "tau", figure) for figure in ("psnr", "ssim", "sharpness")]
+    tables = [by_factor(table, "tau", metric) for metric in ("psnr", "ssim", "sharpness")]
     tables = [t.replace("| ", "| τ; ", 1) for t in tables]
     shown = image(images, "tradeoff.png", "PSNR against sharpness over the temperature")
     return section("Temperatures", text, *tables, shown)
@@ -148,14 +151,14 @@ def _choice(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     others = outcome.record["others"]
-    found = "none does" if outcome.chosen is None else f"**{outcome.chosen:g}**"
+    found = "none" if outcome.chosen is None else f"**{outcome.chosen:g}**"
     text = (
-        f"On {plural(others['patients'], 'patient')} from other subjects "
-        f"({anatomies_of(others)}), never used for the figures above: PSNR (dB) and SSIM over "
-        f"zero-filling, PSNR over guided TV. The default is to be the highest temperature that is "
-        f"ahead of zero-filling by {_bars(GAIN_AT_DEFAULT)}, with a higher SSIM, and ahead of "
-        "guided TV wherever the lowest one is, all by the lower ends of the intervals: "
-        f"{found}. Means over {counts(table)} at each factor."
+        f"On {plural(others['patients'], 'patient')} from validation subjects "
+        f"({anatomies_of(others)}), which are not used for the results above: gain in PSNR (dB) "
+        "and SSIM over zero-filling, and in PSNR over guided TV. Highest temperature that exceeds "
+        f"zero-filling by {_margins(GAIN_AT_DEFAULT)}, has a higher SSIM, and exceeds guided TV "
+        f"wherever the lowest temperature does, all by the lower ends of the intervals: {found}. "
+        f"Means over {counts(table)} at each factor."
     )
     rows = [
         [
@@ -172,14 +175,14 @@ def _choice(outcome: Outcome, images: Images) -> str:
         "SSIM gain",
         "over guided TV (dB)",
         "sharpness",
-        "kept",
+        "passes",
     ]
     shown = image(images, "choice.png", "Gain over zero-filling against the temperature")
-    return section("How the default temperatures were chosen", text, grid(heads, rows), shown)
+    return section("Choice of the default temperatures", text, grid(heads, rows), shown)
 
 
-def _bars(bars: Mapping[float, float]) -> str:
-    return ", ".join(f"{least:g} dB at {factor:g}×" for factor, least in bars.items())
+def _margins(margins: Mapping[float, float]) -> str:
+    return ", ".join(f"{least:g} dB at {factor:g}×" for factor, least in margins.items())
 
 
 def _truncation(outcome: Outcome, images: Images) -> str:
@@ -190,7 +193,7 @@ def _truncation(outcome: Outcome, images: Images) -> str:
         "Full chains at temperature 1; 0 is the flow alone, 1000 the full diffusion model. Means "
         f"over {counts(table)} at each factor."
     )
-    tables = [by_factor(table, "t_trunc", figure) for figure in ("psnr", "ssim", "sharpness")]
+    tables = [by_factor(table, "t_trunc", metric) for metric in ("psnr", "ssim", "sharpness")]
     tables = [t.replace("| ", "| T_trunc; ", 1) for t in tables]
     shown = image(images, "truncation.png", "PSNR, SSIM and sharpness against T_trunc")
     return section("Truncation", text, *tables, shown)
@@ -258,12 +261,12 @@ def _flow(outcome: Outcome, images: Images) -> str:
     shown = [name for name in names if name in table[0]]
     rows = [[str(e["level"]), *(number(e[name], 3) for name in shown)] for e in table]
     text = (
-        "Negative log-likelihood of held-out noisy truths at level t, in bits a voxel: of the "
-        "flow, of a Gaussian around the regression whose variance was fitted on the other "
-        "anatomies, and of the flow when it is told a wrong level, a wrong s or another slice's "
-        f"map; {table[0]['slices']} slices over all factors."
+        "Negative log-likelihood of held-out noisy truths at level t, in bits per voxel: of the "
+        "flow; of a Gaussian around the regression whose variance was fitted on the other "
+        "anatomies; and of the flow with a wrong level, a wrong s or another slice's map as "
+        f"conditioning; {table[0]['slices']} slices over all factors."
     )
-    return section("The flow", text, grid(["t", *(names[name] for name in shown)], rows))
+    return section("Flow likelihood", text, grid(["t", *(names[name] for name in shown)], rows))
 
 
 def _scans(outcome: Outcome, images: Images) -> str:
@@ -271,13 +274,13 @@ def _scans(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     text = (
-        "Above, the acquired map is the masked truth's own k-space, cut down: it has the truth's "
-        "noise, and nothing outside the mask reaches it. A real coarse scan has noise and a point "
-        "spread of its own and sees the whole head. Here the same patients are scanned at the "
-        "coarse matrix instead. What relies on the mask being the end of the signal fails; means "
+        "Above, the acquired map is the truncated k-space of the masked truth: it has the truth's "
+        "noise, and no signal from outside the mask enters it. A real coarse scan has its own "
+        "noise and point spread and covers the whole head. Here the same patients are scanned at "
+        "the coarse matrix instead. Methods that assume no signal outside the mask fail. Means "
         f"over {counts(table)} at each factor."
     )
-    tables = [by_factor(table, "method", figure) for figure in ("psnr", "ssim", "sharpness")]
+    tables = [by_factor(table, "method", metric) for metric in ("psnr", "ssim", "sharpness")]
     return section("Coarse scans instead of truncated maps", text, *tables)
 
 
@@ -298,7 +301,7 @@ def _timing(outcome: Outcome, images: Images) -> str:
         for seconds, name in by_seconds.items()
     ]
     text = (
-        f"Seconds a slice on {timing['device']}, one method after the other in one run, "
+        f"Seconds per slice on {timing['device']}, one method after the other in one run, "
         f"{timing['slices']} slices together."
     )
     return section("Time", text, grid(["method", "seconds", "faster than the slowest"], rows))
@@ -312,9 +315,11 @@ def _map_images(outcome: Outcome, images: Images) -> str:
     names = [name for name in images if name.startswith("maps-")]
     if not names:
         return ""
-    text = "One slice by every method; what is below a map is its PSNR. The colours are shared."
+    text = (
+        "One slice by every method, with its PSNR below each map. All maps share one colour scale."
+    )
     shown = [image(images, name, f"Maps of {name[5:-4]}") for name in names]
-    return section("Pictures", text, *shown)
+    return section("Images", text, *shown)
 
 
 def _training(outcome: Outcome, images: Images) -> str:
@@ -332,10 +337,10 @@ def _training(outcome: Outcome, images: Images) -> str:
     if not parts:
         return ""
     text = (
-        "Losses of the averaged weights on the validation patients along the last run, as the "
-        "weights have them on record. The learning rate falls to 0 over the end of a run."
+        "Losses of the averaged weights on the validation patients during the last run, as "
+        "recorded with the weights. The learning rate falls to 0 towards the end of a run."
     )
-    return section("Quality against training", text, *parts)
+    return section("Training curves", text, *parts)
 
 
 def _measured_study(outcome: Outcome, images: Images) -> str:
@@ -343,11 +348,11 @@ def _measured_study(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     text = (
-        "Measured maps, degraded to half of their matrix, enlarged to about the voxel that the "
-        "networks know, and truncated to the matrix that was measured, against that measurement. "
-        "This shows whether a measured map is read rightly and whether its lower frequencies, the "
-        "mask and the MRI tell something of the higher ones; it cannot show that detail beyond the "
-        "measurement is right. All that is drawn is shown, by full chains; `no MRI` hides T1 and "
+        "Measured maps are degraded to half of their matrix, enlarged to about the voxel size of "
+        "the training data, truncated to the measured matrix, and compared with the measurement. "
+        "This shows whether a measured map is read correctly, and whether its low frequencies, the "
+        "mask and the MRI predict the higher ones; it cannot show that detail beyond the "
+        "measurement is right. Full chains; all drawn detail is shown; `no MRI` hides T1 and "
         f"FLAIR. Means over {counts(table)}."
     )
     restored = image(images, "real-restored.png", "Measured maps restored")
@@ -359,10 +364,11 @@ def _enlarged(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     text = (
-        "The same maps enlarged at the default settings, with the weights that their self-check "
-        "chose. There is no truth; what can be known is whether the largest value is far above the "
-        "zero-filled map's (an invented hot spot), whether the mask's edge is brighter or darker "
-        "(ringing), how much steeper the map is, and how far the acquired k-space is changed."
+        "The same maps enlarged at the default settings, with the weights chosen by their "
+        "self-check. There is no truth. What can be checked: the largest value against the "
+        "zero-filled map's (far above 1: an invented hot spot), the mean at the mask's edge "
+        "against the zero-filled map's (not 1: ringing), the mean gradient against the zero-filled "
+        "map's, and the relative change of the acquired k-space."
     )
     rows = [
         [
@@ -373,7 +379,7 @@ def _enlarged(outcome: Outcome, images: Images) -> str:
         for line in table
     ]
     heads = [
-        "metabolite", "largest / zero-filled's", "edge / zero-filled's",
+        "metabolite", "maximum / zero-filled's", "edge / zero-filled's",
         "gradient / zero-filled's", "residual",
     ]  # fmt: skip
     shown = image(images, "real-enlarged.png", "Measured maps enlarged")
@@ -385,15 +391,16 @@ def _glioma(outcome: Outcome, images: Images) -> str:
     if not table:
         return ""
     text = (
-        f"The MRI and the tumour's outline are real, the maps are not. Means over {counts(table)}."
+        "The MRI and the tumour's outline are real, the maps are simulated. Means over "
+        f"{counts(table)}."
     )
     shown = image(images, "glioma-mri.png", "Simulated maps on real MRI")
     return section("Simulated metabolites on real MRI of a glioma", text, _extra(table), shown)
 
 
 def _extra(table: Table) -> str:
-    figures = ("psnr", "ssim", "sharpness", "contrast_error")
-    shown = [f for f in figures if any(np.isfinite(known(line, f)) for line in table)]
+    metrics = ("psnr", "ssim", "sharpness", "contrast_error")
+    shown = [f for f in metrics if any(np.isfinite(known(line, f)) for line in table)]
     rows = [
         [f"{line['upscale']:g}×", line["method"], *(cell(line, f) for f in shown)] for line in table
     ]
@@ -401,8 +408,8 @@ def _extra(table: Table) -> str:
 
 
 SECTIONS: Sequence[Callable[[Outcome, Images], str]] = (
-    _promises, robust_sharpness, self_check, lesions, robust_calibration, _map_images, _methods,
+    _targets, robust_sharpness, self_check, lesions, robust_calibration, _map_images, _methods,
     _part, _paired, _tradeoff, _choice, _truncation, _calibration, _metabolites, _ablation, _scans,
     _flow, _timing, _training, _measured_study, _glioma,
 )  # fmt: skip
-"""In the order of the page; one without figures is left out."""
+"""In the order of the page; a section without data is left out."""

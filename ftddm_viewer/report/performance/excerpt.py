@@ -1,4 +1,4 @@
-"""A few figures of a benchmark for another page."""
+"""A few results of a benchmark for another page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ftddm_viewer.report.performance.words import place, short, times
 
 
 def excerpt(record: Record) -> str:
-    """Return the times that users meet as a table, and of which machine they are."""
+    """Return a table of the times that matter to users, and the machine they were measured on."""
     parts = []
     machine = record["machine"]
     for run in record["devices"]:
@@ -17,15 +17,15 @@ def excerpt(record: Record) -> str:
         rows = [
             [what, short(moves["tau_flow"][which]), ""]
             for what, which in (
-                ("first picture after a move of τ_f", "first"),
-                ("its final picture", "final"),
+                ("first image after a move of τ_f", "first"),
+                ("its final image", "final"),
             )
         ]
-        slowest = next(line["method"] for line in run["peers"] if line["key"] == "ddpm")
+        slowest = next(line["method"] for line in run["comparisons"] if line["key"] == "ddpm")
         wanted = ("chain", "ddpm", "paper")
         rows += [
             [f"one slice, {line['method']}", short(line["seconds"]), times(line["over_ddpm"])]
-            for line in run["peers"]
+            for line in run["comparisons"]
             if line["key"] in wanted
         ]
         rows += [

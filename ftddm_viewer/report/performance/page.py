@@ -11,13 +11,13 @@ from ftddm_viewer.report.performance.words import place, short
 
 PREFACE = (
     "**{notice}.** This page was written by `ftddm bench`; every number and figure on it comes "
-    "from one run on one machine, and is made again by",
+    "from one run on one machine, which is repeated by",
     "```sh\n{command}\n```",
     "The input is **simulated**: the bundled case, {matrix} voxels in {slices} of {metabolites}, "
-    "degraded {upscale:g}-fold and restored. Larger volumes repeat its slices, other matrices "
-    "resample it to the same field of view. Times do not depend on what a map shows.",
-    "A time is the median of up to {repeats}, of fewer where it is long. Times change with the "
-    "machine and with what else it does; a ratio is always between two times of the same run.",
+    "degraded {upscale:g}-fold and restored. Larger volumes repeat its slices; other matrices "
+    "resample it to the same field of view. Times do not depend on the content of a map.",
+    "A time is the median of up to {repeats}, fewer where one takes long. Times vary with the "
+    "machine and its load; a ratio always compares two times of the same run.",
 )
 
 
@@ -56,12 +56,12 @@ def _what_ran(record: Record) -> str:
     found, live, weights = record["machine"], record["live"], record["weights"]
     memory = f"{short(found['memory'] / 1e9)} GB" if found["memory"] else "unknown"
     lines = [
-        f"- Processor: {found['cpu']}, {plural(found['cores'], 'core')} to use, "
-        f"{plural(found['threads'], 'thread')} of torch; memory: {memory}.",
+        f"- Processor: {found['cpu']}, {plural(found['cores'], 'core')} available, "
+        f"{plural(found['threads'], 'torch thread')}; memory: {memory}.",
         f"- GPU: {found['gpu'] or 'none'}.",
         f"- {found['system']}, torch {found['torch']}, ftddm-viewer {record['software']}.",
         f"- Weights `{weights['name']}`, `{weights['sha256'][:12]}`.",
-        f"- Live pictures: sampler `{live['sampler']}`, "
+        f"- Live images: sampler `{live['sampler']}`, "
         f"{plural(live['steps'] or live['t_trunc'], 'step')} from T_trunc {live['t_trunc']}.",
     ]
     return "\n".join(lines)

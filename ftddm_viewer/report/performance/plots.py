@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ftddm_viewer.bench.record import Line, Record
 from ftddm_viewer.drawing.style import COLOURS, METRIC_LABELS, new_plots
 from ftddm_viewer.report.performance.sections import by_temperature
-from ftddm_viewer.report.performance.words import picture, place
+from ftddm_viewer.report.performance.words import figure_name, place
 
 PANEL = (2.9, 2.6)
 """Width and height of each plot, in inches."""
@@ -22,13 +22,16 @@ SIZES = ("matrix", "slices", "samples", "steps")
 
 def plots(record: Record) -> dict[str, Figure]:
     """Return file name -> figure."""
-    found = {picture(run["device"], "growth"): growth_plot(run) for run in record["devices"]}
+    found = {figure_name(run["device"], "growth"): growth_plot(run) for run in record["devices"]}
     return found | {"tradeoff.png": tradeoff_plot(record["tradeoff"])}
 
 
 def growth_plot(run: Record) -> Figure:
-    """Draw seconds against each size on its own, and what proportion would be."""
-    title = f"One slice of the simulated case, live, on {place(run['device'])}; one size varied"
+    """Draw seconds against each size, with a dotted line of proportional growth."""
+    title = (
+        f"One slice of the simulated case, live, on {place(run['device'])}; one size varied at a "
+        "time"
+    )
     figure, axes = new_plots(1, 4, title, PANEL)
     every = [line["seconds"] for line in run["growth"]]
     for axis, varied in zip(axes, SIZES, strict=True):
@@ -46,9 +49,10 @@ def growth_plot(run: Record) -> Figure:
 
 
 def tradeoff_plot(table: Sequence[Line]) -> Figure:
-    """Draw every figure against the calls, a curve a sampler; the full chain is a line."""
+    """Draw every metric against the denoiser calls, one curve per sampler; the full chain is a
+    line."""
     groups = by_temperature(table)
-    title = "What fewer steps cost: the simulated case against its truth"
+    title = "Quality with fewer steps: the simulated case against its truth"
     figure, axes = new_plots(len(groups), len(METRIC_LABELS), title, PANEL)
     panels = product(groups.items(), METRIC_LABELS.items())
     for axis, ((words, lines), (name, label)) in zip(axes, panels, strict=True):

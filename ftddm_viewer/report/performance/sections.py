@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ftddm_viewer.bench.record import Line, Record
 from ftddm_viewer.report.markdown import HEADS, cell, grid, plural, wrapped
 from ftddm_viewer.report.page import Images, image, joined, section
-from ftddm_viewer.report.performance.words import milliseconds, picture, place, short, times
+from ftddm_viewer.report.performance.words import figure_name, milliseconds, place, short, times
 
 MOVE_WORDS = {
     "tau_flow": "τ_f",
@@ -20,46 +20,46 @@ MOVE_WORDS = {
 }
 
 
-def _bars(run: Record, record: Record, images: Images) -> str:
+def _targets(run: Record, record: Record, images: Images) -> str:
     text = (
-        "What was promised beside what was measured; ✗ marks what was missed. Bars on time are for "
+        "Targets and measured values; ✗ marks what missed its target. Targets for time hold for "
         "two CPU cores, or for a GPU."
     )
     rows = []
-    for line in run["bars"]:
+    for line in run["targets"]:
         sign = "≤" if line["better"] == "lower" else "≥"
         measured = f"{short(line['value'])} {line['unit']}".strip()
         if line["value"] is None:
             measured = "not measured"
         verdict = "reached" if line["reached"] else "✗ missed"
-        rows.append([line["what"], measured, f"{sign} {short(line['bar'])}", verdict])
-    return section("What was promised", text, grid(["", "measured", "bar", ""], rows), level=3)
+        rows.append([line["what"], measured, f"{sign} {short(line['target'])}", verdict])
+    return section("Targets", text, grid(["", "measured", "target", ""], rows), level=3)
 
 
 def _calls(run: Record, record: Record, images: Images) -> str:
     text = (
         "One call of each network, and of the data consistency, which calls no network. A chain "
-        "calls the flow once (its encoding and its inverse) and the denoiser once a step. The "
+        "calls the flow once (its encoding and its inverse) and the denoiser once per step. The "
         "consistency update follows every call of the denoiser: it holds the estimate to the "
-        "measurement. It solves with the consistency factor (of Cholesky), which is made once a "
-        "slice, however many steps, samples and moves follow. A volume's slices go through all of "
-        "them together."
+        "measurement. It solves a linear system with the consistency factor (a Cholesky factor), "
+        "which is computed once per slice, whatever the number of steps, samples and moves. The "
+        "slices of a volume go through all of them in batches."
     )
     rows = [
         [line["what"], str(line["batch"]), milliseconds(line["seconds"]),
          milliseconds(line["seconds"] / line["batch"])]
         for line in run["calls"]
     ]  # fmt: skip
-    heads = ["", "slices together", "ms a call", "ms a slice"]
-    return section("One call", text, grid(heads, rows), level=3)
+    heads = ["", "slices in a batch", "ms per call", "ms per slice"]
+    return section("Single calls", text, grid(heads, rows), level=3)
 
 
 def _moves(run: Record, record: Record, images: Images) -> str:
     text = (
-        "How soon a picture follows a move, from the call that a face makes to the picture it is "
-        "told of. The first picture is a running estimate, the final one is the result. In "
-        "brackets the same in denoiser calls for one slice, as measured above. A move of the "
-        "factor degrades the study anew first."
+        "Time from moving a control to the image, measured from the front end's call to the "
+        "callback with the image. The first image is a running estimate, the final one is the "
+        "result. In brackets: the same time in denoiser calls for one slice, as measured above. A "
+        "move of the factor also degrades the study again."
     )
     rows = [
         [MOVE_WORDS[line["move"]], *(
@@ -68,17 +68,17 @@ def _moves(run: Record, record: Record, images: Images) -> str:
         )]
         for line in run["moves"]
     ]  # fmt: skip
-    heads = ["what is moved", "first picture, ms (calls)", "final picture, ms (calls)"]
-    return section("After a move", text, grid(heads, rows), level=3)
+    heads = ["control", "first image, ms (calls)", "final image, ms (calls)"]
+    return section("Latency after a move", text, grid(heads, rows), level=3)
 
 
 def _mri_weights(run: Record, record: Record, images: Images) -> str:
     text = (
-        "How soon a picture follows a move of τ_f, measured as above, by MRI weight and data "
-        "consistency; the settings take turns, and what is relative is so to the first row. "
-        "Between 0 and 1 every slice goes through the networks twice, with its MRI and without. "
-        "With data consistency off every step still looks at the measurement, for the residual "
-        "that is reported: what the update costs is in the table of single calls."
+        "Latency after a move of τ_f, measured as above, by MRI weight and data consistency; the "
+        "settings alternate, and relative values refer to the first row. With an MRI weight "
+        "between 0 and 1, every slice goes through the networks twice, with its MRI and without. "
+        "With data consistency off, every step still evaluates the measurement for the reported "
+        "residual; the cost of the update is in the table of single calls."
     )
     rows = [
         [f"{line['mri_weight']:g}", line["consistency"], *(
@@ -88,46 +88,46 @@ def _mri_weights(run: Record, record: Record, images: Images) -> str:
         )]
         for line in run["mri_weights"]
     ]  # fmt: skip
-    heads = ["MRI weight", "data consistency", "first picture, ms", "relative"]
-    table = grid([*heads, "final picture, ms", "relative"], rows, words=2)
+    heads = ["MRI weight", "data consistency", "first image, ms", "relative"]
+    table = grid([*heads, "final image, ms", "relative"], rows, words=2)
     return section("MRI weight and data consistency", text, table, level=3)
 
 
 def _drag(run: Record, record: Record, images: Images) -> str:
     found = run["drag"]
     text = (
-        f"τ_f is moved {found['moves']} times in {short(found['seconds'])} s, faster than chains "
-        "end. The newest setting wins; a chain that was overtaken may still show its first "
-        "picture, so that pictures keep coming, and then ends at its next step."
+        f"τ_f is moved {found['moves']} times in {short(found['seconds'])} s, faster than a chain "
+        "ends. The newest setting wins; a superseded chain may still show its first image, so that "
+        "images keep coming, and then ends at its next step."
     )
     overstay = f"{milliseconds(found['overstay'])} ms, {short(found['overstay_calls'])} calls"
     begun = plural(found["lingered_steps"], "step")
     lingered = f"{milliseconds(found['lingered'])} ms, {begun} begun"
     rows = [
-        ["chains that began", short(found["runs"])],
-        ["most chains alive at once", short(found["most"])],
-        ["pictures while it lasts", short(found["pictures"])],
-        ["longest time without a new picture", f"{milliseconds(found['gap'])} ms"],
-        ["final picture after the last move", f"{milliseconds(found['final'])} ms"],
-        ["final picture of a move by itself", f"{milliseconds(found['undisturbed'])} ms"],
-        ["longest that a chain went on after it was overtaken", overstay],
-        ["the same after its first picture", lingered],
+        ["chains started", short(found["runs"])],
+        ["most chains running at once", short(found["most"])],
+        ["images during the drag", short(found["images"])],
+        ["longest time without a new image", f"{milliseconds(found['gap'])} ms"],
+        ["final image after the last move", f"{milliseconds(found['final'])} ms"],
+        ["final image after a single move", f"{milliseconds(found['undisturbed'])} ms"],
+        ["longest time that a chain ran on after it was superseded", overstay],
+        ["the same after its first image", lingered],
     ]
-    return section("A drag", text, grid(["", "measured"], rows), level=3)
+    return section("Dragging a slider", text, grid(["", "measured"], rows), level=3)
 
 
-def _peers(run: Record, record: Record, images: Images) -> str:
-    lines = run["peers"]
+def _comparisons(run: Record, record: Record, images: Images) -> str:
+    lines = run["comparisons"]
     keys = [line["key"] for line in lines]
     text = (
-        f"One {'×'.join(str(n) for n in record['case']['matrix'])} slice from the same conditions. "
-        "DDPM begins from noise and takes every step with the same denoiser; the paper's "
-        "architecture has the sizes of Dong et al. 2025, untrained, since speed does not depend on "
-        "training."
+        f"One {'×'.join(str(n) for n in record['case']['matrix'])} slice with the same "
+        "conditioning. DDPM starts from noise and takes every step with the same denoiser; the "
+        "paper's architecture has the sizes of Dong et al. 2025, untrained, since speed does not "
+        "depend on training."
     )
     if "diffusers" in keys:
         text += (
-            " The UNet of diffusers is untrained too; it is given the same conditions as further "
+            " The UNet of diffusers is untrained too; it gets the same conditioning as further "
             "channels, and has no flow."
         )
     else:
@@ -147,20 +147,21 @@ def _volumes(run: Record, record: Record, images: Images) -> str:
     plan, memory = record["plan"], run["memory"]
     text = (
         f"A volume of {plural(plan['volume_slices'], 'slice')} and "
-        f"{plural(plan['volume_metabolites'], 'metabolite')}; every slice counts once a metabolite."
+        f"{plural(plan['volume_metabolites'], 'metabolite')}; every slice counts once per "
+        "metabolite."
     )
     rows = [
         [line["what"], str(line["slices"]), short(line["seconds"]), short(line["slices_a_second"])]
         for line in run["volumes"]
     ]
-    table = grid(["what", "slices", "seconds", "slices a second"], rows)
+    table = grid(["what", "slices", "seconds", "slices per second"], rows)
     if memory is None:
         told = "Its memory was not measured here."
     else:
         told = (
-            f"In a process of its own, the live volume took {short(memory['above'] / 1e9)} GB at "
-            f"the most above the {short(memory['model'] / 1e9)} GB that were held once the "
-            "networks had been called."
+            f"In a separate process, the live volume took at most {short(memory['above'] / 1e9)} "
+            f"GB beyond the {short(memory['model'] / 1e9)} GB held after the first call of the "
+            "networks."
         )
     return section("Whole volumes", text, table, wrapped(told), level=3)
 
@@ -168,8 +169,8 @@ def _volumes(run: Record, record: Record, images: Images) -> str:
 def _growth(run: Record, record: Record, images: Images) -> str:
     text = (
         "One slice with live settings, one size varied at a time; the last column is relative to "
-        "the first of its kind. The dotted lines in the figure are in proportion to the number of "
-        "voxels, slices, samples or steps."
+        "the first row of the same size. The dotted lines in the figure are proportional to the "
+        "number of voxels, slices, samples or steps."
     )
     first: dict[str, float] = {}
     rows = []
@@ -178,39 +179,39 @@ def _growth(run: Record, record: Record, images: Images) -> str:
         ratio = times(line["seconds"] / first[line["varied"]])
         rows.append([line["varied"], str(line["value"]), short(line["seconds"]), ratio])
     table = grid(["varied", "value", "seconds", "relative"], rows)
-    name = picture(run["device"], "growth")
+    name = figure_name(run["device"], "growth")
     words = f"Seconds on {place(run['device'])} against matrix, slices, samples and steps"
-    return section("How the cost grows", text, table, image(images, name, words), level=3)
+    return section("Scaling", text, table, image(images, name, words), level=3)
 
 
 SECTIONS: Sequence[Callable[[Record, Record, Images], str]] = (
-    _bars, _calls, _moves, _mri_weights, _drag, _peers, _volumes, _growth,
+    _targets, _calls, _moves, _mri_weights, _drag, _comparisons, _volumes, _growth,
 )  # fmt: skip
-"""Of one device, in the order of the page; each is given what it did, the record and figures."""
+"""Sections of one device in the order of the page; arguments: its run, the record, the images."""
 
 
 def tradeoff_section(record: Record, images: Images) -> str:
-    """Return what fewer steps cost."""
+    """Return the quality of every sampler with few steps."""
     table = record["tradeoff"]
     text = (
-        "The bundled case against its truth, by calls of the denoiser, for every sampler and for "
-        "the full chain, at the default temperatures and at 1; over "
-        f"{plural(table[0]['slices'], 'slice')}, counted once a metabolite. To be near the full "
-        "chain is what matters: an image closer to the average of all plausible maps has a "
-        "higher PSNR and less detail. Sharpness is the detail beyond what was acquired relative to "
+        "The bundled case compared with its truth, by the number of denoiser calls, for every "
+        "sampler and for the full chain, at the default temperatures and at 1; over "
+        f"{plural(table[0]['slices'], 'slice')}, counted once per metabolite. The aim is to come "
+        "close to the full chain: an image closer to the average of all plausible maps has a "
+        "higher PSNR but less detail. Sharpness is the detail beyond what was acquired relative to "
         "the truth's: 1 is as sharp, more is grainier."
     )
-    parts = [section("What fewer steps cost", text)]
+    parts = [section("Quality with fewer steps", text)]
     for words, lines in by_temperature(table).items():
         parts.append(section(f"At {words}", _full_chain(lines), level=3))
-        parts += [_by_calls(lines, figure) for figure in ("psnr", "ssim", "sharpness")]
+        parts += [_by_calls(lines, metric) for metric in ("psnr", "ssim", "sharpness")]
     shown = "PSNR, SSIM and sharpness against calls of the denoiser"
     parts.append(image(images, "tradeoff.png", shown))
     return joined(*parts)
 
 
 def by_temperature(table: Sequence[Line]) -> dict[str, list[Line]]:
-    """Return the lines of the trade-off at each pair of temperatures, by its words."""
+    """Return the lines of the trade-off by pair of temperatures, keyed by its heading."""
     found: dict[str, list[Line]] = {}
     for line in table:
         words = f"τ_f {line['tau_flow']:g} and τ_d {line['tau_diffusion']:g}"
@@ -227,11 +228,11 @@ def _full_chain(lines: Sequence[Line]) -> str:
     )
 
 
-def _by_calls(lines: Sequence[Line], figure: str) -> str:
+def _by_calls(lines: Sequence[Line], metric: str) -> str:
     known = {(line["sampler"], line["calls"]): line for line in lines if not line["full"]}
     calls = sorted({n for _, n in known})
     rows = [
-        [f"`{sampler}`", *(cell(known[sampler, n], figure) for n in calls)]
+        [f"`{sampler}`", *(cell(known[sampler, n], metric) for n in calls)]
         for sampler in dict.fromkeys(name for name, _ in known)
     ]
-    return grid([f"{HEADS[figure]}; calls", *(str(n) for n in calls)], rows)
+    return grid([f"{HEADS[metric]}; calls", *(str(n) for n in calls)], rows)

@@ -1,4 +1,4 @@
-"""Numbers of the performance page: three significant digits, and a dash where there is none."""
+"""Numbers of the performance page: three significant digits, or a dash if there is none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def milliseconds(seconds: float) -> str:
 
 
 def times(ratio: float | None) -> str:
-    """Return how often faster something is.
+    """Return a speed-up in words.
 
     >>> times(9.24)
     '9.24×'
@@ -39,11 +39,11 @@ def times(ratio: float | None) -> str:
 
 
 def place(device: str) -> str:
-    """Return what a device is called on the page."""
+    """Return the name of a device on the page."""
     kind = device.partition(":")[0]
     return {"cpu": "the CPU", "cuda": "the GPU"}.get(kind, kind)
 
 
-def picture(device: str, name: str) -> str:
+def figure_name(device: str, name: str) -> str:
     """Return the file name of a device's figure."""
     return f"{device.partition(':')[0]}-{name}.png"

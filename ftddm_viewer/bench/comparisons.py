@@ -1,4 +1,4 @@
-"""One slice by FTDDM and by what it is compared with, all on the same conditions."""
+"""Time of one slice by FTDDM and by comparison methods, all with the same conditioning."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ftddm_viewer.bench.record import Line
 from ftddm_viewer.bench.timing import Tell, timed, warmed
 
 DIFFUSERS_CHANNELS = (32, 64, 96, 128)
-"""Channels at each resolution of the UNet from diffusers, whose other sizes are its defaults."""
+"""Channels at each resolution of the UNet from diffusers; its other sizes are the defaults."""
 
 
-def peers(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
+def comparisons(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
     """Time every method on one slice.
 
     Returns
     -------
     list of dict
-        `key` for the bars, `method` in words, `calls` of a denoiser, median `seconds` and
-        `repeats`, and how often faster it is than the whole chain, `over_ddpm`, and than the
-        paper's architecture, `over_paper`. What needs diffusers is left out without it.
+        `key` for the targets, `method` in words, `calls` of a denoiser, median `seconds` and
+        `repeats`, and the speed-up over the whole chain, `over_ddpm`, and over the paper's
+        architecture, `over_paper`. Methods of diffusers are left out if it is not installed.
     """
     live, diffusers = live_settings(), _diffusers()
     n_live = live.steps or live.t_trunc
@@ -67,7 +67,7 @@ def peers(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> li
 
 
 def with_ratios(lines: list[Line]) -> list[Line]:
-    """Return lines with how often faster each is than DDPM and the paper's architecture."""
+    """Return lines with the speed-up of each over DDPM and over the paper's architecture."""
     seconds = {line["key"]: line["seconds"] for line in lines}
     return [
         line | {f"over_{slow}": seconds[slow] / line["seconds"] for slow in ("ddpm", "paper")}
@@ -76,7 +76,7 @@ def with_ratios(lines: list[Line]) -> list[Line]:
 
 
 def random_weights(preset: str) -> Weights:
-    """Return networks of a preset's sizes that were never trained: they are as fast."""
+    """Return untrained networks of a preset's sizes: they are as fast as trained ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # layers start from the global generator
         denoiser, flow = UNet(UNET_PRESETS[preset]), ConditionalGlow(FLOW_PRESETS[preset])
@@ -86,7 +86,7 @@ def random_weights(preset: str) -> Weights:
 
 
 def _diffusers() -> Any:
-    """Return the library, None where it is not installed: only developers have it."""
+    """Return the library, None if it is not installed: it is a development dependency."""
     try:
         return import_module("diffusers")
     except ImportError:
@@ -96,7 +96,7 @@ def _diffusers() -> Any:
 def _diffusers_chain(
     diffusers: Any, device: torch.device, inputs: Inputs, n: int
 ) -> Callable[[], object]:
-    """Return a DDIM chain as the library's users write it, conditions as further channels."""
+    """Return a DDIM chain in the usual form, with the conditioning as further channels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = diffusers.UNet2DModel(

@@ -1,4 +1,4 @@
-"""Rows of maps: one slice, restored by every main method, beside MRI and truth."""
+"""Figures of maps: one slice restored by every main method, with MRI and truth."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ PANEL = 1.25
 SHOWN_FACTORS = (2.0, 4.0, 8.0)
 
 Panels = dict[str, tuple[NDArray[Any], str]]
-"""Column -> slice (Nx, Ny) and the words below it."""
+"""Column -> slice (Nx, Ny) and the text below it."""
 
 
 def method_rows(
     runner: Runner, protocol: Protocol, case: Case, metabolite: str, *, real: str = ""
 ) -> Figure:
-    """Draw one metabolite of one case, a factor a row, a method a column.
+    """Draw one metabolite of one case, one row per factor, one column per method.
 
     Parameters
     ----------
     runner
         Holds the maps.
     protocol
-        Whose methods and factors are shown, as far as they ran.
+        Its methods and factors are shown, as far as they were run.
     case
-        Whose slice that varies most is shown.
+        Its slice with the largest variation is shown.
     metabolite
         Its map.
     real
-        Words for the title where the maps are not of a simulated patient; for a real measurement
-        the factor is that of the restoration.
+        Description for the title where the maps are not of a simulated patient; for a real
+        measurement the factor is that of the restoration.
     """
     plans = [plan for plan in _plans(protocol, case, real) if runner.runs(plan)]
     wanted = [s for s in SHOWN_FACTORS if any(s in m.factors for m in plans)]
@@ -82,7 +82,8 @@ def method_rows(
 
 
 def enlarged_rows(enlarged: Mapping[str, Enlarged], name: str) -> Figure:
-    """Draw a real study: zero-filled beside enlarged, a metabolite a row; there is no truth."""
+    """Draw a measured study: zero-filled and enlarged maps, one row per metabolite, without
+    truth."""
     maps = [(e.condition.lowres, e.condition.mask) for e in enlarged.values()]
     k = most_varied_slice(maps)
     rows: dict[str, Panels] = {}
@@ -100,7 +101,7 @@ def enlarged_rows(enlarged: Mapping[str, Enlarged], name: str) -> Figure:
         grid = Volume(condition.lowres, condition.affine)
     if grid is None:
         raise ValueError("There is no map to draw.")
-    title = f"{name}, slice {k}: MEASURED maps enlarged {ENLARGEMENT:g}×, no truth is known"
+    title = f"{name}, slice {k}: MEASURED maps enlarged {ENLARGEMENT:g}×, no truth available"
     return _draw(rows, grid, 1.0, title)
 
 
@@ -117,7 +118,7 @@ def _plans(protocol: Protocol, case: Case, real: str) -> list[MethodPlan]:
 
 def _draw(rows: Mapping[str, Panels], grid: Volume, limit: float, title: str) -> Figure:
     columns = list(dict.fromkeys(column for panels in rows.values() for column in panels))
-    # The truth, or what comes nearest to it, stands at the end.
+    # The truth, or its closest substitute, is the last column.
     columns.sort(key=lambda column: column in ("truth", "measured"))
     first = radiological_slice(grid, 0)
     height = first.image.shape[0] * first.aspect

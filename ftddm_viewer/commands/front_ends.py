@@ -1,4 +1,4 @@
-"""`ftddm view` and `ftddm web`: open the two front ends."""
+"""`ftddm view` and `ftddm web`: start the two front ends."""
 
 from __future__ import annotations
 

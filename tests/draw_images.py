@@ -1,4 +1,4 @@
-"""Draw the README's pictures of the window and of the page, at 1280 x 800: see `make pictures`."""
+"""Draw the README's images of the window and of the page, at 1280 x 800: see `make images`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from browser import FLAGS, SCREEN, program
 
-PICTURES = Path(__file__).parents[1] / "assets" / "pictures"
+IMAGES = Path(__file__).parents[1] / "assets" / "images"
 PATIENCE = 300.0
 
 
 def draw_window(path: Path) -> None:
-    """Draw napari on the bundled case, once the picture is finished."""
+    """Draw napari on the bundled case, once the output is final."""
     os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp(), "settings.yaml"))
     from napari_ftddm import show_window
     from qtpy.QtWidgets import QApplication
@@ -26,9 +26,9 @@ def draw_window(path: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     while not (widget.session.state.up_to_date and widget.session.wait(0)):
         QApplication.processEvents()
-        time.sleep(0.01)  # the core is needed for what is waited for
+        time.sleep(0.01)  # leaves the core to the computation
         if time.monotonic() > deadline:
-            raise TimeoutError(f"No picture: {widget.session.state.error or 'still at work'}")
+            raise TimeoutError(f"No output: {widget.session.state.error or 'still at work'}")
     for _ in range(40):
         QApplication.processEvents()
         time.sleep(0.02)
@@ -38,7 +38,7 @@ def draw_window(path: Path) -> None:
 
 
 def draw_page(path: Path) -> None:
-    """Draw the page on the bundled case, once the picture is finished."""
+    """Draw the page on the bundled case, once the output is final."""
     from playwright.sync_api import sync_playwright
 
     from ftddm_viewer.web import start
@@ -58,6 +58,6 @@ def draw_page(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw_window(PICTURES / "window.png")
-    draw_page(PICTURES / "page.png")
-    print(f"Drawn into {PICTURES}: window.png, page.png", file=sys.stderr)
+    draw_window(IMAGES / "window.png")
+    draw_page(IMAGES / "page.png")
+    print(f"Drawn into {IMAGES}: window.png, page.png", file=sys.stderr)

@@ -36,7 +36,7 @@ WIDTHS = {1: 470.0, 2: 420.0, 3: 285.0}
 MRI = ("T1", "FLAIR")
 
 
-class Pictures(NamedTuple):
+class Drawings(NamedTuple):
     """HTML of every picture of a state.
 
     Parameters
@@ -66,17 +66,17 @@ class Painter:
         self._box = Box(0, 0, 1, 1)
         self._kept: dict[Role, tuple[tuple[Any, ...], str]] = {}
 
-    def paint(self, state: State, scene: Scene) -> Pictures:
+    def paint(self, state: State, scene: Scene) -> Drawings:
         """Return the pictures of a state and of its scene."""
         if state.case is None or state.view is None:
-            return Pictures()
+            return Drawings()
         if state.case is not self._case:
             self._case, self._box, self._kept = state.case, view_box(state.case), {}
         shown = state.view.prepared.input(state.metabolite)
         where = plane_of(shown, scene.axis, scene.position)
         letters = ("", "", "", "") if where is None else where.letters
         elements = {layer.role: self._element(layer, scene) for layer in scene.layers}
-        return Pictures(
+        return Drawings(
             backdrop=store([elements[role] for role in elements if role in MRI]),
             maps=store([elements[role] for role in elements if role not in MRI]),
             pair=self._row(scene, ("input", "output", "reference"), letters),
