@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Cancelled):
         kept = {
             "train": "; the same command resumes from the last checkpoint.",
-            "evaluate": "; the same command resumes with the results finished so far.",
+            "evaluate": "; the same command resumes from the finished results.",
         }
         print(
             f"ftddm: cancelled{kept.get(options.command, ', nothing was written.')}",

@@ -1,1 +1,1 @@
-"""The session that both front ends share, and all that it knows; no toolkit."""
+"""The session shared by both front ends, and its state; imports no GUI toolkit."""

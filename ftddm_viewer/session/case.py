@@ -1,9 +1,9 @@
-"""An examination that is being looked at: what is known of it before anything is sampled.
+"""An open examination: everything known about it before sampling.
 
-A `Case` is what was opened and how it is shown; a `Prepared` case is what the networks are given at
-one factor s, in one of two modes:
+A `Case` is what was opened and how it is shown; a `Prepared` case holds the network inputs at one
+factor s, in one of two modes:
 
-- enlarge: the maps are what was acquired, and are refined by s; there is no truth;
+- enlarge: the maps are the acquired ones and are enlarged by s; there is no truth;
 - restore: the maps are high-resolution; they are degraded by s first, restored, and compared with
   themselves.
 """
@@ -34,21 +34,22 @@ from ftddm_viewer.session.frame import Frame
 from ftddm_viewer.session.saving import fingerprints, study_label
 
 HIGH_RESOLUTION = 5.0
-"""In mm: maps with smaller voxels in the plane are taken for high-resolution ones."""
+"""In mm: maps with smaller in-plane voxels are treated as high-resolution."""
 
 FAVOURITES = ("tNAA", "NAA", "tCho")
-"""Metabolites to begin with, the first that there is."""
+"""Preferred metabolites at the start: the first that the study has."""
 
 HEADROOM = 1.25
-"""Upper colour limit of an enlarged map, relative to the acquired one's: detail adds contrast."""
+"""Upper colour limit of an enlarged map relative to that of the acquired map: detail adds
+contrast."""
 
 KEPT_VOXELS = 2**21
-"""Voxels of recent output grids whose masks and MRI are kept, 17 bytes of each where all maps share
-a mask; every grid that s leads to where the maps of a 64 x 64 x 39 study are degraded."""
+"""Number of voxels of recent output grids whose masks and MRI are kept, 17 bytes per voxel where
+all maps share a mask; enough for every grid that s gives for a degraded 64 x 64 x 39 study."""
 
 
 class Mode(StrEnum):
-    """What s does to a study."""
+    """The role of the factor s."""
 
     ENLARGE = "enlarge"
     RESTORE = "restore"
@@ -58,13 +59,13 @@ MODE_WORDS = {
     Mode.ENLARGE: "Enlarge a low-resolution study by s",
     Mode.RESTORE: "Degrade by s, restore, compare",
 }
-"""For a list to choose from."""
+"""Names of the modes for a menu."""
 
 
 class RecentGuides:
-    """What guides a study's maps, kept for the output grids that were used last.
+    """Masks and MRI of a study on the output grids that were used last.
 
-    Moving s to and fro leads to the same few of them. Safe from any thread.
+    Moving s back and forth uses the same few grids. Thread-safe.
     """
 
     def __init__(self, study: Study) -> None:
@@ -74,10 +75,10 @@ class RecentGuides:
 
     def on(self, shape: Shape, affine: FloatArray) -> Guides:
         """Return the guides on an output grid; errors as for `Guides`."""
-        key = (shape, affine.tobytes())  # to the bit, so that no result depends on those before
+        key = (shape, affine.tobytes())  # exact, so that no result depends on earlier ones
         with self._lock:
             guides = self._recent.pop(key, None) or Guides(self._study, shape, affine)
-            self._recent[key] = guides  # the newest is the last
+            self._recent[key] = guides  # the newest comes last
             while len(self._recent) > 1 and sum(prod(s) for s, _ in self._recent) > KEPT_VOXELS:
                 del self._recent[next(iter(self._recent))]
         return guides
@@ -90,21 +91,21 @@ class Case:
     Parameters
     ----------
     study
-        As it was opened.
+        The study as opened.
     label
-        What it is called.
+        Name of the case.
     frame
         Display space.
     mri
-        "T1", "FLAIR" -> the image in display space, as far as it lies in the maps' height.
+        "T1", "FLAIR" -> the image in display space, cropped to the slab of the maps.
     trusted
-        Metabolite -> trusted voxels of the study's own grid.
+        Metabolite -> trusted voxels on the study's own grid.
     inputs
-        Fingerprints of the study's files as they were opened: they may change while it is open.
+        Fingerprints of the study's files at the time of opening: the files may change later.
     zero_filled
-        The matrix that the maps' k-space fills, None where it is the whole of it.
+        The matrix that the maps' k-space fills, None if it fills the whole matrix.
     unfilled
-        Whether zero-filling done before was undone.
+        Whether earlier zero-filling was undone.
     """
 
     study: Study
@@ -118,7 +119,8 @@ class Case:
 
     @classmethod
     def of(cls, study: Study, label: str = "") -> Case:
-        """Look at a study; images that lie elsewhere are left out, `prepare` objects to them."""
+        """Make a case of a study; MRI that do not overlap the maps are left out here, and refused
+        by `prepare`."""
         frame = Frame.of(study.grid)
         slab = frame.show(study.grid)
         mri: dict[Literal["T1", "FLAIR"], Volume] = {}
@@ -142,7 +144,7 @@ class Case:
 
     @property
     def usual_mode(self) -> Mode:
-        """The mode that fits: restore small voxels that were measured, where there is a mask."""
+        """The default mode: restore if the voxels are small and measured and there is a mask."""
         x, y, _ = self.study.grid.voxel_size
         masked = all(self.study.mask_of(name) is not None for name in self.study.maps)
         fine = np.sqrt(x * y) < HIGH_RESOLUTION and self.zero_filled is None
@@ -150,7 +152,7 @@ class Case:
 
     @cached_property
     def guides(self) -> RecentGuides:
-        """Masks and MRI on the output grids of the factors that were looked at last."""
+        """Masks and MRI on the output grids of the most recent factors."""
         return RecentGuides(self.study)
 
     @cached_property
@@ -160,7 +162,7 @@ class Case:
 
     @cached_property
     def positions(self) -> FloatArray:
-        """Where along the display's slice axis, in mm, each of the study's slices (Z,) lies."""
+        """Position of each of the study's slices (Z,) along the display's slice axis, in mm."""
         shown = self.frame.positions(self.frame.show(self.study.grid))
         return shown[::-1] if self.frame.reversed else shown
 
@@ -197,13 +199,13 @@ class Case:
 
     @property
     def first_metabolite(self) -> str:
-        """The metabolite to begin with."""
+        """The metabolite shown first."""
         favourites = (name for name in FAVOURITES if name in self.study.maps)
         return next(favourites, next(iter(self.study.maps)))
 
     @cached_property
     def first_slice(self) -> int:
-        """The slice to begin with: where the maps vary most."""
+        """The slice shown first: the one with the largest variation."""
         study = self.study
         return most_varied_slice([(v.data, self.trusted[name]) for name, v in study.maps.items()])
 
@@ -225,11 +227,11 @@ class Prepared:
     Parameters
     ----------
     case, mode, upscale
-        What it was prepared from.
+        Case, mode and factor it was prepared from.
     acquired
-        The study whose maps are taken as acquired: degraded in the mode "restore".
+        The study whose maps count as acquired: the degraded one in the mode "restore".
     conditions
-        Metabolite -> what the networks are told, formed when it is first asked for.
+        Metabolite -> network input, formed on first access.
     """
 
     case: Case
@@ -246,16 +248,17 @@ class Prepared:
 
     @property
     def n_slices(self) -> int:
-        """How many slices the maps have, before and after."""
+        """Number of slices of the maps, unchanged by the model."""
         return self.case.study.grid.shape[2]
 
     def input(self, metabolite: str) -> Volume:
-        """Return a zero-filled map in display space, NaN outside the mask; each time the same."""
+        """Return a zero-filled map in display space, NaN outside the mask; always the same
+        object."""
         condition = self.conditions[metabolite]
         return self._inside("input", metabolite, Volume(condition.lowres, condition.affine))
 
     def truth(self, metabolite: str) -> Volume | None:
-        """Return the reference likewise; None without one."""
+        """Return the reference map in the same way; None without one."""
         if self.reference is None:
             return None
         return self._inside("truth", metabolite, self.reference.maps[metabolite])
@@ -271,7 +274,7 @@ class Prepared:
     def top(self, metabolite: str) -> float:
         """Return the upper colour limit that input, output and reference share.
 
-        It depends on the study alone, so that colours stay comparable while settings change.
+        It depends only on the study, so that colours stay comparable when settings change.
         """
         trusted = self.case.trusted[metabolite]
         limit = upper_limit(self.case.study.maps[metabolite].data[trusted])
@@ -279,10 +282,10 @@ class Prepared:
 
 
 def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
-    """Make ready what the networks are told about every metabolite at a factor s.
+    """Prepare the network inputs of every metabolite at a factor s.
 
-    A metabolite's condition is formed when it is first asked for, so that a picture of one need not
-    wait for the others. A map without signal is an error then, and not before.
+    A metabolite's condition is formed on first access, so that an image of one metabolite does not
+    wait for the others. A map without signal raises its error only then.
 
     Raises
     ------
@@ -291,7 +294,7 @@ def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
         "restore", if a map has no mask.
     """
     study, grid = case.study, case.study.grid
-    if mode is Mode.RESTORE:  # onto the truth's own grid, whatever s
+    if mode is Mode.RESTORE:  # onto the truth's own grid for any s
         study, place = degrade(study, upscale), (grid.shape, grid.affine)
     else:
         place = output_grid(grid, upscale)

@@ -1,4 +1,4 @@
-"""The self-checks that a session knows: one for each study that was taken as acquired."""
+"""The self-checks of a session: one for each study that counts as acquired."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ftddm_viewer.session.model import Model
 
 
 class Checks:
-    """Of a case that is enlarged there is one, of one that is degraded one for every factor."""
+    """An enlarged case has one self-check, a degraded case has one per factor."""
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Case, dict[float, SelfCheck]] = WeakKeyDictionary()
 
     def of(self, prepared: Prepared) -> SelfCheck | None:
-        """Return the check of what was acquired, None where it is still to be made."""
+        """Return the check of the acquired maps, None if it is still to be made."""
         return self._known.get(prepared.case, {}).get(_factor(prepared))
 
     def make(
@@ -30,9 +30,9 @@ class Checks:
         progress: Callable[[float], None],
         cancelled: Callable[[], bool],
     ) -> SelfCheck:
-        """Return the check of what was acquired, made once; parameters as for `Model.check`.
+        """Return the check of the acquired maps, made once; parameters as for `Model.check`.
 
-        An error becomes the reason why there is none: pictures can do without it.
+        An error becomes the reason for a missing check: images do not need it.
         """
         check = self.of(prepared)
         if check is None:
@@ -47,5 +47,5 @@ class Checks:
 
 
 def _factor(prepared: Prepared) -> float:
-    """Return by how much the case was degraded; 1 where it was acquired as it is."""
+    """Return the factor by which the case was degraded; 1 if the maps are the acquired ones."""
     return prepared.upscale if prepared.mode is Mode.RESTORE else 1.0

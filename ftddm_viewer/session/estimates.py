@@ -1,4 +1,4 @@
-"""The sampler's updates as pictures: running estimates, and results."""
+"""Images from the sampler's updates: running estimates, and results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 
 
 class RunningMean:
-    """The mean over each slice's samples so far, those of finished batches included."""
+    """Running mean over each slice's samples, including those of finished batches."""
 
     def __init__(self) -> None:
         self._batch: tuple[NoiseKey, ...] = ()
@@ -24,8 +24,8 @@ class RunningMean:
         self._finished: dict[tuple[str, int], tuple[int, FloatArray]] = {}
 
     def take(self, update: Update) -> dict[tuple[str, int], Picture]:
-        """Return the pictures that an update's images change."""
-        if update.keys != self._batch:  # the one before has ended with its samples
+        """Return the images that an update changes."""
+        if update.keys != self._batch:  # the previous batch has ended with its samples
             for key, images in self._newest.items():
                 self._finished[key] = self._with(key, images)
             self._batch = update.keys
@@ -41,13 +41,13 @@ class RunningMean:
         }
 
     def _with(self, key: tuple[str, int], images: list[FloatArray]) -> tuple[int, FloatArray]:
-        """Return number and sum of a slice's samples: its memory is that of one, for any number."""
+        """Return number and sum of a slice's samples: memory of one image for any number."""
         count, total = self._finished.get(key, (0, np.zeros_like(images[0])))
         return count + len(images), total + np.sum(images, axis=0)
 
 
 def final_pictures(result: Result, slices: Sequence[int]) -> dict[tuple[str, int], Picture]:
-    """Return a result's slices; a single one does not keep the volume in memory that it lies in."""
+    """Return a result's slices as copies, so that they do not keep the whole volume in memory."""
 
     def cut(volume: Volume, k: int) -> FloatArray:
         image: FloatArray = volume.data[..., k]

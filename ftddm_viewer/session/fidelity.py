@@ -1,4 +1,4 @@
-"""How faithful a picture is, as it is shown: against the measurement, and against a reference."""
+"""Fidelity of an image as shown: against the measurement, and against a reference."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ftddm_viewer.session.state import View
 
 
 def fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:
-    """Return the figures of a slice's map as it is shown; each is worked out once.
+    """Return the metrics of a slice's map as shown; each is computed once.
 
-    They are "residual" in k-space and what the noise alone leaves of it as "noise"; where there is
-    a reference, "psnr" and "ssim", and those of the input as "input_psnr" and "input_ssim". Empty
-    for a picture that is not final, and where nothing is trusted.
+    They are the k-space "residual" and the residual expected from noise alone, "noise"; with a
+    reference also "psnr" and "ssim", and those of the input, "input_psnr" and "input_ssim". Empty
+    for an image that is not final, and for a slice without trusted voxels.
     """
     key = (metabolite, k)
     if key not in view.figures:

@@ -1,4 +1,4 @@
-"""What of a study is shown first: which slice, and up to which value its colours reach."""
+"""First view of a study: which slice, and the upper limit of its colours."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from ftddm_core.imaging.volume import finite_or_zero
 
 PERCENTILE = 99.5
-"""Of the trusted values: the upper colour limit, so that a wild voxel cannot dim the image."""
+"""Percentile of the trusted values used as the upper colour limit, so that an outlier cannot darken
+the image."""
 
 
 def most_varied_slice(maps: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]) -> int:
-    """Return the slice in which maps (X, Y, Z) vary most inside their masks, the middle if none do.
+    """Return the slice with the largest variation of maps (X, Y, Z) in their masks, else the
+    middle.
 
-    A slice through much brain varies more than one through little, and one through a tumour most.
-    Values are limited to 0 and the 99.5th percentile, so that a wild voxel cannot decide.
+    A slice with much brain varies more than one with little, and one through a tumour most. Values
+    are clipped to 0 and the 99.5th percentile, so that an outlier cannot decide.
     """
     variation = np.zeros(maps[0][0].shape[2])
     for data, mask in maps:
@@ -30,7 +32,7 @@ def most_varied_slice(maps: Sequence[tuple[NDArray[Any], NDArray[np.bool_]]]) ->
 
 
 def upper_limit(values: NDArray[Any]) -> float:
-    """Return the 99.5th percentile of the finite values, 1 where it is not positive."""
+    """Return the 99.5th percentile of the finite values, or 1 if it is not positive."""
     values = values[np.isfinite(values)]
     top = float(np.percentile(values, PERCENTILE)) if values.size else 0.0
     return top if top > 0 else 1.0

@@ -1,13 +1,12 @@
-"""The display space: the world turned rigidly until the maps' axes run along its own.
+"""Display space: the world, rotated until the maps' axes are parallel to its axes.
 
-Viewers show flat slices of arrays whose axes run along the screen's. With c the centre of the maps
-and Q the directions of their axes, taken in the order and sense nearest to right, anterior and
-superior,
+Viewers show slices of arrays whose axes are parallel to the screen. With c the centre of the maps
+and Q the directions of their axes, in the order and sense nearest to right, anterior and superior,
 
     p' = Q^T (p - c) + c.
 
-Maps are only transposed and flipped to get there, never interpolated; `Frame.restore` undoes it
-exactly. Where the maps' axes run along the world's, Q = 1: display space is the world.
+Maps are only transposed and flipped, never interpolated; `Frame.restore` undoes this exactly. If
+the maps' axes are parallel to the world's, Q = 1 and display space is the world.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.volume import FloatArray, Volume
 
 ALIGNED = 1e-3
-"""Largest deviation of an axis from the display's, as a cosine: a voxel in a thousand."""
+"""Tolerance of the alignment of an axis with the display, as a cosine: one voxel in a thousand."""
 
 CANONICAL = nib.orientations.axcodes2ornt("RAS")
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Where things are shown.
+    """Transformation between world and display space.
 
     Parameters
     ----------
     turn
         4x4 rigid matrix from the world to display space, in mm.
     orientation
-        The maps' axes in display space, as nibabel writes orientations.
+        The maps' axes in display space, in nibabel's form.
     """
 
     turn: FloatArray
@@ -45,11 +44,11 @@ class Frame:
 
     @classmethod
     def of(cls, grid: Volume) -> Frame:
-        """Return the frame in which a grid's axes run along x, y, z."""
+        """Return the frame in which a grid's axes are parallel to x, y, z."""
         orientation = io_orientation(grid.affine)
         canonical = grid.affine @ inv_ornt_aff(orientation, grid.shape)
         directions = canonical[:3, :3] / np.linalg.norm(canonical[:3, :3], axis=0)
-        left, _, right = np.linalg.svd(directions)  # the nearest rotation, should they be sheared
+        left, _, right = np.linalg.svd(directions)  # the nearest rotation, in case of shear
         rotation = (left @ right).T
         turn = np.eye(4)
         if not np.allclose(rotation, np.eye(3), atol=1e-6):
@@ -65,17 +64,17 @@ class Frame:
 
     @property
     def reversed(self) -> bool:
-        """Whether the maps' first slice is the last one in display space."""
+        """Whether the maps' first slice is the last in display space."""
         return bool(self.orientation[2, 1] < 0)
 
     def aligned(self, volume: Volume) -> bool:
-        """Return whether a volume's axes run along the display's, in whatever order and sense."""
+        """Return whether a volume's axes are parallel to the display's, in any order and sense."""
         axes = (self.turn @ volume.affine)[:3, :3]
         cosines = np.abs(axes / np.linalg.norm(axes, axis=0))
         return bool((np.minimum(cosines, 1 - cosines) < ALIGNED).all())
 
     def show(self, volume: Volume) -> Volume:
-        """Return an aligned volume in display space: axes x, y, z, each growing, none oblique."""
+        """Return an aligned volume in display space: axes x, y, z, all increasing, none oblique."""
         turned = self.turn @ volume.affine
         orientation = io_orientation(turned)
         affine = turned @ inv_ornt_aff(orientation, volume.shape)
@@ -83,15 +82,15 @@ class Frame:
         return replace(volume, data=apply_orientation(volume.data, orientation), affine=affine)
 
     def restore(self, shown: Volume) -> Volume:
-        """Return the volume that a map in display space stands for: `show` undone."""
+        """Return the volume of a map in display space: the inverse of `show`."""
         back = ornt_transform(CANONICAL, self.orientation)
         affine = np.linalg.inv(self.turn) @ shown.affine @ inv_ornt_aff(back, shown.shape)
         return replace(shown, data=apply_orientation(shown.data, back), affine=affine)
 
     def show_mri(self, image: Volume, slab: Volume) -> Volume:
-        """Return an MRI in display space, from the first of the maps' slices to the last.
+        """Return an MRI in display space, cropped to the slab of the maps.
 
-        An oblique one is interpolated, onto voxels of its own size.
+        An oblique MRI is interpolated, onto voxels of its own size.
 
         Parameters
         ----------
@@ -105,14 +104,14 @@ class Frame:
 
     def _interpolated(self, image: Volume, slab: Volume) -> Volume:
         turned = self.turn @ image.affine
-        order = io_orientation(turned)[:, 0].astype(int)  # of each voxel axis, the display axis
+        order = io_orientation(turned)[:, 0].astype(int)  # display axis of each voxel axis
         size = np.empty(3)
         size[order] = image.voxel_size
         corners = np.array(list(product(*((0, n - 1) for n in image.shape), [1])))
         box = corners @ turned[:3].T
         low, high = box.min(axis=0), box.max(axis=0)
         first, last = self._faces(slab)
-        edge = size[self.axis]  # one voxel more than is kept, whatever rounding does
+        edge = size[self.axis]  # one voxel more than is kept, against rounding
         low[self.axis] = max(low[self.axis], first - edge)
         high[self.axis] = min(high[self.axis], last + edge)
         shape = np.maximum(np.ceil((high - low) / size).astype(int) + 1, 1)
@@ -123,17 +122,17 @@ class Frame:
         return replace(placed, affine=affine)
 
     def positions(self, shown: Volume) -> FloatArray:
-        """Return where along `axis`, in mm, the centres of a shown volume's slices are."""
+        """Return the positions along `axis`, in mm, of the slice centres of a shown volume."""
         start, step = shown.affine[self.axis, 3], shown.affine[self.axis, self.axis]
         return np.asarray(start + step * np.arange(shown.shape[self.axis]))
 
     def _faces(self, shown: Volume) -> tuple[float, float]:
-        """Return where the outer faces of the first and the last slice are."""
+        """Return the positions of the outer faces of the first and the last slice."""
         centres, half = self.positions(shown), shown.affine[self.axis, self.axis] / 2
         return float(centres[0] - half), float(centres[-1] + half)
 
     def _cropped(self, shown: Volume, slab: Volume) -> Volume:
-        """Return the slices whose centre lies in the slab; all of them where none does."""
+        """Return the slices whose centre lies in the slab, or all slices if none does."""
         first, last = self._faces(slab)
         centres = self.positions(shown)
         (inside,) = np.nonzero((centres > first) & (centres < last))

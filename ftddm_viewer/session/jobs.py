@@ -1,11 +1,11 @@
-"""One background job at a time, and the newest wins.
+"""One background job at a time; the newest replaces older ones.
 
-A job is a function that is given a `Token` and asks it, between two steps, whether it is still
-wanted. Starting a job makes every older one unwanted; it begins as soon as the running one has
-noticed. However many are started in between, only the newest ever runs. A job that is started
-patiently lets the running one come to its first result: so results keep coming, however fast jobs
-follow each other. What can wait is done while there is no job, and gives way to any at once. The
-thread lives no longer than there is work.
+A job is a function that takes a `Token` and asks it between steps whether it was cancelled.
+Starting a job cancels every older one; it begins as soon as the running one has ended. Of several
+jobs started in between, only the newest runs. A job started with `patient` lets the running one
+reach its first result, so that results keep coming however fast jobs follow each other. Idle work
+runs while there is no job, and yields to any job at once. The thread ends when there is no more
+work.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Work = Callable[["Token"], None]
 T = TypeVar("T")
 
 LAST_WAIT = 10.0
-"""In s: how long a program that ends waits for its jobs to notice. A thread that is still in the
-middle of torch's code when Python is gone takes the process down with it."""
+"""In s: how long a program that ends waits for its jobs. A thread that is still inside torch when
+Python shuts down crashes the process."""
 
 TELLING = 1.0
-"""In s: how long a job must have run before it can be told how long it still needs."""
+"""In s: how long a job must have run before its remaining time is estimated."""
 
 
 class Token:
-    """Tells a job whether it is still wanted, and is told when the job has a first result."""
+    """Tells a job whether it was cancelled, and receives the notice of its first result."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
@@ -40,20 +40,20 @@ class Token:
         self.stopped = False
 
     def cancelled(self) -> bool:
-        """Return whether the job was cancelled or superseded, and is to end."""
+        """Return whether the job was cancelled or superseded and should end."""
         return self.stopped
 
     def superseded(self) -> bool:
-        """Return whether what becomes of the job matters to nobody: a newer one is to follow."""
+        """Return whether a newer job follows, so that this job's outcome does not matter."""
         return self.stopped or self._jobs.waiting
 
     def land(self) -> None:
-        """Say that there is a first result: from now on a newer job takes over at once."""
+        """Report a first result: from now on a newer job takes over at once."""
         self._jobs.land(self)
 
 
 class Jobs:
-    """Runs the newest job in a thread of its own; safe to use from any thread."""
+    """Runs the newest job in a separate thread; thread-safe."""
 
     def __init__(self) -> None:
         _every.add(self)
@@ -65,19 +65,19 @@ class Jobs:
 
     @property
     def waiting(self) -> bool:
-        """Whether a job waits for the running one to end."""
+        """Whether a job is waiting for the running one to end."""
         return self._ready is not None
 
     def start(self, work: Work, *, patient: bool = False) -> None:
-        """Run `work(token)` in the background instead of anything started before.
+        """Run `work(token)` in the background, replacing everything started before.
 
         Parameters
         ----------
         work
-            Must handle its own errors: one that escapes is reported by `threading.excepthook`, and
-            ends no later job.
+            Must handle its own errors: an uncaught one is reported by `threading.excepthook` and
+            does not affect later jobs.
         patient
-            Whether the running job may first come to its first result.
+            Whether the running job may first reach its first result.
         """
         with self._change:
             self._ready = (work, Token(self))
@@ -86,9 +86,9 @@ class Jobs:
             self._begin()
 
     def start_idle(self, work: Work) -> None:
-        """Run `work(token)` as soon as there is no job; one that starts then takes over at once.
+        """Run `work(token)` as soon as there is no job; a job started later takes over at once.
 
-        There is one such work at a time. Who wants it to go on after a job has to start it again.
+        There is one idle work at a time. To continue it after a job, start it again.
         """
         with self._change:
             self._later = work
@@ -100,14 +100,14 @@ class Jobs:
             threading.Thread(target=self._run, name="ftddm-job", daemon=True).start()
 
     def cancel(self) -> None:
-        """Make the running job unwanted, and forget what has not begun."""
+        """Cancel the running job and drop waiting ones."""
         with self._change:
             if self._running is not None:
                 self._running.stopped = True
             self._ready = self._later = None
 
     def land(self, token: Token) -> None:
-        """Take note of a job's first result; see `Token.land`."""
+        """Record a job's first result; see `Token.land`."""
         with self._change:
             token.landed = True
             if self._ready is not None:
@@ -146,7 +146,7 @@ _every: weakref.WeakSet[Jobs] = weakref.WeakSet()
 
 @atexit.register
 def _end() -> None:
-    """Cancel all jobs, and wait for them, before Python ends."""
+    """Cancel all jobs and wait for them before Python ends."""
     end = time.monotonic() + LAST_WAIT
     for jobs in list(_every):
         jobs.cancel()
@@ -155,11 +155,11 @@ def _end() -> None:
 
 
 def apart(work: Callable[[], T]) -> T:
-    """Return what `work` returns, or raise what it raises; it runs on a thread that then ends.
+    """Run `work` on a thread that then ends; return its result or raise its error.
 
-    With it ends the team of helpers that OpenMP gave it. A team left on a thread that does nothing
-    makes those of all others slower: together they are more than there are cores, and each then
-    sleeps between two layers of a network instead of waiting.
+    The thread's OpenMP workers end with it. Workers left on an idle thread slow down those of all
+    others: together they outnumber the cores, and each then sleeps between two layers of a network
+    instead of spinning.
     """
     returned: list[T] = []
     raised: list[BaseException] = []
@@ -167,7 +167,7 @@ def apart(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             returned.append(work())
-        except BaseException as error:  # the caller's
+        except BaseException as error:  # re-raised in the caller
             raised.append(error)
 
     thread = threading.Thread(target=run, name="ftddm-apart", daemon=True)  # Ctrl-C need not wait
@@ -180,11 +180,11 @@ def apart(work: Callable[[], T]) -> T:
 
 @contextmanager
 def calm() -> Iterator[None]:
-    """Let numpy's products of matrices run on one thread within this block.
+    """Run numpy's matrix products on one thread within this block.
 
-    They are small, and the threads that BLAS would give them go on turning for a tenth of a second
-    after it, in the way of the networks that follow. The limit is the process's: the first of
-    several blocks at a time sets it, and the last takes it back.
+    They are small, and BLAS threads would keep spinning for a tenth of a second afterwards and slow
+    down the networks that follow. The limit applies to the process: of several concurrent blocks,
+    the first sets it and the last removes it.
     """
     _blas.enter()
     try:
@@ -194,7 +194,7 @@ def calm() -> Iterator[None]:
 
 
 class _Blas:
-    """The process's limit, and how many blocks want it."""
+    """The process's limit, and the number of blocks that use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -218,7 +218,7 @@ _blas = _Blas()
 
 
 class Clock:
-    """How far a job is, and how long it still needs, as fast as it went so far.
+    """Progress of a job, and its remaining time at the speed so far.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ class Clock:
         self._start = now()
 
     def read(self, done: float) -> dict[str, Any]:
-        """Return `progress`, the share that is done, and `remaining`, in s, None where unknown."""
+        """Return `progress`, the share that is done, and `remaining` in s, None if unknown."""
         passed = self._now() - self._start
         known = passed >= TELLING and done > 0
         return {"progress": done, "remaining": passed / done - passed if known else None}

@@ -1,4 +1,4 @@
-"""The networks behind the faces: loaded on first use, shared by every session."""
+"""The networks of the front ends: loaded on first use, shared by all sessions."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.self_check import SelfCheck
 
 FRAME = 1 / 30
-"""In s: least time between two running estimates that are shown."""
+"""In s: shortest time between two running estimates that are shown."""
 
 SLICES_CHECKED = 2
-"""That go through the networks together in a self-check on a CPU: it gives way after every step."""
+"""Slices per batch in a self-check on a CPU: it yields after every step."""
 
 GLANCE = 0.05
-"""In s: how often a self-check that has given way looks whether it is still wanted."""
+"""In s: how often a self-check that has yielded tests whether it was cancelled."""
 
 
 class Model:
-    """Weights that are loaded when they are first needed.
+    """Weights that are loaded on first use.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Model:
     device
         "auto", "cpu", "cuda" or "mps".
     half
-        Whether they compute in half precision, on a GPU; see `SuperResolver`.
+        Whether to compute in half precision, on a GPU; see `SuperResolver`.
     """
 
     def __init__(self, weights: str = "small", device: str = "auto", *, half: bool = False) -> None:
@@ -61,7 +61,7 @@ class Model:
         return "" if self._resolver is None else self._resolver.where
 
     def load(self) -> SuperResolver:
-        """Return the resolver, loading it first where that is still to be done.
+        """Return the resolver, loading it first if necessary.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class Model:
         return SuperResolver.load(self.weights, self.device, half=self.half)
 
     def usual_upscale(self, study: Study) -> float:
-        """Return the factor that brings a study's voxels nearest to the trained ones."""
+        """Return the factor that brings a study's voxels nearest to the training data's."""
         from ftddm_core.sampling.resolver import settle_upscale
 
         voxel = self.load().weights.trained_voxel
@@ -98,9 +98,9 @@ class Model:
         cancelled: Callable[[], bool],
         recall: Recall | None = None,
     ) -> Iterator[Update]:
-        """Yield what `SuperResolver.sample` does, as fast as eyes can follow.
+        """Yield the updates of `SuperResolver.sample`, limited to a visible rate.
 
-        Sessions at work together take turns by picture.
+        Concurrent sessions take turns, one image each.
         """
         updates = self.load().sample(
             conditions,
@@ -127,9 +127,9 @@ class Model:
         progress: Callable[[float], None],
         cancelled: Callable[[], bool],
     ) -> SelfCheck:
-        """Return what `SuperResolver.check` does; the pictures of every session go first.
+        """Return the result of `SuperResolver.check`; images of all sessions have priority.
 
-        Cancelled, it goes on where it stopped when it is asked for again.
+        After a cancellation, the next call resumes where it stopped.
         """
         resolver = self.load()
         batch = SLICES_CHECKED if resolver.device.type == "cpu" else None
@@ -143,12 +143,12 @@ class Model:
 
 
 class _Turns:
-    """Who may use the networks now.
+    """Access to the networks.
 
     Attributes
     ----------
     step
-        Held for one step of a picture, and between two looks around by whatever can wait.
+        Held for one step of an image, and by idle work between two checks for cancellation.
     """
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class _Turns:
 
     @contextmanager
     def wanted(self) -> Iterator[None]:
-        """Have what can wait give way as long as this block lasts."""
+        """Let idle work yield for the duration of this block."""
         with self._change:
             self._wanted += 1
         try:
@@ -169,7 +169,7 @@ class _Turns:
                 self._change.notify_all()
 
     def give_way(self, cancelled: Callable[[], bool]) -> None:
-        """Let go of `step`, which the caller holds, until no picture is wanted any more."""
+        """Release `step`, held by the caller, until no image is waiting."""
         if not self._wanted:
             return
         self.step.release()

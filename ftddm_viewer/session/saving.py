@@ -1,4 +1,4 @@
-"""Results as files: NIfTI maps with a JSON sidecar each, all of them or none."""
+"""Results as files: NIfTI maps with JSON sidecars, written all or none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ftddm_viewer.session.check_messages import check_line, check_record
 NOTICE = f"AI-generated. {RESEARCH_ONLY}."
 
 CHOOSE_ANOTHER = "choose another folder, or allow it to be replaced"
-"""What to do about a file that exists; front ends have their own words for it."""
+"""Advice for a file that exists; front ends have their own wording."""
 
 SOFTWARE = ("ftddm-viewer", "torch", "numpy", "scipy", "nibabel")
 
@@ -46,7 +46,7 @@ def result_stem(label: str, metabolite: str, description: str = "ftddm") -> str:
 
 
 def result_names(study: Study, samples: int) -> list[str]:
-    """Return the names of the files that `result_files` will make of a study.
+    """Return the names of the files that `result_files` will make.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _check_apart(label: str, metabolites: Iterable[str]) -> None:
 
 
 def fingerprints(study: Study) -> dict[str, dict[str, str]]:
-    """Return the name, without its folders, and the SHA-256 of each file of a study, by role."""
+    """Return the file name (without folders) and the SHA-256 of each file of a study, by role."""
     return {
         role: {
             "Name": Path(path).name,
@@ -92,11 +92,10 @@ def result_files(
 ) -> dict[str, bytes]:
     """Return name -> content of a NIfTI and a sidecar for every map of a result.
 
-    A result of several samples also gets their standard deviation, `desc-ftddmSd`, and how far the
-    map shown may be off, `desc-ftddmError`. The content depends on inputs, settings, weights and
-    software alone, never on the time or on where it ran.
-    What `record` says is added to every sidecar; `inputs` are the study's `fingerprints`, taken now
-    unless they were taken when it was opened.
+    A result of several samples also gets their standard deviation, `desc-ftddmSd`, and the
+    estimated error of the map shown, `desc-ftddmError`. The content depends on inputs, settings,
+    weights and software only, never on time or place. `record` is added to every sidecar; `inputs`
+    are the study's `fingerprints`, taken now unless they were taken when it was opened.
 
     Raises
     ------
@@ -119,7 +118,7 @@ def result_files(
             own = {"Statistic": statistic} | sidecar(result, study, name, inputs)
             own |= dict(record or {})
             if description != "ftddm":
-                del own["KSpaceResidual"]  # it is the mean's
+                del own["KSpaceResidual"]  # it belongs to the mean
             files[f"{stem}.json"] = (json.dumps(own, indent=2) + "\n").encode()
     return files
 
@@ -127,7 +126,7 @@ def result_files(
 def sidecar(
     result: Result, study: Study, metabolite: str, inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the record of how one map was made, of a study as it was acquired."""
+    """Return the record of how one map was made from an acquired study."""
     condition, weights = result.conditions[metabolite], result.weighting[metabolite]
     deviation, source = result.noise[metabolite]
     residual = result.residual[metabolite]
@@ -164,7 +163,7 @@ def sidecar(
 
 
 def study_files(study: Study, label: str, record: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return name -> content of a study that `open_study` reads, with one sidecar `record`."""
+    """Return name -> content of a study that `open_study` can read, with one sidecar `record`."""
     volumes = {f"{label}_met-{name}_desc-signal_mrsi": v for name, v in study.maps.items()}
     if isinstance(study.mask, Volume):
         volumes[f"{label}_mask"] = study.mask
@@ -183,7 +182,7 @@ def save_files(files: Mapping[str, bytes], folder: Path, *, overwrite: bool = Fa
     files
         Name relative to the folder -> content.
     folder
-        Made if it does not exist.
+        Created if it does not exist.
     overwrite
         Whether files of the same name may be replaced.
 
@@ -197,7 +196,7 @@ def save_files(files: Mapping[str, bytes], folder: Path, *, overwrite: bool = Fa
     made = sorted((p for p in parents if not p.exists()), key=lambda p: len(p.parts))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Inside the folder, which may be a file system of its own: files are renamed, not copied.
+        # Inside the folder, which may be on another file system: files are renamed, not copied.
         with tempfile.TemporaryDirectory(prefix=".ftddm-", dir=folder) as staging:
             new, old = Path(staging, "new"), Path(staging, "old")
             for name, content in files.items():
@@ -207,7 +206,7 @@ def save_files(files: Mapping[str, bytes], folder: Path, *, overwrite: bool = Fa
             _exchange(files, folder, new, old)
     except BaseException as error:
         for parent in reversed(made):
-            with suppress(OSError):  # not empty: something else was put there meanwhile
+            with suppress(OSError):  # not empty: something else was put there in the meantime
                 parent.rmdir()
         if not isinstance(error, OSError):
             raise
@@ -217,7 +216,8 @@ def save_files(files: Mapping[str, bytes], folder: Path, *, overwrite: bool = Fa
 
 
 def _exchange(names: Iterable[str], folder: Path, new: Path, old: Path) -> None:
-    """Move files from `new` into a folder, those they replace to `old`; undo all if one fails."""
+    """Move files from `new` into a folder, and replaced files to `old`; undo everything if one
+    fails."""
     moved: list[str] = []
     try:
         for name in names:
@@ -236,15 +236,15 @@ def _exchange(names: Iterable[str], folder: Path, new: Path, old: Path) -> None:
 
 
 def check_writable(folder: Path, names: Iterable[str], *, overwrite: bool = False) -> None:
-    """Raise a FormatError if files of these names may not be written, before any work is done."""
+    """Raise a FormatError if files of these names cannot be written, before any work is done."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir():
-        raise FormatError(f"{nearest} is a file, a folder is needed; choose another.")
+        raise FormatError(f"{nearest} is a file, not a folder; choose another.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise FormatError(f"Cannot write to {folder}: permission denied. Choose another folder.")
     existing = [folder / name for name in names if (folder / name).exists()]
     if blocked := [path for path in existing if path.is_dir()]:
-        raise FormatError(f"{blocked[0]} is a folder, a file is to be written there; move it away.")
+        raise FormatError(f"{blocked[0]} is a folder, but a file of this name is needed; move it.")
     if existing and not overwrite:
         raise FormatError(f"{existing[0]} exists already; {CHOOSE_ANOTHER}.")
 

@@ -1,13 +1,13 @@
-"""What is open, chosen, shown and computed, behind every face; no toolkit is imported.
+"""State and background work of every front end; imports no GUI toolkit.
 
 A `Session` holds one immutable `State`. Commands replace it and start background work; work
-replaces it too, while it is still wanted. After every replacement `changed` is emitted with the
-states before and after it, on whichever thread made it: a face goes to its own thread, reads the
-newest `state` and applies what differs. A picture that was overtaken by newer settings gets into
-the state only as the first of its chain, so that pictures keep coming while a hand moves; a view
-knows which settings it is of. How much of the drawn detail is shown is no work at all: pictures
-keep x and z.
-While nothing else goes on, the model is checked on the study, once; any job takes over at once.
+replaces it too, unless it was cancelled. After every replacement, `changed` is emitted with the old
+and the new state, on the thread that made the change: a front end switches to its own thread, reads
+the newest `state` and applies the differences. An image superseded by newer settings enters the
+state only if it is the first of its chain, so that images keep coming while a control moves; a view
+knows the settings it was made with. Changing the share of drawn detail needs no computation: images
+keep x and z. While the session is idle, the model is checked on the study, once; any job takes over
+at once.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.result import Update
 
 AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
-"""How far anything is that has not begun."""
+"""Progress of work that has not begun."""
 
 
 class Session:
-    """One user's examination, and everything that can be done with it.
+    """One user's examination and all operations on it.
 
     Parameters
     ----------
     model
         The networks; several sessions may share them.
     checks_itself
-        Whether it makes the self-check of what is open by itself; else where `check` asks for it,
-        or a whole volume with automatic weights needs it.
+        Whether the self-check is made automatically; otherwise only on `check`, or for a whole
+        volume with automatic weights.
 
     Attributes
     ----------
     model
         As given.
     state
-        What is shown now; never changed, only replaced.
+        The current state; never changed, only replaced.
     changed
         Emitted with the old and the new state, on the thread that made the change.
     """
@@ -88,23 +88,23 @@ class Session:
         mask: Path | None = None,
         label: str = "",
     ) -> None:
-        """Open a study from files in the background; an error leaves the open one as it is."""
+        """Open a study from files in the background; on an error, the open study stays."""
         self._open(lambda: Case.of(open_study(paths, t1=t1, flair=flair, mask=mask), label))
 
     def show(self, study: Study, label: str = "") -> None:
-        """Look at a study that was read already."""
+        """Show a study that is already in memory."""
         self._open(lambda: Case.of(study, label))
 
     def unfill(self) -> None:
-        """Undo zero-filling that was done before the study came here."""
+        """Undo earlier zero-filling of the open study."""
         if (case := self.state.case) is not None:
             self._open(case.unfill, keep=True)
 
     def update(self, **changes: Value) -> None:
-        """Change settings together, and compute the picture anew where the session is live.
+        """Change settings together, and recompute the image if the session is live.
 
-        Where T_trunc is lowered below the steps, they follow it, and come back when it rises. The
-        detail is only shown anew, even while a whole volume is computed.
+        If T_trunc is lowered below the steps, they follow it, and return when it rises. A change of
+        the detail only updates the display, even while a whole volume is computed.
 
         Raises
         ------
@@ -124,7 +124,7 @@ class Session:
             self._choose(settings=settings)
 
     def toggle_detail(self) -> None:
-        """Show all that is drawn, or again what the self-check supports."""
+        """Show all drawn detail, or again the share that the self-check supports."""
         self.update(detail=None if self.state.shows_all else 1.0)
 
     def choose(
@@ -135,7 +135,7 @@ class Session:
         mode: Mode | str | None = None,
         live: bool | None = None,
     ) -> None:
-        """Choose what is looked at, the mode, and whether changes compute the picture anew.
+        """Choose metabolite, slice and mode, and whether changes recompute the image.
 
         Raises
         ------
@@ -161,19 +161,19 @@ class Session:
             self._choose(**changes)
 
     def refresh(self) -> None:
-        """Compute the picture with what is chosen now, live or not.
+        """Compute the image with the current settings, live or not.
 
         Raises
         ------
         SettingsError
             While a whole volume is computed, or a study is opened.
         """
-        self._refuse_during(Activity.VOLUME, "to compute a picture")
+        self._refuse_during(Activity.VOLUME, "to compute an image")
         if self.state.case is not None and not self.state.up_to_date:
-            self._start(self._preview, Activity.SAMPLING, "to compute a picture")
+            self._start(self._preview, Activity.SAMPLING, "to compute an image")
 
     def compute_volume(self) -> None:
-        """Compute every slice of every metabolite with what is chosen now.
+        """Compute every slice of every metabolite with the current settings.
 
         Raises
         ------
@@ -184,13 +184,13 @@ class Session:
             self._start(self._volume, Activity.VOLUME, "to compute another")
 
     def check(self) -> None:
-        """Check the model on what is open, if that was not done: while nothing else goes on."""
+        """Check the model on the open study, if not yet done, while the session is idle."""
         with self._changing():
             self._replace(error="")
             self._check_later(asked=True)
 
     def cancel(self) -> None:
-        """Stop what goes on in the background; what was computed stays."""
+        """Stop the background work; computed images stay."""
         with self._changing():
             was_opening = self.state.activity is Activity.OPENING
             self._jobs.cancel()
@@ -230,10 +230,11 @@ class Session:
         return self._jobs.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Return whether the background work, the self-check too, ended within `timeout` s."""
+        """Return whether the background work, including the self-check, ended within `timeout`
+        s."""
         return self._jobs.wait(timeout)
 
-    # ---- from commands to jobs; all but `_start` and `_open` are called under the lock
+    # ---- from commands to jobs; all except `_start` and `_open` are called under the lock
 
     def _refuse_during(self, activity: Activity, purpose: str) -> None:
         if self.state.activity is not activity:
@@ -257,7 +258,7 @@ class Session:
             self._replace(activity=activity, **AT_REST, error="")
 
     def _choose(self, **changes: Any) -> None:
-        """Make changes; where they call for another picture, start it and stop any other."""
+        """Apply changes; if they require another image, start it and stop any other."""
         old = self.state
         self._replace(error="", **changes)
         new = self.state
@@ -266,8 +267,8 @@ class Session:
         turned_live = new.live and not old.live
         if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
             return
-        # While a hand moves, one picture of where it just was may come first; but the picture of
-        # what is looked at now must not make way for one of what was.
+        # While a control moves, one image of its previous value may still come first; but the image
+        # of the current selection must not be replaced by one of an earlier selection.
         patient = not turned or new.picture is None or new.fitting_view() is not None
         if not self._catch_up(patient=patient) and moved and new.activity is Activity.SAMPLING:
             self._jobs.cancel()
@@ -275,7 +276,7 @@ class Session:
             self._check_later()
 
     def _catch_up(self, *, patient: bool = False) -> bool:
-        """Start the picture that a live session still has to show; return whether there is one."""
+        """Start the image that a live session still has to show; return whether there is one."""
         wanted = self.state.case is not None and self.state.live and not self.state.up_to_date
         if wanted:
             self._jobs.start(self._guarded(self._preview), patient=patient)
@@ -283,7 +284,7 @@ class Session:
         return wanted
 
     def _check_later(self, *, asked: bool = False) -> None:
-        """Have the self-check made while nothing else goes on, if it is still to be made."""
+        """Schedule the self-check for idle time, if it is still to be made."""
         view = self.state.view
         due = view is not None and self._checks.of(view.prepared) is None
         begun = self.state.checking
@@ -292,7 +293,7 @@ class Session:
             self._replace(checking=begun or 0.0)
 
     def _guarded(self, job: Work) -> Work:
-        """Return a job whose errors become the state's, in the user's words."""
+        """Return a job whose errors are stored in the state, worded for the user."""
 
         def work(token: Token) -> None:
             error = ""
@@ -300,16 +301,16 @@ class Session:
                 with calm():
                     job(token)
             except Cancelled:
-                return  # whoever cancelled has told what goes on now
+                return  # the canceller has updated the state
             except Exception as problem:
                 error = logged_words(problem)
             with self._changing():
                 if token.superseded():
                     return
                 was_opening = self.state.activity is Activity.OPENING
-                error = error or self.state.error  # which only the next command clears
+                error = error or self.state.error  # cleared by the next command only
                 self._replace(activity=Activity.IDLE, **AT_REST, error=error)
-                caught_up = was_opening and self._catch_up()  # it failed: what was open goes on
+                caught_up = was_opening and self._catch_up()  # it failed: keep the open study
                 if not caught_up and (was_opening or not error):
                     self._check_later()
 
@@ -319,7 +320,7 @@ class Session:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lock, and then tell of the change that was made under it, and of no other."""
+        """Hold the lock, then emit exactly the change that was made under it."""
         with self._lock:
             old = self.state
             yield
@@ -332,7 +333,7 @@ class Session:
         self.state = replace(self.state, **changes).aligned()
 
     def _report(self, token: Token, **changes: Any) -> None:
-        """Replace the state from a job that is still wanted.
+        """Replace the state from a job that was not cancelled.
 
         Raises
         ------
@@ -347,9 +348,9 @@ class Session:
     # ---- jobs
 
     def _opening(self, token: Token, make: Callable[[], Case], keep: bool) -> None:
-        """Open a case; only one that can be sampled takes the place of what was open.
+        """Open a case; it replaces the open one only if it can be sampled.
 
-        With `keep`, the same metabolite and slice are looked at as before.
+        With `keep`, the same metabolite and slice stay selected.
         """
         case = make()
         asked, mode = self.state.settings, case.usual_mode
@@ -359,7 +360,7 @@ class Session:
             metabolite, k = self.state.metabolite, self.state.slice_index
         self._report(
             token,
-            activity=Activity.SAMPLING,  # from here on, a change of a control begins anew
+            activity=Activity.SAMPLING,  # from here on, a change of a control restarts
             mode=mode,
             metabolite=metabolite,
             slice_index=k,
@@ -372,7 +373,7 @@ class Session:
             self._preview(token)
 
     def _prepare(self, token: Token) -> View:
-        """Return the view that pictures of what is chosen now belong to; it may have some."""
+        """Return the view for images with the current settings; it may already hold some."""
         state, view = self.state, self.state.view
         if view is None:
             raise FormatError("No study is open.")
@@ -395,7 +396,7 @@ class Session:
         return prepare(case, mode, upscale)
 
     def _preview(self, token: Token) -> None:
-        """Compute the picture that is looked at."""
+        """Compute the image of the selected map and slice."""
         state = self.state
         name, k = state.metabolite, state.slice_index
         view = self._prepare(token)
@@ -410,12 +411,12 @@ class Session:
             view = view.adding(pictures)
             self._report(token, view=view, **clock.read(update.done))
             token.land()
-        for other in view.prepared.conditions:  # they tell of every map, seen or not
+        for other in view.prepared.conditions:  # the notes cover every map, shown or not
             self._condition(token, view, other)
         self._report(token, notes=notes(view.prepared, view.asked.noise))
 
     def _volume(self, token: Token) -> None:
-        """Compute everything, outwards from what is looked at."""
+        """Compute everything, outwards from the selected slice."""
         state = self.state
         view = self._prepare(token)
         self._load(token)
@@ -439,7 +440,7 @@ class Session:
             self._report(token, view=view, **changes)
 
     def _checking(self, token: Token) -> None:
-        """Check the model on what is open; what follows from it is shown or computed anew."""
+        """Check the model on the open study; then update or recompute what depends on it."""
         view = self.state.view
         if view is None:
             return
@@ -451,7 +452,8 @@ class Session:
             self._catch_up()
 
     def _checked(self, token: Token, prepared: Prepared) -> None:
-        """Make the self-check of what was acquired, unless it is known, and put it in the view."""
+        """Make the self-check of the acquired maps, unless it is known, and store it in the
+        view."""
         if self._checks.of(prepared) is None:
             self._load(token)
         check = self._checks.make(
@@ -473,13 +475,13 @@ class Session:
         )
 
     def _condition(self, token: Token, view: View, name: str) -> Condition:
-        """Return a metabolite's condition, which may be formed for it, unless it is too late."""
+        """Return a metabolite's condition, formed if necessary, unless the job was cancelled."""
         if token.cancelled():
             raise Cancelled("Superseded.")
         return view.prepared.conditions[name]
 
     def _load(self, token: Token) -> None:
-        """Load the networks, if that is still to be done, and say so."""
+        """Load the networks if necessary, and report it in the state."""
         if not self.model.loaded:
             self._report(token, loading=True)
             self.model.load()

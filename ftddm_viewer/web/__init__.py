@@ -1,8 +1,8 @@
-"""The page in a browser: live sliders, one session a tab. Needs gradio."""
+"""The web page: live sliders, one session per tab. Needs gradio."""
 
 import os
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported: nothing is sent
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported; disables telemetry
 
 from ftddm_viewer.web.serving import Server, serve, start
 

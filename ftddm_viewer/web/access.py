@@ -1,4 +1,4 @@
-"""Who may reach the page and where: addresses, passwords, and what strangers may not do."""
+"""Access to the page: addresses, passwords, and limits for strangers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from ftddm_core.errors import FormatError, FtddmError, SettingsError
 
 OPEN_TO_ALL = (
-    "Anybody who reaches this page could upload files to this computer and use it: ask for a "
+    "Anybody who can reach this page could upload files to this computer and use it: set a "
     "password with --auth FILE, show the bundled case only with --no-uploads, or allow it with "
     "--no-password."
 )
@@ -24,7 +24,7 @@ NO_HOST = (
 
 
 def plain_host(host: str) -> str:
-    """Return an address without the brackets that one of IPv6 has in a link.
+    """Return an address without the brackets of an IPv6 address in a link.
 
     Raises
     ------
@@ -40,19 +40,19 @@ def plain_host(host: str) -> str:
 
 
 def linked_host(host: str) -> str:
-    """Return an address as a link writes it: one of IPv6 in brackets."""
+    """Return an address in the form of a link: IPv6 in brackets."""
     return f"[{host}]" if ":" in host else host
 
 
 def near_host(host: str) -> str:
-    """Return where this computer's own browser finds what is served at an address."""
+    """Return the host under which this computer's own browser finds an address."""
     if not is_everywhere(host):
         return host
     return "::1" if ":" in host else "127.0.0.1"
 
 
 def is_everywhere(host: str) -> bool:
-    """Return whether an address stands for all that this computer has."""
+    """Return whether an address stands for all addresses of this computer."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
@@ -60,7 +60,7 @@ def is_everywhere(host: str) -> bool:
 
 
 def reach(host: str) -> str:
-    """Return where other computers find the page, "" if nowhere."""
+    """Return the address for other computers in words, "" if there is none."""
     if is_loopback(host):
         return ""
     where = "any of this computer's addresses" if is_everywhere(host) else linked_host(host)
@@ -68,7 +68,7 @@ def reach(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this computer alone."""
+    """Return whether an address can be reached only from this computer."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -78,23 +78,23 @@ def is_loopback(host: str) -> bool:
 def check_exposure(
     host: str, *, share: bool, auth: Path | None, uploads: bool, no_password: bool
 ) -> None:
-    """Raise a SettingsError if strangers could upload files without anybody having allowed it."""
+    """Raise a SettingsError if strangers could upload files without explicit permission."""
     exposed = share or not is_loopback(host)
     if exposed and uploads and auth is None and not no_password:
         raise SettingsError(OPEN_TO_ALL)
 
 
 def free_port(host: str, port: int) -> int:
-    """Return the port, or one that is free for 0.
+    """Return the port, or a free one for 0.
 
     Raises
     ------
     FtddmError
-        If it is in use, or the address is not this computer's.
+        If the port is in use, or the address does not belong to this computer.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        if os.name == "posix":  # a port that was left a moment ago may be taken again
+        if os.name == "posix":  # a port released a moment ago can be reused
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -120,7 +120,7 @@ def read_passwords(path: Path) -> dict[str, str]:
     except OSError as error:
         raise FormatError(f"Cannot read {path}: {error.strerror}. Check the path.") from None
     except UnicodeDecodeError:
-        raise FormatError(f"{path} is no text: write lines of name:password, in UTF-8.") from None
+        raise FormatError(f"{path} is not text: write lines of name:password, in UTF-8.") from None
     passwords: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -137,7 +137,7 @@ def read_passwords(path: Path) -> dict[str, str]:
 
 
 def password_check(passwords: dict[str, str]) -> Callable[[str, str], bool]:
-    """Return a function (name, password) -> whether they belong together, in constant time."""
+    """Return a function that checks name and password in constant time."""
 
     def check(name: str, password: str) -> bool:
         right = passwords.get(name, "")

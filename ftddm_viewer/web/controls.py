@@ -1,4 +1,4 @@
-"""A component for every control of the method, built from the control alone."""
+"""Gradio components for the controls of the method, built from the controls alone."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import State
 
 LONGEST_SLIDER = 1e6
-"""A number with a wider range is typed: no slider could be set to one of so many values."""
+"""A number with a wider range gets a text box instead of a slider."""
 
 NOW = "performance.timeOrigin + performance.now()"
-"""When the user did it, in ms: requests may arrive in another order."""
+"""Time of the user's action in ms: requests may arrive in another order."""
 
 AS_IT_IS = f"(v, t) => [v, {NOW}]"
 
 EMPTY = -1
-"""Sent instead of the time by a box that holds no number: nothing is to be set."""
+"""Sent instead of the time by a box without a number: nothing is set."""
 
 
 class Part(NamedTuple):
-    """A component that moves one setting.
+    """A component that changes one setting.
 
     Parameters
     ----------
     control
-        What it sets.
+        The control it sets.
     component
         The component.
     js
-        Run in the browser on (value, time) before they are sent.
+        Script run in the browser on (value, time) before they are sent.
     clears
         Whether it is the checkbox that stands for the value None.
     """
@@ -47,36 +47,36 @@ class Part(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its name on the page."""
+        """Its element id on the page."""
         return f"{'empty' if self.clears else 'control'}-{self.control.name}"
 
     def set_to(self, session: Session, value: Any) -> None:
-        """Do what moving it means."""
+        """Apply a value that the user chose."""
         name = self.control.name
         if self.clears:
             value = None if value else session.state.shown_value(name)
         session.update(**{name: value})
 
     def shown(self, state: State) -> dict[str, Any]:
-        """Return the properties that it should have."""
+        """Return the properties that it should have in a state."""
         name = self.control.name
         free = {"interactive": not state.disabled(self.control)}
         if self.clears:
             return {"value": getattr(state.settings, name) is None, **free}
         value = state.shown_value(name)
         if getattr(state.settings, name) is None and isinstance(value, float):
-            value = round(value, 2)  # it follows from the data, in as many digits
+            value = round(value, 2)  # computed from the data, with many digits
         properties: dict[str, Any] = {} if value is None else {"value": value}
         if isinstance(self.component, gr.Slider):
             low, high = state.bounds(self.control) or (0, 1)
-            # A slider cannot stand below its lowest value, as the steps of T_trunc 0 would.
+            # A slider cannot be below its lowest value, as the steps at T_trunc 0 would be.
             value = self.control.type(max(low, value or low))
             properties = {"value": value, "maximum": max(high, low + 1)}
         return {**properties, **free}
 
 
 def build(*names: str) -> Iterator[Part]:
-    """Yield the components of some controls, made where this is called."""
+    """Yield the components of some controls, created in the current layout block."""
     for control in controls():
         if control.name not in names:
             continue
@@ -91,7 +91,7 @@ def build(*names: str) -> Iterator[Part]:
 
 
 def label(control: Control) -> str:
-    """Return a control's name with its symbol and unit, where those say more."""
+    """Return a control's label with symbol and unit, where they add information."""
     known = control.label.casefold()
     symbol = "" if control.symbol.casefold() in (*known.split(), known) else control.symbol
     words = [word for word in (symbol, control.unit) if word and word != "×"]
@@ -113,7 +113,7 @@ def _part(control: Control) -> Part:
 
 
 def typed(name: str) -> str:
-    """Return a script that brings a typed value within the ends that its slider has now, if any."""
+    """Return a script that limits a typed value to the current range of its slider, if any."""
     return (
         f"(v, t) => {{const r = document.querySelector('#{name} input[type=range]'); "
         f"if (v === null || v === '' || isNaN(v)) return [r ? Number(r.min) : 0, {EMPTY}]; "
@@ -132,11 +132,11 @@ const tell = () => {
 watch('value', () => setTimeout(tell));
 tell();
 """
-"""Gives every control the help that the server sends, as soon as both are there."""
+"""Sets the tooltip of every control to the help text from the server, once both exist."""
 
 
 def tooltips(state: State) -> str:
-    """Return every control's help, and why it has nothing to do where it has not, as HTML."""
+    """Return the help of every control, or the reason why it has no effect, as HTML."""
     texts = {
         f"control-{control.name}": " ".join(filter(None, [state.disabled(control), control.help]))
         for control in controls()

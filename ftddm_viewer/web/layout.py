@@ -1,4 +1,4 @@
-"""What is on the page and where; what it means is in `page`."""
+"""Layout of the page; its behaviour is in `page`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE_TYPES = [".nii", ".gz", ".json"]
 MODES = [(words, mode.value) for mode, words in MODE_WORDS.items()]
 
 BACKDROPS = ["T1", "FLAIR", "None"]
-"""Before a study is there: then only what it has."""
+"""Choices before a study is open; then only those it has."""
 
 SWIPE_JS = """
 const set = (v) => element.style.setProperty('--cut', v + '%');
@@ -25,23 +25,23 @@ watch('value', () => {
   if (range) range.value = parseFloat(element.style.getPropertyValue('--cut') || '50');
 });
 """
-"""Moves the edge in the browser alone; it stays where it is when the pictures change."""
+"""Moves the edge in the browser only; it keeps its position when the images change."""
 
 
 class Layout:
-    """The components, made inside the blocks that are open.
+    """The components, created in the current gradio blocks.
 
     Parameters
     ----------
     uploads
-        Whether files may be uploaded; `upload` is None where not.
+        Whether files may be uploaded; otherwise `upload` is None.
 
     Attributes
     ----------
     controls
         Components of the method's controls.
     shown
-        Name -> component, of all that the server sets.
+        Name -> component, for all components set by the server.
     """
 
     def __init__(self, *, uploads: bool) -> None:
@@ -55,8 +55,8 @@ class Layout:
                 self._study(uploads)
                 self._controls()
                 self._results()
-            with gr.Column(scale=1, min_width=520, elem_id="pictures"):
-                self._pictures()
+            with gr.Column(scale=1, min_width=520, elem_id="images"):
+                self._images()
                 self._weights()
                 self._below()
         for part in self.controls:
@@ -121,7 +121,7 @@ class Layout:
         )
         self._show("files", results)
 
-    def _pictures(self) -> None:
+    def _images(self) -> None:
         self._show("message", _html("message"))
         self._show("heading", _html("heading"))
         for name in ("backdrop", "maps"):
@@ -183,7 +183,7 @@ def _button(text: str, name: str, variant: Any = "secondary", **options: Any) ->
 def _slider(
     label: str, name: str, values: tuple[float, float, float], *, min_width: int = 190, scale: int
 ) -> gr.Slider:
-    """Return a slider of whole numbers: first, last, and where it is."""
+    """Return a slider of integers: first, last, and initial value."""
     low, high, value = values
     return gr.Slider(
         low, high, value, step=1, label=label, buttons=[], min_width=min_width, scale=scale,

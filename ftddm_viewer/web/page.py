@@ -1,9 +1,9 @@
-"""The page: what its components mean. No state lives in a component.
+"""Behaviour of the page's components. No state is kept in a component.
 
-A component that the user moves is posted at once and alone; then a follower shows the session's
-newest state, again and again, until there is nothing new. Whatever is shown comes from one state,
-so that nothing can be stale; a component that the user did not move is only set where the session
-disagrees with it.
+When the user changes a component, its value is posted at once by itself; then a follower shows the
+session's newest state repeatedly until there is nothing new. Everything shown comes from one state,
+so that nothing is stale; a component that the user did not change is set only where it differs from
+the session.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from ftddm_viewer.web.tabs import FULL, Tabs
 TITLE = "FTDDM Viewer – research use only"
 
 FRAME = 1 / 12
-"""Seconds between two looks at a session."""
+"""Polling interval of a session in seconds."""
 
 FOLLOWERS = 256
-"""Pages that may be shown something at the same time: none of them holds a thread."""
+"""Largest number of pages updated at the same time; none of them blocks a thread."""
 
 LOST = "The connection to this page was lost, and its study was closed: reload the page."
 
-PICTURES = "document.getElementById('pictures')"
+IMAGES = "document.getElementById('images')"
 
 LINK_JS = """(query) => {
   if (!query.startsWith('?')) return query;
@@ -45,14 +45,14 @@ LINK_JS = """(query) => {
   history.replaceState(null, '', link);
   return link;
 }"""
-"""Keeps the address up to date, and makes a whole link of a query."""
+"""Keeps the address up to date, and makes a full link from a query."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 
 
 class Page:
-    """The components, and how they hang together.
+    """The components and their event handlers.
 
     Parameters
     ----------
@@ -108,17 +108,17 @@ class Page:
             self._moves(component, name, name, set_to, js)
 
     def _wire_looks(self) -> None:
-        """Let the browser do what needs no server: background, opacity, the link."""
+        """Handle in the browser what needs no server: background, opacity, link."""
         layout = self.layout
         for component, js in (
-            (layout.backdrop, f"(v) => {{{PICTURES}.dataset.backdrop = v}}"),
-            (layout.overlay, f"(v) => {{{PICTURES}.style.setProperty('--overlay', v / 100)}}"),
+            (layout.backdrop, f"(v) => {{{IMAGES}.dataset.backdrop = v}}"),
+            (layout.overlay, f"(v) => {{{IMAGES}.style.setProperty('--overlay', v / 100)}}"),
         ):
             component.change(None, component, None, js=js, **QUIET)
         layout.link.change(None, layout.link, layout.link, js=LINK_JS, **QUIET)
 
     def _follow(self, after: Any) -> None:
-        """Show what happens after an event."""
+        """Start a follower after an event."""
         after.then(
             self._frames,
             None,
@@ -137,7 +137,7 @@ class Page:
         set_to: Callable[[Session, Any], object],
         js: str,
     ) -> None:
-        """Send a component's value as soon as the user moves it, with the time."""
+        """Send a component's value as soon as the user changes it, with the time."""
 
         def post(value: Any, stamp: float, request: gr.Request) -> None:
             if (tab := self.tabs.get(request.session_hash)) is not None:
@@ -155,7 +155,8 @@ class Page:
             if (tab := self.tabs.get(request.session_hash)) is not None:
                 command(tab)
 
-        # Gradio asks for the types of what it calls, and the module's are not evaluated.
+        # Gradio inspects the types of its handlers, and this module's annotations are not
+        # evaluated.
         run.__annotations__ = {"request": gr.Request, "return": None}
         return run
 
@@ -168,7 +169,7 @@ class Page:
         try:
             tab = self.tabs.open(request.session_hash)
         except FtddmError:
-            return  # the page is told by `_frames`
+            return  # `_frames` informs the page
         tab.begin(wishes_of(dict(request.query_params)), uploads=self.uploads)
 
     def _end(self, request: gr.Request) -> None:
@@ -177,7 +178,7 @@ class Page:
     # ---- showing
 
     async def _frames(self, request: gr.Request) -> AsyncIterator[list[Any]]:
-        """Yield what differs on the page, as long as there is something to be seen."""
+        """Yield the differences for the page as long as there are changes to show."""
         tab = self.tabs.get(request.session_hash)
         if tab is None:
             words = FULL if self.tabs.full else LOST
@@ -191,10 +192,10 @@ class Page:
                     ended = tab.leave(state)
                     await asyncio.sleep(0 if ended else FRAME)
             finally:
-                self.tabs.get(request.session_hash)  # something happened until now
-                if not ended:  # the page was left meanwhile
+                self.tabs.get(request.session_hash)  # the tab was active until now
+                if not ended:  # the page was closed in the meantime
                     tab.abandon()
-        # What was sent last is sent again when a follower ends: by then it may be out of date.
+        # Gradio resends the last value when a follower ends: by then it may be out of date.
         yield self._updates({})
 
     def _updates(self, changes: Properties) -> list[Any]:
@@ -202,22 +203,22 @@ class Page:
         return [gr.update(**changes[name]) if name in changes else gr.skip() for name in names]
 
     def _changes(self, tab: Tab, state: State, turn: int) -> Properties:
-        """Return the properties that the page has to be told, none once a turn is over.
+        """Return the properties to send to the page, none once a turn is over.
 
-        A page that is left goes on without its follower, whose last work may still be going on.
+        A closed page loses its follower, whose last work may still be running.
         """
         with tab.showing:
             return self._worked_out(tab, state, turn) if tab.is_on(turn) else {}
 
     def _worked_out(self, tab: Tab, state: State, turn: int) -> Properties:
         scene = resolve(state)
-        pictures = tab.painter.paint(state, scene)
+        drawings = tab.painter.paint(state, scene)
         files = tab.results(state)
         tab.tidy()
         slow: dict[str, dict[str, Any]] = {
-            name: {"value": text} for name, text in pictures._asdict().items()
+            name: {"value": text} for name, text in drawings._asdict().items()
         }
-        slow["spread_tab"] = {"visible": bool(pictures.spread)}
+        slow["spread_tab"] = {"visible": bool(drawings.spread)}
         slow["files"] = {"value": files or None, "visible": bool(files)}
         slow["heading"] = {"value": status.heading(state, scene)}
         slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
@@ -225,11 +226,11 @@ class Page:
         slow["remarks"] = {"value": status.remarks(state)}
         found = tab.changes(turn, slow, lambda newest: self._quick(tab, newest))
         if choices := found.get("background", {}).get("choices"):
-            found["background"]["value"] = choices[0]  # what was chosen may be gone
+            found["background"]["value"] = choices[0]  # the chosen one may no longer exist
         return found
 
     def _quick(self, tab: Tab, state: State) -> Properties:
-        """Return the properties of what the user moves, and of what answers at once."""
+        """Return the properties of the components that the user changes or that respond at once."""
         case, busy = state.case, state.activity is not Activity.IDLE
         free = {"interactive": state.activity is not Activity.VOLUME}
         previews = state.activity in (Activity.IDLE, Activity.SAMPLING)

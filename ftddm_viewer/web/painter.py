@@ -1,4 +1,4 @@
-"""The page's pictures as HTML: side by side, under a swipe, and the deviation."""
+"""The page's drawings as HTML: side by side, swipe view, and deviation."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from ftddm_viewer.web.panels import (
 )
 
 LETTERS = 11.5
-"""Height of the letters in pixels, about."""
+"""Approximate font size in pixels."""
 
 WIDTHS = {1: 470.0, 2: 420.0, 3: 285.0}
-"""Pixels across a drawing, about, by how many there are side by side."""
+"""Approximate width of a drawing in pixels, by the number side by side."""
 
 MRI = ("T1", "FLAIR")
 
 
 class Drawings(NamedTuple):
-    """HTML of every picture of a state.
+    """HTML of all drawings of a state.
 
     Parameters
     ----------
     backdrop, maps
-        Images that are not themselves shown, see `panels.store`.
+        Hidden images, see `panels.store`.
     pair, swipe, spread
-        Drawings: side by side, input against output, output beside its deviation. Empty where
-        there is nothing to show.
+        Drawings: side by side, input against output, output and deviation. Empty if there is
+        nothing to show.
     bar
         Colour bar.
     """
@@ -59,7 +59,7 @@ class Drawings(NamedTuple):
 
 
 class Painter:
-    """Draws states; keeps what did not change from one to the next."""
+    """Draws states; reuses what did not change from one to the next."""
 
     def __init__(self) -> None:
         self._case: Case | None = None
@@ -67,7 +67,7 @@ class Painter:
         self._kept: dict[Role, tuple[tuple[Any, ...], str]] = {}
 
     def paint(self, state: State, scene: Scene) -> Drawings:
-        """Return the pictures of a state and of its scene."""
+        """Return the drawings of a state and its scene."""
         if state.case is None or state.view is None:
             return Drawings()
         if state.case is not self._case:
@@ -86,7 +86,7 @@ class Painter:
         )
 
     def _element(self, layer: LayerSpec, scene: Scene) -> str:
-        """Return a layer's slice as an image element; "" where the layer does not reach."""
+        """Return a layer's slice as an image element; "" outside the layer."""
         asked = (layer.volume, layer.limits, scene.position)
         known, element = self._kept.get(layer.role, ((), ""))
         if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
@@ -112,7 +112,7 @@ class Painter:
         letters: tuple[str, str, str, str],
         needed: Role = "input",
     ) -> str:
-        """Return drawings side by side, each with its own words at the foot."""
+        """Return drawings side by side, each with its own caption."""
         layers = [layer for role in roles if (layer := scene.layer(role)) is not None]
         if scene.layer(needed) is None:
             return ""
@@ -131,7 +131,7 @@ class Painter:
         return f'<div class="side of-{len(layers)}">{shown}</div>'
 
     def _swipe(self, scene: Scene, letters: tuple[str, str, str, str]) -> str:
-        """Return input and output on top of each other; the page moves the edge between them."""
+        """Return input and output on top of each other, with a movable edge between them."""
         left, right = scene.layer("input"), scene.layer("output")
         if left is None or right is None:
             return ""
@@ -166,7 +166,7 @@ def _id(role: Role) -> str:
 
 
 def _short(name: str) -> str:
-    """Return a layer's name without what stands in brackets: both have to fit."""
+    """Return a layer's name without the part in brackets, so that two names fit."""
     return name.partition(" (")[0]
 
 
@@ -175,7 +175,7 @@ def _padded(lines: Sequence[str], count: int) -> list[str]:
 
 
 def _bars(scene: Scene, state: State) -> Iterator[str]:
-    """Yield a colour bar for the maps, and one for the deviation if it is there."""
+    """Yield a colour bar for the maps, and one for the deviation if there is one."""
     if state.view is None:
         return
     unit = state.view.prepared.conditions[state.metabolite].unit or "a.u."
@@ -194,7 +194,7 @@ def _bars(scene: Scene, state: State) -> Iterator[str]:
 
 
 def _short_number(value: float) -> str:
-    """Return a number with three digits, and without an exponent where it is handy."""
+    """Return a number with three digits, without an exponent where possible."""
     if value and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.2e}"
     return np.format_float_positional(value, precision=3, fractional=False, trim="-")
@@ -202,5 +202,5 @@ def _short_number(value: float) -> str:
 
 @cache
 def _ramp(colormap: str) -> str:
-    """Return a colour map from its first to its last colour."""
+    """Return a colour map as an image, from its first to its last colour."""
     return png_url(matplotlib.colormaps[colormap](np.arange(256), bytes=True)[None, :, :3])

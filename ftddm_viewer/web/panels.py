@@ -1,9 +1,9 @@
-"""Slices as SVG: (scene, state) -> drawings in mm, right on the left. Pure, and without a toolkit.
+"""Slices as SVG drawings in mm, in radiological convention. Pure functions, no GUI toolkit.
 
-A drawing holds no pixels: it refers to images by id, so that one image serves several drawings and
-a running picture costs no more than its own pixels. Its coordinates are the world's in mm, both
-axes reversed: the patient's right and front (or head) have the greatest coordinates, and the page
-has the smallest at the left and at the top.
+A drawing contains no pixels: it refers to images by id, so that several drawings share an image and
+an update transfers only its own pixels. Its coordinates are world coordinates in mm with both axes
+reversed: the patient's right and front (or head) have the largest world coordinates, and belong at
+the left and at the top of the page.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.scene import LayerSpec
 
 MARGIN = 14.0
-"""In mm, around the trusted voxels: enough to see the skull."""
+"""Margin in mm around the trusted voxels, enough to see the skull."""
 
 LINE = 1.35
-"""Height of a line of text, relative to the letters'."""
+"""Height of a line of text, relative to the font size."""
 
 LETTER_WIDTH = 0.53
-"""Mean width of a letter, relative to its height."""
+"""Mean width of a letter, relative to the font size."""
 
 
 class Box(NamedTuple):
@@ -51,14 +51,14 @@ class Box(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """A slice as it is drawn.
+    """A slice to draw.
 
     Parameters
     ----------
     image
         Values, row 0 at the top.
     box
-        Where its outer edges lie.
+        Position of its outer edges.
     letters
         Directions (left, right, top, bottom).
     """
@@ -68,7 +68,7 @@ class Plane(NamedTuple):
     letters: tuple[str, str, str, str]
 
     def within(self, box: Box) -> Plane:
-        """Return the pixels that lie in a box, whole or in part."""
+        """Return the pixels that lie in a box, at least in part."""
         rows, columns = self.image.shape
         high, wide = self.box.height / rows, self.box.width / columns
         top, bottom = _cut(box.y - self.box.y, box.height, high, rows)
@@ -88,14 +88,14 @@ def _cut(start: float, length: float, step: float, count: int) -> tuple[int, int
 
 
 def plane_of(volume: Volume, axis: int, position: float) -> Plane | None:
-    """Return the slice of a display volume nearest to a position, None where it does not reach.
+    """Return the slice of a display volume nearest to a position, None outside the volume.
 
     Parameters
     ----------
     volume
         In display space.
     axis, position
-        Display axis along which slices are stacked, and where along it, in mm.
+        Display axis along which slices are stacked, and position along it in mm.
     """
     start, step = volume.affine[axis, 3], volume.affine[axis, axis]
     k = round(np.clip((position - start) / step, 0, volume.shape[axis] - 1))
@@ -114,16 +114,16 @@ def _plane(volume: Volume, axis: int, k: int) -> Plane:
 
 
 def _extent(volume: Volume, axis: int) -> tuple[float, float]:
-    """Return the edge of a display volume at an axis' positive end, reversed, and its length."""
+    """Return the negated position of the edge at an axis' positive end, and the volume's length."""
     start, step = volume.affine[axis, 3], volume.affine[axis, axis]
     n = volume.shape[axis]
     return float(-(start + (n - 0.5) * step)), float(n * step)
 
 
 def view_box(case: Case) -> Box:
-    """Return the part that is drawn: around every trusted voxel of any map, in whatever slice.
+    """Return the part to draw: the bounding box of the trusted voxels of all maps and slices.
 
-    It depends on the case alone, so that nothing moves while settings change.
+    It depends only on the case, so that nothing moves when settings change.
     """
     grid = case.study.grid
     trusted = np.any([*case.trusted.values()], axis=0)
@@ -141,7 +141,7 @@ def view_box(case: Case) -> Box:
 
 
 def coloured(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
-    """Return a map's colours (rows, columns, RGBA), transparent where it is NaN."""
+    """Return a map's colours (rows, columns, RGBA), transparent where the map is NaN."""
     low, high = layer.limits
     share = np.clip((finite_or_zero(image) - low) / (high - low), 0, 1)
     colours = matplotlib.colormaps[layer.colormap](share, bytes=True)
@@ -150,21 +150,21 @@ def coloured(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
 
 
 def grey(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
-    """Return an MRI's shades (rows, columns)."""
+    """Return an MRI's grey values (rows, columns)."""
     low, high = layer.limits
     share = np.clip((finite_or_zero(image) - low) / (high - low), 0, 1)
     return np.asarray(np.round(255 * share), np.uint8)
 
 
 def png_url(pixels: NDArray[np.uint8]) -> str:
-    """Return an image as a data URL, one pixel a voxel and without loss."""
+    """Return an image as a lossless data URL, one pixel per voxel."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=4)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def image_element(name: str, url: str, box: Box) -> str:
-    """Return an image that drawings refer to by its id, with sharp voxels."""
+    """Return an image element for drawings to refer to by id, without interpolation."""
     return (
         f'<image id="{name}" {box.svg()} preserveAspectRatio="none" decoding="sync" '
         f'style="image-rendering:pixelated" href="{url}"/>'
@@ -172,12 +172,12 @@ def image_element(name: str, url: str, box: Box) -> str:
 
 
 def store(elements: Sequence[str]) -> str:
-    """Return images that are not themselves shown, for drawings to refer to."""
+    """Return hidden images for drawings to refer to."""
     return f'<svg class="store" width="0" height="0"><defs>{"".join(elements)}</defs></svg>'
 
 
 class Words(NamedTuple):
-    """What is written into a drawing: above it, at its edges, and at its foot."""
+    """Text in a drawing: above it, at its edges, and below it."""
 
     title: str
     letters: tuple[str, str, str, str]
@@ -185,7 +185,8 @@ class Words(NamedTuple):
 
 
 def wrapped(text: str, box: Box, size: float) -> list[str]:
-    """Break a text into lines that fit a drawing, in letters of a size in mm; numbers stay."""
+    """Break a text into lines that fit a drawing, for a font size in mm; numbers stay with their
+    names."""
     kept = re.sub(r"(?<=[^,.]) (?=\d)", "\N{NO-BREAK SPACE}", text)
     return textwrap.wrap(kept, max(12, int(box.width / (LETTER_WIDTH * size))))
 
@@ -193,20 +194,20 @@ def wrapped(text: str, box: Box, size: float) -> list[str]:
 def drawing(
     box: Box, images: Sequence[tuple[str, str]], words: Words, size: float, *, end: bool = False
 ) -> str:
-    """Return one picture as inline SVG.
+    """Return one drawing as inline SVG.
 
     Parameters
     ----------
     box
         The part of the plane that it shows.
     images
-        Id of an image and the class it is drawn with, the lowest first.
+        Id and CSS class of each image, the lowest first.
     words
-        Title, letters and foot; escaped here.
+        Title, orientation letters and caption; escaped here.
     size
         Height of the letters, in mm.
     end
-        Whether the title is at the right.
+        Whether the title is right-aligned.
     """
     line = LINE * size
     foot = len(words.foot) * line + 0.5 * size

@@ -1,4 +1,4 @@
-"""A view as a link: the query of its address, and back."""
+"""Permalinks: a view as the query of an address, and back."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.state import State
 
 LOOKS = ("study", "mode", "metabolite", "slice")
-"""Parameters beside the settings; slices count from 1, as on the page."""
+"""Parameters in addition to the settings; slices count from 1, as on the page."""
 
 UPLOADED = "Uploaded study"
-"""What a study is called that was uploaded."""
+"""Name of an uploaded study."""
 
 UPLOAD = "upload"
-"""The parameter "study" of a link that was made with one: the study itself is never in it."""
+"""Value of the parameter "study" in a link made with an upload; the study itself is never in a
+link."""
 
 OWN = ("__", "view", "logs", "deep_link")
-"""How parameters begin that belong to gradio."""
+"""Prefix of gradio's own parameters."""
 
 
 OLDER = {"true": "exact", "1": "exact", "false": "off", "0": "off"}
-"""Data consistency as older links have it."""
+"""Data consistency in the form of older links."""
 
 
 @dataclass
 class Wishes:
-    """What a link asks for.
+    """The view that a link requests.
 
     Parameters
     ----------
     settings
-        Valid together with the session's own defaults.
+        Settings, valid together with the session's defaults.
     mode, metabolite, slice_index
-        None where the link does not say.
+        None if the link does not name them.
     uploaded
-        Whether it was made with a study that was uploaded, and waits for it.
+        Whether it was made with an uploaded study, and waits for it.
     problems
-        What in the link makes no sense, in words.
+        Messages about invalid parts of the link.
     """
 
     settings: dict[str, Value] = field(default_factory=dict)
@@ -53,15 +54,15 @@ class Wishes:
 
 
 def query_of(state: State, awaited: Wishes | None = None) -> str:
-    """Return "?" and what differs from how a session begins with this study.
+    """Return "?" and all differences from the initial state of a session with this study.
 
     Parameters
     ----------
     state
-        Whose settings are written. What is looked at is written as far as it differs; all of it
-        for an upload, since whoever opens the link begins with another study.
+        State whose settings are written. Metabolite, slice and mode are written if they differ; all
+        of them for an upload, since a session starts with another study.
     awaited
-        What to write of it instead, while an upload is waited for.
+        The requested view, written instead while an upload is awaited.
     """
     defaults = State().settings
     parameters: dict[str, str] = {}
@@ -94,7 +95,7 @@ def _looks(state: State, case: Case) -> dict[str, str]:
 
 
 def wishes_of(query: Mapping[str, str]) -> Wishes:
-    """Return what a query asks for; what makes no sense is left out, and told."""
+    """Return the view that a query requests; invalid parts are left out and reported."""
     wishes = Wishes()
     known = {control.name: control for control in controls()}
     for name, text in query.items():
@@ -123,7 +124,8 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
 
 
 def _together(settings: Mapping[str, Value]) -> SamplerSettings:
-    """Check the settings of a link as a session will: steps that it does not name follow."""
+    """Check the settings of a link as a session will: steps that it does not name follow
+    T_trunc."""
     t_trunc = settings.get("t_trunc")
     if "steps" not in settings and t_trunc is not None:
         return SamplerSettings.from_dict(dict(settings))
@@ -135,7 +137,7 @@ def _text(value: Value) -> str:
 
 
 def _value(control: Control, text: str) -> object:
-    """Return a parameter's value, or its text where it is none of the control's type."""
+    """Return a parameter's value, or its text if it does not have the control's type."""
     if not text and control.optional:
         return None
     if control.name == "consistency":

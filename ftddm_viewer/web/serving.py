@@ -1,4 +1,4 @@
-"""Serving the page: on this computer unless told otherwise, and never open to all by accident."""
+"""Serving the page: by default on this computer only, and never open to all by accident."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from ftddm_viewer.web.page import Page
 from ftddm_viewer.web.tabs import Tabs
 
 LARGEST_UPLOAD = "200mb"
-"""Of one file: a T1 with voxels of half a millimetre has half of that."""
+"""Largest upload of one file: a T1 with 0.5 mm voxels takes half of that."""
 
 LONGEST_QUEUE = 512
 
 ENDINGS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""Signals that ask the page to end: Ctrl+C, the system, and a terminal that is closed."""
+"""Signals that end the page: Ctrl+C, the system, and a closed terminal."""
 
 
 @dataclass
@@ -52,11 +52,11 @@ class Server:
     Parameters
     ----------
     url
-        Where it is, for a browser on this computer.
+        Address for a browser on this computer.
     share_url
-        Where it is for everybody, "" if nowhere.
+        Public address, "" if there is none.
     close
-        Ends it and removes every file of it.
+        Ends the page and removes all of its files.
     """
 
     url: str
@@ -75,9 +75,11 @@ def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
             if server.share_url:
                 print(f"For everybody, for a week at most: {server.share_url}")
             elif share:
-                print("No public link could be had: is there a network? Only this address works.")
+                print(
+                    "No public link could be created; is there a network? Only this address works."
+                )
             never = threading.Event()
-            while not never.wait(1.0):  # without a limit, Windows would not let Ctrl+C through
+            while not never.wait(1.0):  # without a timeout, Windows would block Ctrl+C
                 pass
         except KeyboardInterrupt:
             with suppress(OSError):  # the terminal may be gone
@@ -99,14 +101,14 @@ def start(
     device: str = "auto",
     half: bool = False,
 ) -> Server:
-    """Begin to serve the page, and return; one page at a time in a process.
+    """Start serving the page and return; one page per process at a time.
 
     Parameters
     ----------
     host, port
-        Address, one of IPv6 with or without brackets; port 0 for any that is free.
+        Address (IPv6 with or without brackets) and port; port 0 for any free one.
     share
-        Whether to ask for a public link as well.
+        Whether to create a public link as well.
     auth
         File of names and passwords, see `read_passwords`.
     uploads
@@ -119,26 +121,26 @@ def start(
     Raises
     ------
     SettingsError
-        If the page would be open to all by accident, if there is no address, or no such device.
+        If the page would be open to all by accident, or the address or the device is missing.
     CheckpointError
         If there are no such weights.
     FormatError
         If the file of passwords cannot be read.
     FtddmError
-        If the address cannot be had.
+        If the address cannot be used.
     """
     host = plain_host(host)
     check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
     check = None if auth is None else password_check(read_passwords(auth))
     model = Model(weights, device, half=half)
-    model.load()  # what is wrong with it is said now, and not to every visitor
+    model.load()  # report errors now, and not to every visitor
     port = free_port(host, port)
     root = Path(tempfile.mkdtemp(prefix="ftddm-web-"))
     folders = [root / name for name in ("private", "served")]
     for folder in folders:
         folder.mkdir()
     before = os.environ.get("GRADIO_TEMP_DIR")
-    os.environ["GRADIO_TEMP_DIR"] = str(folders[1])  # else in a folder that everybody can read
+    os.environ["GRADIO_TEMP_DIR"] = str(folders[1])  # otherwise in a world-readable folder
     tabs = Tabs(model, *folders)
     page: Page | None = None
 
@@ -159,7 +161,7 @@ def start(
         _launch(page, host, port, share=share, auth=check, uploads=uploads)
     except BaseException as error:
         close()
-        if isinstance(error, OSError | ValueError | httpx.HTTPError):  # gradio's, in its words
+        if isinstance(error, OSError | ValueError | httpx.HTTPError):  # from gradio
             raise FtddmError(f"Cannot serve on {host}, port {port}: {error}") from error
         raise
     url = f"http://{linked_host(near_host(host))}:{port}/"
@@ -168,7 +170,7 @@ def start(
 
 def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads: bool) -> None:
     package = files("ftddm_viewer.web")
-    with redirect_stdout(io.StringIO()):  # gradio's own words, about links that are not there
+    with redirect_stdout(io.StringIO()):  # suppress gradio's messages about missing links
         page.blocks.launch(
             server_name=linked_host(host),
             server_port=port,
@@ -181,7 +183,7 @@ def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads
                 neutral_hue="slate",
                 spacing_size="sm",
                 text_size="sm",
-                font=["system-ui", "sans-serif"],  # none is fetched from anywhere
+                font=["system-ui", "sans-serif"],  # no font is fetched from the network
                 font_mono=["ui-monospace", "monospace"],
             ),
             css=package.joinpath("style.css").read_text(encoding="utf-8"),
@@ -199,10 +201,10 @@ def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """Let every request to end count as one Ctrl+C, so that no upload is left behind.
+    """Treat every request to end as one Ctrl+C, so that no upload is left behind.
 
-    Those that come after the first find the page closing already, and change nothing. A signal that
-    is ignored stays so, as the closing of a terminal under nohup.
+    Requests after the first have no effect, since the page is already closing. An ignored signal
+    stays ignored, such as the closing of a terminal under nohup.
     """
 
     def interrupt(*_: Any) -> None:

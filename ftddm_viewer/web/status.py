@@ -1,4 +1,4 @@
-"""What the page says about a state, as HTML; every word that is not ours is escaped."""
+"""Texts of the page about a state, as HTML; all external text is escaped."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ BANNER = (
 )
 
 UPLOAD_HINT = (
-    "Metabolite maps, T1w, FLAIR and mask as NIfTI; their names decide, as in tNAA.nii.gz, "
+    "Metabolite maps, T1w, FLAIR and mask as NIfTI, named like tNAA.nii.gz, "
     "T1w.nii.gz, mask.nii.gz."
 )
 
 
 def heading(state: State, scene: Scene) -> str:
-    """Return what is looked at, and what s does to it."""
+    """Return what is shown, and whether s enlarges or degrades it."""
     if scene.title:
         words = f"<b>{escape(scene.title)}</b> {escape(scene.mode)}"
     else:
@@ -31,7 +31,7 @@ def heading(state: State, scene: Scene) -> str:
 
 
 def progress(state: State, scene: Scene, place: str) -> str:
-    """Return what goes on, how far it is, on which device, and how faithful the picture is."""
+    """Return the activity, its progress, the device, and the fidelity of the image."""
     busy = "" if state.activity is Activity.IDLE else " busy"
     device = f"<span>Device: {escape(place)}</span>" if place else ""
     return (
@@ -42,25 +42,26 @@ def progress(state: State, scene: Scene, place: str) -> str:
 
 
 def check(state: State) -> str:
-    """Return what the self-check found, as a warning where the model does worse than nothing."""
+    """Return the result of the self-check, as a warning where the model is worse than
+    zero-filling."""
     words = self_check(state)
     warns = " warns" if state.warned else ""
     return f'<div class="check{warns}">{escape(words)}</div>' if words else ""
 
 
 def little(state: State) -> str:
-    """Return that the temperatures change little, where they do; else ""."""
+    """Return a hint if the temperatures change little, else ""."""
     words = little_detail(state)
     return f'<div class="little">{escape(words)}</div>' if words else ""
 
 
 def message(words: str) -> str:
-    """Return an error in its words, "" where there is none."""
+    """Return an error message, "" if there is none."""
     return f'<div class="problem" role="alert">{escape(words)}</div>' if words else ""
 
 
 def remarks(state: State) -> str:
-    """Return what a careful user would want to know, folded away behind how much there is."""
+    """Return the notes on the study, collapsed behind their number."""
     notes = [*state.notes, *filter(None, [other_volume(state)])]
     if not notes:
         return ""

@@ -1,4 +1,4 @@
-"""One browser tab: its session, its files, and what its page shows."""
+"""One browser tab: its session, its files, and the content of its page."""
 
 from __future__ import annotations
 
@@ -26,47 +26,46 @@ Properties = Mapping[str, Mapping[str, Any]]
 """Component -> its properties."""
 
 STUDY = "study"
-"""Folder of an upload: names its results, where the files' own names do not."""
+"""Folder of an upload; names the results if the files' own names do not."""
 
 OWNED = "tab-"
-"""How the folders of results begin; whatever else is served came by an upload."""
+"""Prefix of the folders of results; everything else that is served was uploaded."""
 
 STILL = 0.7
-"""In s: how long the detail must not have moved before the files of a volume are written anew."""
+"""In s: how long the detail must stay unchanged before the files of a volume are rewritten."""
 
 AWAITED = (
-    "This link was made with an uploaded study: upload it, then these settings apply, and what "
-    "was looked at is shown."
+    "This link was made with an uploaded study: upload it to see the same view with these settings."
 )
 
 NOT_HERE = (
-    "This link was made with an uploaded study, and nothing can be uploaded here: its settings "
+    "This link was made with an uploaded study, but uploads are disabled here: its settings "
     "apply to the simulated patient."
 )
 
 
 class Tab:
-    """What one page needs on the server.
+    """Server side of one page.
 
     Parameters
     ----------
     model
         The networks, shared.
     private
-        A folder that the server never gives away; uploads lie in one below it.
+        A folder that is never served; uploads go into a subfolder.
     served
-        A folder whose files can be downloaded; results lie in one below it.
+        A folder whose files can be downloaded; results go into a subfolder.
 
     Attributes
     ----------
     session
         This tab's own.
     painter
-        Draws its pictures.
+        Draws its images.
     problem
-        What was wrong with the last command, in words; "" if nothing.
+        Error message of the last command, "" if none.
     showing
-        Held by whoever works out what the page shows: one at a time has painter and files.
+        Lock for computing the content of the page: one thread at a time uses painter and files.
     """
 
     def __init__(self, model: Model, private: Path, served: Path) -> None:
@@ -92,14 +91,14 @@ class Tab:
     # ---- commands
 
     def do(self, command: Callable[[], object], said: str = "") -> None:
-        """Give a command; an error becomes `problem`, which is what was `said` else."""
+        """Run a command; `problem` becomes its error, or else `said`."""
         with self._lock:
             self.problem = said
             if problem := self._tried(command):
                 self.problem = problem
 
     def _tried(self, command: Callable[[], object]) -> str:
-        """Give a command; return its error in words, "" if there was none."""
+        """Run a command; return its error message, "" if there was none."""
         try:
             command()
         except (FtddmError, OSError) as error:
@@ -109,20 +108,20 @@ class Tab:
     def move(
         self, part: str, key: str, stamp: float, value: Any, command: Callable[[], object]
     ) -> None:
-        """Give the command of a component that the user moved, unless it was moved again since.
+        """Run the command of a component that the user changed, unless it was changed again since.
 
         Parameters
         ----------
         part
             Component.
         key
-            What it sets; moves of the same are told apart by their time.
+            What it sets; changes of the same key are ordered by their time.
         stamp
-            When it was moved, in ms.
+            Time of the change in ms.
         value
-            What it shows now.
+            Its current value.
         command
-            What that means.
+            The command to run.
         """
         with self._lock:
             if stamp < self._stamps.get(key, 0):
@@ -132,12 +131,13 @@ class Tab:
             self.do(command)
 
     def restore(self, part: str) -> None:
-        """Bring back what a component should show, as after the user emptied it."""
+        """Restore the proper value of a component, e.g. after the user emptied it."""
         with self._lock:
             self._shown.setdefault(part, {})["value"] = None
 
     def begin(self, wishes: Wishes, *, uploads: bool = True) -> None:
-        """Open the bundled case as a link asks for; what it asks of an upload waits for that."""
+        """Open the bundled case as a link requests; a request for an upload waits for the
+        upload."""
         self.do(lambda: self.session.update(**wishes.settings))
         said = [f"In the link: {problem}" for problem in wishes.problems]
         if not wishes.uploaded:
@@ -153,7 +153,7 @@ class Tab:
         self.do(lambda: self.session.open(asset_folder("case"), label=CASE_LABEL), said)
 
     def open_uploads(self, paths: Sequence[str]) -> None:
-        """Take files over, out of the folder that the server gives away, and open them."""
+        """Move uploaded files out of the served folder and open them."""
         self.do(lambda: self._open_uploads([Path(path) for path in paths]))
 
     def _open_uploads(self, paths: Sequence[Path]) -> None:
@@ -173,7 +173,7 @@ class Tab:
                 path.unlink(missing_ok=True)
 
     def _grant(self, old: State, new: State) -> None:
-        """Choose what the link asked for as soon as the study is there."""
+        """Apply the view that the link requested once the study is open."""
         wishes = self._wishes
         if wishes is None or new.case is None or wishes.uploaded > (new.case.label == UPLOADED):
             return
@@ -192,7 +192,7 @@ class Tab:
         self.problem = " ".join(filter(None, [self.problem, *problems]))
 
     def _named(self, words: str) -> str:
-        """Return an error's words with uploads called as the user knows them."""
+        """Return an error message with uploads under the names that the user knows."""
         slash = r"[/\\]"
         folder = re.escape(str(self._private))
         return re.sub(rf"{folder}{slash}[^/\\ ]+{slash}{STUDY}{slash}", "", words)
@@ -201,20 +201,21 @@ class Tab:
 
     @property
     def words(self) -> str:
-        """The error to show, else what the page waits for; "" where there is nothing to say."""
+        """The error to show, else what the page is waiting for; "" if there is nothing to say."""
         return self.problem or self._named(self.session.state.error) or self._awaited
 
     def query(self, state: State) -> str:
-        """Return the link to a state; until the upload is there that it needs, to that one."""
+        """Return the link to a state; while an upload is awaited, the link to the requested
+        view."""
         return query_of(state, self._wishes if self._awaited else None)
 
     @property
     def followed(self) -> bool:
-        """Whether its page is being shown what happens."""
+        """Whether a follower is updating its page."""
         return self._followed
 
     def follow(self) -> int:
-        """Return the caller's turn to show the page what happens; 0 while another one does."""
+        """Return the caller's turn as follower of the page; 0 while there is another one."""
         with self._lock:
             if self._followed:
                 return 0
@@ -222,7 +223,7 @@ class Tab:
             return self._turn
 
     def leave(self, state: State) -> bool:
-        """Stop following, if there is nothing to be seen after a state; return whether so."""
+        """Stop following if nothing has changed since a state; return whether it stopped."""
         with self._lock:
             now = self.session.state
             busy = now.activity is not Activity.IDLE or now.checking is not None
@@ -232,31 +233,31 @@ class Tab:
             return True
 
     def abandon(self) -> None:
-        """Stop following before the end: whoever comes next may follow, and shows all anew.
+        """Stop following early: the next follower sends everything again.
 
-        What was worked out last may never have reached the page.
+        The last changes may never have reached the page.
         """
         with self._lock:
             self._followed, self._turn = False, self._turn + 1
             self._shown.clear()
 
     def is_on(self, turn: int) -> bool:
-        """Return whether a follower's turn has not been abandoned."""
+        """Return whether a follower's turn is still valid."""
         return turn == self._turn
 
     def changes(
         self, turn: int, slow: Properties, quick: Callable[[State], Properties]
     ) -> dict[str, dict[str, Any]]:
-        """Return the properties in which the page differs from what it should show.
+        """Return the properties in which the page differs from its proper content.
 
         Parameters
         ----------
         turn
-            The follower's, see `follow`; one that is over gets nothing, and changes nothing.
+            The follower's turn, see `follow`; one that is over gets nothing and changes nothing.
         slow
-            Properties that no user can change, and that took time to work out.
+            Properties that the user cannot change and that took time to compute.
         quick
-            Returns those that follow the newest state; asked for while nothing moves.
+            Returns the properties of the newest state; called while nothing changes.
         """
         with self._lock:
             found: dict[str, dict[str, Any]] = {}
@@ -273,9 +274,9 @@ class Tab:
     # ---- files
 
     def results(self, state: State) -> list[str]:
-        """Return the paths of the newest whole volume's files, all of them in an archive first.
+        """Return the paths of the newest whole volume's files, preceded by an archive of all.
 
-        Where only the detail changed they are gone until it has stood still for a moment.
+        After a change of the detail they are absent until it has been unchanged for a moment.
         """
         finished, before, now = state.finished, self._finished, monotonic()
         if finished is not before:
@@ -287,7 +288,7 @@ class Tab:
         if finished is not self._written and now >= self._due:
             self._written = finished
             if problem := self._tried(lambda: self._write(finished)):
-                self.problem = problem  # another one stays where there is none
+                self.problem = problem  # without a new problem, an existing one stays
         return self._results
 
     def _write(self, finished: Finished | None) -> None:
@@ -305,7 +306,7 @@ class Tab:
         self._results = [str(archive), *(str(folder / name) for name in files)]
 
     def tidy(self) -> None:
-        """Remove uploads that are no longer looked at; not while any are taken over or read."""
+        """Remove uploads that are no longer in use; not while any are being moved or read."""
         with self._lock:
             state = self.session.state
             if state.activity is not Activity.IDLE:
@@ -324,7 +325,8 @@ class Tab:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """Return what a tab's folder holds: nothing once the tab is closed, which removes it."""
+    """Return the content of a tab's folder; empty once the tab is closed, which removes the
+    folder."""
     try:
         return [*folder.iterdir()]
     except FileNotFoundError:

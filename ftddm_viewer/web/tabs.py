@@ -1,8 +1,8 @@
-"""The open tabs: how many there may be, and when one ends.
+"""The open tabs: their limit, and when one is closed.
 
-A tab is found by the key that gradio gives its page; it ends when the page is left. Nothing is
-shared between tabs but the networks. A request may invent keys, and upload files that no tab takes:
-both have their limits here.
+A tab is identified by gradio's session key of its page; it ends when the page is closed. Tabs share
+only the networks. A request may invent keys and upload files that no tab uses: both are limited
+here.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ftddm_viewer.session.model import Model
 from ftddm_viewer.web.tab import OWNED, Tab
 
 MOST_TABS = 64
-"""Tabs that may be open at the same time."""
+"""Largest number of open tabs."""
 
 FORSAKEN = 300.0
-"""Seconds without an event after which a tab that nobody follows may end, to make room."""
+"""Seconds without an event after which a tab without a follower may be closed to make room."""
 
 UNTAKEN = 600.0
-"""Seconds after which an uploaded file is removed that no tab has taken."""
+"""Seconds after which an uploaded file that no tab has used is removed."""
 
 FULL = (
-    f"{MOST_TABS} pages are open, and there can be no more: close another one, or reload this one "
-    "in some minutes."
+    f"{MOST_TABS} pages are open, which is the limit: close another one, or reload this one in "
+    "some minutes."
 )
 
 NAMELESS = "Session not recognised; reload the page."
 
 
 class Tabs:
-    """The tabs that are open now.
+    """The open tabs.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Tabs:
         Raises
         ------
         FtddmError
-            If the key is empty, or there are too many tabs that are in use.
+            If the key is empty, or too many tabs are in use.
         """
         if not key:
             raise FtddmError(NAMELESS)
@@ -75,18 +75,18 @@ class Tabs:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many tabs as there may be."""
+        """Whether the limit of tabs is reached."""
         return len(self._tabs) >= MOST_TABS
 
     def _forsaken(self) -> str | None:
-        """Return the key of the tab that was left alone for longest, if for long enough."""
+        """Return the key of the tab that has been idle longest, if for long enough."""
         left = {key: self._touched[key] for key, tab in self._tabs.items() if not tab.followed}
         oldest = min(left, key=lambda key: left[key], default=None)
         quiet = oldest is not None and monotonic() - left[oldest] > FORSAKEN
         return oldest if quiet else None
 
     def get(self, key: str | None) -> Tab | None:
-        """Return a tab that something happens in, None where there is none, or none any more."""
+        """Return a tab and mark it as active; None if there is no such tab (any more)."""
         with self._lock:
             tab = self._tabs.get(key or "")
             if key and tab is not None:
@@ -102,28 +102,28 @@ class Tabs:
             tab.close()
 
     def close_all(self) -> None:
-        """End every tab; there will be no others."""
+        """End every tab and accept no new ones."""
         self._ended.set()
         for key in list(self._tabs):
             self.close(key)
 
-    # ---- uploads that were never taken
+    # ---- uploads that were never used
 
     def _sweep(self) -> None:
         while not self._ended.wait(min(60.0, UNTAKEN)):
             self.remove_untaken()
 
     def remove_untaken(self) -> None:
-        """Remove what was uploaded some minutes ago, if no tab has taken it."""
+        """Remove files that were uploaded some minutes ago and that no tab has used."""
         try:
             for path in self._served.iterdir():
                 if not path.name.startswith(OWNED) and time() - _newest(path) > UNTAKEN:
                     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
         except OSError:
-            return  # it was taken at this moment; the next time will do
+            return  # it was taken at this moment; retry next time
 
 
 def _newest(path: Path) -> float:
-    """Return when a file, or anything in a folder, was last written or put there."""
+    """Return when a file, or anything in a folder, was last written or added."""
     states = [each.stat() for each in (path, *path.rglob("*"))]
     return max(max(state.st_mtime, state.st_ctime) for state in states)

@@ -260,7 +260,7 @@ def test_an_out_that_cannot_be(study: Path, tmp_path: Path, ftddm: Ftddm) -> Non
     before = below(tmp_path)
     for out in (tmp_path / "file", tmp_path / "file" / "below" / "it"):
         for words in (["run", study], ["demo"]):
-            judge(ftddm(*words, "--out", out, "--weights", "none"), "file is a file, a folder is")
+            judge(ftddm(*words, "--out", out, "--weights", "none"), "file is a file, not a")
     assert below(tmp_path) == before
 
 

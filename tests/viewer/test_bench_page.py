@@ -337,7 +337,7 @@ def test_the_page_again_from_a_file(record: dict[str, Any], tmp_path: Path, ftdd
         ("{", "cannot be read"),
         ("[1]", "no record of `ftddm bench`"),
         ('{"format": 99, "devices": []}', "no record of `ftddm bench`"),
-        ("part", "lacks a part of a record"),
+        ("part", "is incomplete"),
     ],
 )
 def test_what_is_no_record_is_refused(

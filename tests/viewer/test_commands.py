@@ -196,7 +196,7 @@ def test_train_export_and_run(
     exported = tmp_path / "weights" / "mine"
     outcome = ftddm("train", "export", *common, "--weights-out", exported)
     assert outcome.code == 0
-    assert outcome.out.endswith("after these steps of training: denoiser 2, flow 2.\n")
+    assert outcome.out.endswith("trained for these steps: denoiser 2, flow 2.\n")
     assert set(files_in(exported)) == {"config.json", "denoiser.safetensors", "flow.safetensors"}
     words = ["--out", tmp_path / "out", "--weights", exported, "--steps", 2]
     assert ftddm("run", study, *words).code == 0
@@ -309,7 +309,7 @@ def test_interrupted_training_says_that_it_goes_on(
     monkeypatch.setattr("ftddm_core.training.run.render_pools", lambda *_: None)
     outcome = ftddm("train", "flow", "--out", tmp_path / "run")
     assert outcome.code == 130
-    assert "goes on from the last checkpoint" in outcome.err
+    assert "resumes from the last checkpoint" in outcome.err
     assert "nothing was written" not in outcome.err
 
 

@@ -89,7 +89,7 @@ def test_bad_reports(
 def test_several_label_maps_are_for_a_report(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
     outcome = ftddm("simulate", "--anatomy", label_map, label_map, "--out", tmp_path / "out")
     assert outcome.code == 2
-    assert "several --patients or label maps are for a --report" in outcome.err
+    assert "use several --patients or label maps with --report only" in outcome.err
 
 
 def test_the_built_in_head_stands_in_for_a_label_map(

@@ -242,7 +242,7 @@ def test_cancelled_it_says_that_it_goes_on(
     words = ["evaluate", "--anatomies", anatomies, "--protocol", protocol, "--weights", weights]
     outcome = ftddm(*words, "--out", tmp_path / "out")
     assert outcome.code == 130
-    assert outcome.err.endswith("cancelled; the same command goes on from what was finished.\n")
+    assert outcome.err.endswith("cancelled; the same command resumes from the finished results.\n")
     assert len(list((tmp_path / "out" / "cache").rglob("*.npz"))) == sum(calls)
     assert not (tmp_path / "out" / "results.json").exists()
 

@@ -64,7 +64,7 @@ def test_the_command_refuses_in_one_line(ftddm: Ftddm) -> None:
     outcome = ftddm("web", "--host", "0.0.0.0")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
-    assert outcome.err.startswith("ftddm: Anybody who reaches this page")
+    assert outcome.err.startswith("ftddm: Anybody who can reach this page")
 
 
 @pytest.mark.parametrize("host", ["", " ", "[]"])
@@ -117,7 +117,7 @@ def test_passwords_are_read_and_checked(tmp_path: Path) -> None:
         (":secret", "Line 1"),
         ("anna:", "Line 1"),
         ("anna:x\nanna:y", "anna a second time"),
-        (b"\xff\xfe", "is no text"),
+        (b"\xff\xfe", "is not text"),
     ],
 )
 def test_a_file_of_passwords_that_cannot_be_used(

@@ -90,10 +90,10 @@ def test_only_a_background_that_is_there_is_offered(
     upload(page, *sorted(study.iterdir()))
     ready(page, heading="Uploaded study")
     assert choices.all_inner_texts() == ["T1", "None"]
-    page.wait_for_function("document.getElementById('pictures').dataset.backdrop == 'T1'")
+    page.wait_for_function("document.getElementById('images').dataset.backdrop == 'T1'")
     (study / "T1w.nii.gz").rename(study / "FLAIR.nii.gz")
     upload(page, *sorted(study.iterdir()))
-    page.wait_for_function("document.getElementById('pictures').dataset.backdrop == 'FLAIR'")
+    page.wait_for_function("document.getElementById('images').dataset.backdrop == 'FLAIR'")
     assert choices.all_inner_texts() == ["FLAIR", "None"]
 
 

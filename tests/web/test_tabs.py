@@ -49,7 +49,7 @@ def uploaded(folder: Path) -> list[str]:
 def test_there_is_an_end_to_tabs(opened: Tabs, folders: tuple[Path, Path]) -> None:
     for key in "abc":
         opened.open(key)
-    with pytest.raises(FtddmError, match="pages are open, and there can be no more"):
+    with pytest.raises(FtddmError, match="pages are open, which is the limit"):
         opened.open("d")
     assert opened.open("b") is opened.get("b")  # the same page again
     opened.close("a")
@@ -229,5 +229,5 @@ def test_a_link_to_an_upload_where_there_are_none(opened: Tabs) -> None:
     tab = opened.open("a")
     tab.begin(Wishes(metabolite="tCho", uploaded=True), uploads=False)
     assert tab.session.wait(PATIENCE)
-    assert "nothing can be uploaded here" in tab.words
+    assert "uploads are disabled here" in tab.words
     assert tab.session.state.metabolite == "tNAA"
