@@ -1,4 +1,4 @@
-"""FTDDM: super-resolution of MR spectroscopic imaging, the numbers without any front end.
+"""FTDDM: super-resolution of MR spectroscopic imaging, as a library without any front end.
 
 >>> from ftddm_core import SamplerSettings
 >>> SamplerSettings(upscale=4).t_trunc
@@ -30,7 +30,7 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names where they are first used: torch takes two seconds."""
+    """Import the public names on first use: importing torch takes two seconds."""
     if name not in _HOMES:
         raise AttributeError(f"module 'ftddm_core' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""Where the files that come with the project are: in the wheel, or beside the sources."""
+"""Location of the bundled files: in the wheel, or next to the sources."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def asset_folder(name: str) -> Path:
     Raises
     ------
     FormatError
-        If this installation does not have it.
+        If the installation lacks it.
     """
     for root in ROOTS:
         if (root / name).is_dir():
             return root / name
     raise FormatError(
-        f"The bundled folder '{name}' is missing from {PACKAGE.parent}; install ftddm-viewer again."
+        f"The bundled folder '{name}' is missing from {PACKAGE.parent}; reinstall ftddm-viewer."
     )

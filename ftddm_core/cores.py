@@ -1,4 +1,4 @@
-"""How many processor cores there are to use."""
+"""Number of processor cores available to this process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 
 
 def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return how many processor cores this process may keep busy.
+    """Return the number of processor cores that this process may use.
 
-    Fewer than the machine has where it was given only some of them, or a share of their time.
+    This is fewer than the machine has if the process is limited to some cores or to a share of
+    their time.
 
     Parameters
     ----------
     root
-        Where Linux tells the share, as ``<microseconds> <of how many>`` in ``cpu.max``.
+        Folder of ``cpu.max``, where Linux states the share as ``<microseconds> <of how many>``.
     """
-    given = getattr(os, "sched_getaffinity", None)  # where a process can be kept to some of them
+    given = getattr(os, "sched_getaffinity", None)  # on systems with CPU affinity
     cores = len(given(0)) if given else os.cpu_count() or 1
     try:
         time, period = (root / "cpu.max").read_text(encoding="ascii").split()

@@ -1,16 +1,16 @@
-"""The errors users meet: each says what was found and what to do about it."""
+"""Errors shown to users: each states the problem and what to do about it."""
 
 
 class FtddmError(Exception):
-    """Base of every error that a front end shows to its user in the error's own words."""
+    """Base class of the errors whose message front ends show to the user."""
 
 
 class FormatError(FtddmError):
-    """A file is missing, unreadable, or not of a kind this project can use."""
+    """A file is missing, unreadable, or of an unsupported kind."""
 
 
 class GeometryError(FtddmError):
-    """Images do not share a grid, do not overlap in space, or have an impossible affine."""
+    """Images do not share a grid, do not overlap in space, or have an invalid affine."""
 
 
 class SettingsError(FtddmError):
@@ -21,5 +21,5 @@ class CheckpointError(FtddmError):
     """A set of weights is unknown, damaged, or does not fit its configuration."""
 
 
-class Cancelled(FtddmError):  # noqa: N818 - a request that was honoured, not a fault
+class Cancelled(FtddmError):  # noqa: N818 - a fulfilled request, not an error
     """The user asked a running job to stop."""

@@ -1,1 +1,1 @@
-"""How good a result is, beside simpler methods on the same cases."""
+"""Evaluation of results, compared with simpler methods on the same cases."""

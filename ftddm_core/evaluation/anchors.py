@@ -1,6 +1,6 @@
-"""What a condition says without any network: what drawn detail is measured against.
+"""Maps from a condition without any network: the reference for drawn detail.
 
-A map that is worse than these was made worse by the network.
+If a result is worse than these, the network has made it worse.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ FloatArray = NDArray[np.float32]
 
 
 def alone(condition: Condition, *, exact: bool = False) -> FloatArray:
-    """Return z, what the measurement alone says: the zero-filled map held to the measurement.
+    """Return z, the estimate from the measurement alone: the zero-filled map held to the
+    measurement.
 
-    The same as `Result.alone` of any run with these conditions; see `sampling.consistency`.
+    Equal to `Result.alone` of any run with these conditions; see `sampling.consistency`.
 
     Parameters
     ----------
     condition
-        Of the map.
+        Condition of the map.
     exact
-        Whether the noise is taken to be nothing.
+        Whether to assume zero noise.
 
     Returns
     -------
@@ -47,14 +48,14 @@ def alone(condition: Condition, *, exact: bool = False) -> FloatArray:
 
 
 def measurement(condition: Condition) -> FloatArray:
-    """Return z as it is shown at detail 0: clipped at 0."""
+    """Return z as shown at detail 0: clipped at 0."""
     return np.maximum(alone(condition), 0)
 
 
 def inside(condition: Condition) -> FloatArray:
-    """Return the map inside the mask that explains the acquired one best, clipped at 0.
+    """Return the least-squares map inside the mask, clipped at 0.
 
-    It is a channel of the condition: the networks are given it. See `imaging.support`.
+    It is a channel of the condition and thus a network input. See `imaging.support`.
     """
     nx, ny, _ = condition.shape
     image = condition.channels[channel("inside"), :nx, :ny] * np.float32(condition.scale)
@@ -62,4 +63,4 @@ def inside(condition: Condition) -> FloatArray:
 
 
 ANCHORS: dict[str, Baseline] = {"measurement": measurement, "inside": inside}
-"""Each by its kind in a protocol."""
+"""Key: kind of the method in a protocol."""

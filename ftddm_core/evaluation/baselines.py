@@ -1,9 +1,9 @@
-r"""What can be had without a network: interpolations of the acquired map.
+r"""Baselines without a network: interpolations of the acquired map.
 
-A baseline is ``baseline(condition) -> map``: the condition tells grid, mask and the cleaned
-acquired map. All read it at the same positions u = J n / N, so the first voxel keeps its centre,
-and all are masked and clipped at 0 as the method's own output is: a comparison sees the
-interpolation alone.
+A baseline is ``baseline(condition) -> map``: the condition holds grid, mask and the cleaned
+acquired map. All baselines sample it at the same positions u = J n / N, so the first voxel keeps
+its centre, and all are masked and clipped at 0 like the method's own output, so that only the
+interpolation is compared.
 
 Both extend the map periodically, as k-space does.
 """
@@ -25,7 +25,7 @@ FloatArray = NDArray[np.floating[Any]]
 Baseline = Callable[[Condition], NDArray[np.float32]]
 
 KEYS_A = -0.5
-"""Slope of the cubic kernel at distance 1; this value alone reproduces quadratics (Keys 1981)."""
+"""Slope of the cubic kernel at distance 1; only this value reproduces quadratics (Keys 1981)."""
 
 
 def keys_kernel(distance: FloatArray) -> FloatArray:
@@ -45,7 +45,8 @@ def keys_kernel(distance: FloatArray) -> FloatArray:
 def bicubic_matrix(n: int, n_out: int) -> FloatArray:
     """Return the (n_out, n) matrix that reads n periodic samples at J n / n_out."""
     lag = np.arange(n_out)[:, None] * (n / n_out) - np.arange(n)[None, :]
-    # The kernel is 4 samples wide, so that few periods to either side reach even the smallest map.
+    # The kernel is 4 samples wide, so a few periods to either side suffice even for the smallest
+    # map.
     matrix: FloatArray = np.sum([keys_kernel(lag + period * n) for period in range(-3, 4)], axis=0)
     matrix.setflags(write=False)
     return matrix
@@ -89,7 +90,7 @@ def bicubic(condition: Condition) -> NDArray[np.float32]:
 
 
 BASELINES: dict[str, Baseline] = {"zero-filling": zero_filling, "bicubic": bicubic}
-"""Every baseline by the name it has in tables."""
+"""Every baseline by its name in tables."""
 
 
 def run_baseline(
@@ -102,9 +103,9 @@ def run_baseline(
     baseline
         A value of `BASELINES`.
     study
-        Maps as they were acquired.
+        Acquired maps.
     upscale, matrix
-        Factor s, and the output matrix where s must not decide it.
+        Factor s, and the output matrix where it is not derived from s.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def run_baseline(
     Raises
     ------
     FormatError, GeometryError
-        If the study cannot be conditioned on; see `form_conditions`.
+        If no conditions can be formed from the study; see `form_conditions`.
     """
     maps = {}
     for condition in form_conditions(study, upscale, matrix):

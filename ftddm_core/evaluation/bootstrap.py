@@ -1,10 +1,10 @@
-r"""Intervals by drawing patients anew: slices of one patient are not independent of each other.
+r"""Bootstrap intervals over patients: slices of one patient are not independent of each other.
 
-A metric is a function of sums over slices, as a mean is: sum of values / number of values. Patients
-are drawn with replacement, :math:`n_p \sim` multinomial, and the sums follow,
-:math:`S = \sum_p n_p s_p` (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13: the
-percentile interval). The difference of two methods is taken slice by slice on the slices that both
-have, before anything is drawn: it is paired.
+A statistic is a function of sums over slices, such as a mean: sum of values / number of values.
+Patients are drawn with replacement, :math:`n_p \sim` multinomial, and the sums follow, :math:`S =
+\sum_p n_p s_p` (Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 13: the percentile
+interval). The difference of two methods is paired: it is taken slice by slice on the slices that
+both have, before anything is drawn.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric, its 95 % interval over patients, and what it was taken from.
+    """A value, its 95 % interval over patients, and the size of the data.
 
     Parameters
     ----------
     value
-        NaN where there is nothing to take it from.
+        NaN without data.
     low, high
         The interval; NaN for fewer than two patients.
     slices, patients
@@ -59,11 +59,11 @@ def estimate(
     patients
         Name of the patient of every row.
     columns
-        (rows, c): what is summed; rows with a value that is not finite are left out.
+        (rows, c): values to sum; rows with a non-finite value are left out.
     statistic
         From sums (..., c) to values (...).
     seed, repeats
-        Of the draws: the same rows give the same interval.
+        Seed and number of the draws: the same rows give the same interval.
     """
     nothing = Estimate(np.nan, np.nan, np.nan, 0, 0)
     if not len(patients):

@@ -1,9 +1,9 @@
-"""Finished maps on disk, so that an interrupted evaluation goes on where it stopped.
+"""Cache of finished maps on disk, so that an interrupted evaluation can be resumed.
 
-An entry is named by the SHA-256 of everything that decides it: the networks, the method's settings
-(not its name), the case, the factor, the metabolite and the seed. Values are kept as float16 of
-the map's largest, an error of 70 dB below it; metrics are always computed from what was read back,
-so that a run that was interrupted gives the same metrics as one that was not.
+An entry is named by the SHA-256 of everything it depends on: the networks, the method's settings
+(not its name), the case, the factor, the metabolite and the seed. Values are stored as float16
+relative to the map's maximum, with an error 70 dB below it; metrics are always computed from the
+stored values, so that an interrupted run gives the same metrics as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from ftddm_core.errors import FormatError
 
 FORMAT = 3
-"""To be raised when a change of a method makes other maps of the same settings."""
+"""Version, to be raised when a change of a method alters the maps of the same settings."""
 
 
 def key_of(content: Mapping[str, Any]) -> str:
-    """Return the SHA-256, in hexadecimal, of what decides an entry."""
+    """Return the SHA-256, in hexadecimal, of everything an entry depends on."""
     stated = json.dumps({"format": FORMAT, **content}, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(stated.encode()).hexdigest()
 
@@ -41,7 +41,7 @@ class Cache:
     Parameters
     ----------
     folder
-        Made when the first entry is written.
+        Created when the first entry is written.
     """
 
     folder: Path
@@ -50,9 +50,9 @@ class Cache:
         return self._path(key, "npz").is_file()
 
     def load(self, key: str) -> tuple[NDArray[np.float32], float] | None:
-        """Return a map (Nx, Ny, Z) and the seconds a slice it took; None where there is none.
+        """Return a map (Nx, Ny, Z) and its seconds per slice; None if there is no entry.
 
-        A damaged entry counts as none and will be written anew.
+        A damaged entry counts as missing and will be overwritten.
         """
         try:
             content = io.BytesIO(self._path(key, "npz").read_bytes())
@@ -63,7 +63,7 @@ class Cache:
             return None
 
     def save(self, key: str, image: NDArray[Any], seconds: float) -> None:
-        """Write a map (Nx, Ny, Z) and the seconds a slice it took.
+        """Write a map (Nx, Ny, Z) and its seconds per slice.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class Cache:
             If the map is not finite, or the folder cannot be written to.
         """
         if not np.isfinite(image).all():
-            raise FormatError("A method gave a map that is not finite; nothing was kept of it.")
+            raise FormatError("A method gave a map that is not finite; it was not stored.")
         peak = float(np.abs(image).max(initial=0)) or 1.0
         content = io.BytesIO()
         np.savez_compressed(
@@ -83,31 +83,31 @@ class Cache:
         self._write(self._path(key, "npz"), content.getvalue())
 
     def discard(self, key: str) -> None:
-        """Remove a map, if it is there."""
+        """Remove a map, if there is one."""
         self._path(key, "npz").unlink(missing_ok=True)
 
     def load_json(self, key: str) -> Any:
-        """Return metrics (JSON) kept under a key; None where there are none."""
+        """Return the JSON content stored under a key; None if there is none."""
         try:
             return json.loads(self._path(key, "json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
 
-    def save_json(self, key: str, metrics: Any) -> None:
-        """Keep metrics (JSON) under a key.
+    def save_json(self, key: str, content: Any) -> None:
+        """Store JSON content under a key.
 
         Raises
         ------
         FormatError
             If the folder cannot be written to.
         """
-        self._write(self._path(key, "json"), json.dumps(metrics).encode())
+        self._write(self._path(key, "json"), json.dumps(content).encode())
 
     def _path(self, key: str, ending: str) -> Path:
         return self.folder / key[:2] / f"{key[2:34]}.{ending}"
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Write a file under another name first: an entry is whole or not there."""
+        """Write a file atomically, via another name: an entry is complete or missing."""
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class Cache:
         except OSError as error:
             reason = error.strerror or error
             raise FormatError(
-                f"Cannot write to {path.parent}: {reason}. Choose another --out."
+                f"Cannot write to {path.parent}: {reason}. Choose another folder."
             ) from None
         finally:
             with suppress(OSError):

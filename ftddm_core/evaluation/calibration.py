@@ -1,9 +1,9 @@
-r"""Whether the spread of samples matches their error: N samples against the truth, voxel by voxel.
+r"""Calibration: does the spread of N samples match their error? Compared voxel by voxel.
 
-If truth and samples x_1..x_N are draws from one distribution, the truth is as likely to take any
-of the N + 1 ranks among them. Every metric takes samples (N, ...), the truth (...) and the voxels
-(...) that count, and pools all of these voxels: a slice, a volume, or a flat list of voxels from
-many cases. Metrics are NaN where the mask is empty.
+If the truth and the samples x_1..x_N are draws from one distribution, each of the N + 1 ranks of
+the truth among them is equally likely. Every metric takes samples (N, ...), the truth (...) and a
+mask of voxels (...), and pools the voxels of the mask: of a slice, a volume, or a flat list from
+many cases. Metrics are NaN if the mask is empty.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ BoolArray = NDArray[np.bool_]
 def coverage(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
     """Return the share of voxels whose truth lies between the smallest and the largest sample.
 
-    (N - 1) / (N + 1) for a calibrated sampler, 0.9 for N = 19, where no two values are equal. A
-    truth that equals the smallest or the largest sample counts as inside. Truth and samples are
-    clamped at 0, so that where zeros are common a calibrated sampler's share is somewhat higher:
-    compare with 1 less the two ends of `rank_histogram`, which breaks ties evenly.
+    (N - 1) / (N + 1) for a calibrated sampler without ties, 0.9 for N = 19. A truth that equals the
+    smallest or the largest sample counts as inside. Truth and samples are clipped at 0, so that a
+    calibrated sampler's share is somewhat higher where zeros are common: compare with 1 minus the
+    two ends of `rank_histogram`, which breaks ties evenly.
 
     Raises
     ------
@@ -58,14 +58,15 @@ def fair_crps(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
 
 
 def spread_error(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> float:
-    r"""Return the samples' spread over the error of their mean; 1 is ideal, less is overconfident.
+    r"""Return the ratio of the samples' spread to the error of their mean; 1 is ideal, less is
+    overconfident.
 
     .. math::  \sqrt{\tfrac{N + 1}{N} \langle s^2 \rangle / \langle (\target x - y)^2 \rangle},
 
     with the unbiased variance s^2 of the samples at a voxel. The mean of N samples errs by the
-    truth's variance and 1/N of the samples', which the factor makes up for (Fortin et al. 2014,
+    truth's variance and 1/N of the samples', which the factor corrects for (Fortin et al. 2014,
     "Why should ensemble spread match the RMSE of the ensemble mean?", J. Hydrometeorol. 15:1708).
-    Infinite where the mean is the truth.
+    Infinite if the mean equals the truth.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def spread_and_error(
 ) -> tuple[float, float]:
     """Return the two mean squares whose ratio `spread_error` is the root of, in the maps' unit^2.
 
-    Over several slices their sums are to be divided: the mean of ratios is too large.
+    Over several slices, divide their sums: the mean of ratios is too large.
 
     Raises
     ------
@@ -99,8 +100,8 @@ def rank_histogram(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> N
     """Return the share of voxels (N + 1,) whose truth exceeds 0, 1, ... N of the samples.
 
     Flat for a calibrated sampler, U-shaped for an overconfident one (Hamill 2001, Mon. Wea. Rev.
-    129:550). A truth that ties with samples is dealt out evenly to the ranks that it may take, so
-    that a calibrated sampler's is flat for clamped maps too.
+    129:550). A truth that ties with samples is distributed evenly over the possible ranks, so that
+    the histogram of a calibrated sampler is flat for clipped maps too.
 
     Raises
     ------
@@ -134,5 +135,5 @@ def _inside(
 
 
 def _mean(values: NDArray[Any]) -> float:
-    """Return the mean, NaN of nothing."""
+    """Return the mean, NaN without values."""
     return float(values.mean()) if values.size else np.nan

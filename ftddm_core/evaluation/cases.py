@@ -1,4 +1,4 @@
-"""What methods are compared on: high-resolution studies whose truth is known."""
+"""Cases for the comparison of methods: high-resolution studies with a known truth."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from ftddm_core.sampling.condition import Condition, form_conditions
 BoolArray = NDArray[np.bool_]
 
 SMALLEST_TRUTH = 24
-"""Least acquired matrix of a truth: at 8x, three samples an axis are left of it."""
+"""Smallest acquired matrix of a truth: at 8x, it leaves three samples per axis."""
 
 TRUSTED_AREA = 3500.0
-"""Least trusted area in mm2 of a simulated slab's middle slice; patients with less are redrawn."""
+"""Smallest trusted area in mm2 of a simulated slab's middle slice; patients with less are
+redrawn."""
 
 DRAWS = 50
-"""Most patients that are drawn for one that shows enough."""
+"""Largest number of draws to find a patient that shows enough brain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +44,11 @@ class Case:
     Parameters
     ----------
     name
-        Of the patient; the bootstrap draws patients.
+        Name of the patient, the unit of the bootstrap.
     anatomy
-        Label map it was simulated from; "" for a study that was given.
+        Label map it was simulated from; "" for a given study.
     study
-        High-resolution maps with a mask; inside it they are the truth.
+        High-resolution maps with a mask, inside which they are the truth.
     noise_free
         The same maps without noise; None where unknown.
     tumour
@@ -55,16 +56,16 @@ class Case:
     simulated
         Whether the maps are simulated.
     output
-        In-plane matrix of the methods' maps, where it is to be larger than the truth's: they are
-        truncated to the truth's own before they are compared.
+        In-plane matrix of the methods' maps, if larger than the truth's: the maps are truncated to
+        the truth's matrix before the comparison.
     scans
-        Factor -> the same patient scanned at a coarse matrix, with noise and point spread of its
-        own; empty where there are none.
+        Factor -> the same patient scanned at a coarse matrix, with its own noise and point spread;
+        may be empty.
     from_scans
-        Whether methods are given these, or the truth's own k-space, cut down.
+        Whether methods get these scans, or else the truth's truncated k-space.
     whole
-        Whether that k-space is cut down with what lies outside the mask, as a coarse scan of the
-        whole field of view would see it.
+        Whether that k-space includes the signal outside the mask, as in a coarse scan of the whole
+        field of view.
     """
 
     name: str
@@ -111,23 +112,23 @@ class Case:
         return np.asarray(regrid_nearest(given, grid.shape, grid.affine).data > 0)
 
     def seen(self, image: NDArray[np.float32], metabolite: str) -> NDArray[np.float32]:
-        """Return a method's map as the truth's own scan would show it, (Nx, Ny, Z)."""
+        """Return a method's map at the resolution of the truth's scan, (Nx, Ny, Z)."""
         if self.output is None:
             return image
         shown = np.maximum(truncate(image, self.matrix), 0) * self.mask(metabolite)
         return np.asarray(shown, np.float32)
 
     def truth(self, metabolite: str, *, noise_free: bool = False) -> NDArray[np.float64]:
-        """Return a map (Nx, Ny, Z) inside its mask, measured or without noise.
+        """Return a map (Nx, Ny, Z) inside its mask, with or without noise.
 
         Raises
         ------
         FormatError
-            If the map without noise is not known.
+            If the noise-free map is unknown.
         """
         source = self.noise_free if noise_free else self.study
         if source is None or metabolite not in source.maps:
-            raise FormatError(f"{self.name}: {metabolite} is not known without noise.")
+            raise FormatError(f"{self.name}: no noise-free map of {metabolite} is known.")
         data = source.maps[metabolite].data
         held = self.mask(metabolite) & np.isfinite(data)
         return np.where(held, data, 0).astype(np.float64)
@@ -140,16 +141,16 @@ class Case:
         Parameters
         ----------
         factor
-            By which the maps are degraded.
+            Factor by which the maps are degraded.
         metabolites
-            Which maps; those that the study does not have are left out.
+            Maps to use; those missing from the study are left out.
         drop
-            "t1", "flair": not given to the method.
+            "t1", "flair": MRI withheld from the method.
 
         Raises
         ------
         FormatError
-            If none of the maps is there.
+            If the study has none of the maps.
         """
         nothing: dict[str, Any] = dict.fromkeys(drop)
         source = self.scans[factor] if self.from_scans else self.study
@@ -160,10 +161,10 @@ class Case:
     def told(
         self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
     ) -> dict[str, Condition]:
-        """Return what methods are told, by metabolite: the maps at a coarse matrix.
+        """Return the network inputs of the maps at a coarse matrix, by metabolite.
 
-        A condition's own metabolite carries the case and the factor along, so that many can be
-        sampled together and no two meet the same noise.
+        The `metabolite` of a condition includes case and factor, so that many can be sampled
+        together and no two get the same noise.
 
         Parameters and errors are those of `acquired`.
         """
@@ -177,20 +178,20 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """A simulated patient with a tumour in the middle of a slab, and what a scanner finds of it.
+    """A simulated patient with a tumour in the middle of a slab, and the scanned study.
 
     Parameters
     ----------
     name, anatomy
-        Of the patient, and of the label map it was simulated from.
+        Names of the patient and of the label map.
     patient, slab
-        Who is scanned, and where.
+        The patient and the scanned slab.
     study, noise_free
-        The high-resolution maps, and the same without noise.
+        The high-resolution maps, with and without noise.
     tumour
-        Its voxels (Nx, Ny, Z).
+        Voxels of the tumour (Nx, Ny, Z).
     key
-        Of the random numbers.
+        Key of the random numbers.
     """
 
     name: str
@@ -203,7 +204,7 @@ class Simulated:
     key: tuple[int, ...]
 
     def case(self) -> Case:
-        """Return the patient as a case without coarse scans."""
+        """Return the patient as a case, without coarse scans."""
         return Case(self.name, self.anatomy, self.study, self.noise_free, self.tumour)
 
 
@@ -217,7 +218,7 @@ def simulated_cases(protocol: Protocol, anatomies: Sequence[Path], patients: int
     anatomies
         Label maps.
     patients
-        Number from each label map.
+        Number of patients from each label map.
 
     Raises
     ------
@@ -289,7 +290,7 @@ def coarse_scans(
 
 
 def scanned(case: Case) -> Case:
-    """Return a simulated case of which methods are given the coarse scans."""
+    """Return a simulated case in which methods get the coarse scans."""
     return replace(case, name=f"{case.name} scanned", from_scans=True)
 
 
@@ -302,14 +303,14 @@ def given_case(
     *,
     simulated: bool = False,
 ) -> Case:
-    """Return a case of a study that was given: its slices with the most trusted voxels.
+    """Return a case of a given study: its slices with the most trusted voxels.
 
     Parameters
     ----------
     name, study
         Of the patient; high-resolution maps with a mask.
     protocol
-        Number of slices, which are adjacent, and metabolites.
+        Number of (adjacent) slices, and metabolites.
     noise_free, tumour
         Where known, on the same grid.
     simulated
@@ -335,13 +336,13 @@ def given_case(
         raise GeometryError(
             f"{name}: the maps hold {acquired[0]}x{acquired[1]} samples, fewer than "
             f"{SMALLEST_TRUTH} an axis: a low-resolution study has no truth to compare with. Give "
-            "a high-resolution one, or give this one as --real."
+            "a high-resolution one, or use this one as the measured study."
         )
     matrix = study.grid.shape[:2]
     if any(n < have - 2 for n, have in zip(acquired, matrix, strict=True)):
         raise GeometryError(
             f"{name}: the {matrix[0]}x{matrix[1]} maps were zero-filled from {acquired[0]}x"
-            f"{acquired[1]} samples, so they are no truth at that matrix. Give them as acquired."
+            f"{acquired[1]} samples, so they are no truth at that matrix. Give the acquired maps."
         )
     whole = Case(name, "", replace(study, maps=maps, crlb={}), simulated=simulated)
     area = sum(whole.mask(metabolite).sum((0, 1)) for metabolite in maps)
@@ -352,7 +353,7 @@ def given_case(
     if tumour is not None:
         grid = study.grid
         marked = np.asarray(regrid_nearest(tumour, grid.shape, grid.affine).data > 0)
-        if marked.any():  # rather through the tumour than through much brain
+        if marked.any():  # prefer the tumour over a large brain area
             held = marked.sum((0, 1))
             start = int(np.convolve(held, np.ones(slices), "valid").argmax())
             stop = start + slices
@@ -366,26 +367,26 @@ def given_case(
 
 
 def check_names(cases: Sequence[Case]) -> None:
-    """Refuse cases of one name: noise, kept maps and the bootstrap go by it.
+    """Refuse cases of the same name: noise, cache and bootstrap depend on the name.
 
     Raises
     ------
     SettingsError
-        If two have the same.
+        If two cases share a name.
     """
     names = [case.name for case in cases]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError(
-            f"Two studies are called '{min(twice)}': metrics go by the folder's name, so give "
-            "every study a folder of its own name."
+            f"Two studies are called '{min(twice)}': results go by the folder's name, so "
+            "give every study's folder its own name."
         )
 
 
 def find_anatomies(given: Sequence[Path], protocol: Protocol) -> tuple[list[Path], list[Path]]:
     """Return the label maps to test on, and those to choose the temperatures on.
 
-    From a folder come those that the protocol names; a file that is named for the choice is for
-    that, any other for the test.
+    Of a folder, those named by the protocol are used; a file that the protocol names for the choice
+    is used for that, any other file for the test.
 
     Raises
     ------
@@ -403,7 +404,7 @@ def find_anatomies(given: Sequence[Path], protocol: Protocol) -> tuple[list[Path
                     if name not in named:
                         raise FormatError(
                             f"{path} lacks the label map {name}.nii.gz, which the protocol "
-                            f"'{protocol.name}' asks for; give the files to use instead."
+                            f"'{protocol.name}' needs; give the files to use instead."
                         )
                     into[name] = named[name]
         elif path.is_file():
@@ -422,7 +423,7 @@ def _stem(path: Path) -> str:
 
 
 def record_of(cases: Sequence[Case]) -> dict[str, Any]:
-    """Return how many patients, anatomies and slices there are, and their digest, for results."""
+    """Return the numbers of patients, anatomies and slices, and their digest, for the record."""
     digest = hashlib.sha256("".join(case.digest for case in cases).encode()).hexdigest()
     return {
         "patients": len(cases),

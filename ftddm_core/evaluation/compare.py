@@ -1,9 +1,9 @@
-"""Methods side by side on cases whose truth is known: degrade, enlarge, measure, summarise.
+"""Comparison of methods on cases with a known truth: degrade, enlarge, measure, summarise.
 
-A high-resolution study is degraded to its own n x n map by k-space truncation
-(`imaging.degrade`); every method brings it back to the original matrix, and each slice of each
-metabolite is measured against the map it came from, inside the mask. That truth carries noise, as
-the training data do; a noise-free study, known for a simulation, adds a second sharpness.
+A high-resolution study is degraded to its own n x n map by k-space truncation (`imaging.degrade`);
+every method brings it back to the original matrix, and each slice of each metabolite is measured
+against the map it came from, inside the mask. That truth contains noise, like the training data; a
+noise-free study, known for a simulation, adds a second sharpness.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import Study, Volume
 
-if TYPE_CHECKING:  # the resolver brings torch, which baselines can do without
+if TYPE_CHECKING:  # the resolver imports torch, which baselines do not need
     from ftddm_core.sampling.resolver import SuperResolver
     from ftddm_core.settings import SamplerSettings
 
@@ -40,7 +40,7 @@ Method = Callable[[Study, Matrix, float], Mapping[str, Volume]]
 """``method(low_study, matrix, upscale)`` -> metabolite -> map on the output matrix."""
 
 MIN_VOXELS = 20
-"""Slices with fewer trusted voxels are skipped: their metrics would be chance."""
+"""Slices with fewer trusted voxels are skipped: their metrics would be unreliable."""
 
 
 def baseline_methods() -> dict[str, Method]:
@@ -57,7 +57,7 @@ def ftddm_method(
     settings: SamplerSettings,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Method:
-    """Return a resolver as a method; the comparison decides `upscale`, `settings` the rest."""
+    """Return a resolver as a method; the comparison sets `upscale`, `settings` the rest."""
 
     def method(study: Study, matrix: Matrix, upscale: float) -> Mapping[str, Volume]:
         chosen = settings.replace(upscale=upscale)
@@ -92,9 +92,9 @@ def compare(
     noise_free
         The same maps without noise, for `sharpness_noise_free`.
     progress
-        Told the share of the work that is done, 0..1.
+        Callback with the share of the work that is done, 0..1.
     cancelled
-        Asked before every method.
+        Callback before every method: whether to stop.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def compare(
     Cancelled
         As soon as `cancelled()` is true.
     GeometryError
-        If the study has no mask, or a method's or noise-free map is not on its matrix.
+        If the study has no mask, or a method's map or a noise-free map has another matrix.
     FormatError
         If a method or the noise-free study lacks a metabolite.
     """
@@ -184,14 +184,14 @@ def slice_metrics(
     acquired: Matrix,
     noise_free: FloatArray | None = None,
 ) -> dict[str, float]:
-    """Return the values of a `Row`: every metric of a slice, and the parts of its sharpness.
+    """Return the values of a `Row`: all metrics of a slice, and the parts of its sharpness.
 
     Parameters
     ----------
     output, truth, mask, acquired
         As for `evaluate`.
     noise_free
-        The truth without noise (Nx, Ny), 0 outside the mask; None where it is not known.
+        The truth without noise (Nx, Ny), 0 outside the mask; None if unknown.
 
     Raises
     ------
@@ -231,10 +231,10 @@ def sharpness_sweep(
     progress: Callable[[float], None] = lambda done: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Table:
-    """Return what each temperature does to sharpness: tau_f alone, tau_d alone, and both.
+    """Return the effect of each temperature on sharpness: tau_f alone, tau_d alone, and both.
 
-    tau_f is varied at T_trunc = 0, the flow alone, where nothing else is random; tau_d and both
-    at T_trunc = 100. The temperature that is not varied, and all else, is as in `settings`.
+    tau_f is varied at T_trunc = 0, the flow alone, where nothing else is random; tau_d and both at
+    T_trunc = 100. The other temperature and all other settings are as in `settings`.
 
     Parameters
     ----------
@@ -243,12 +243,12 @@ def sharpness_sweep(
     upscale
         Factor s.
     resolver, settings
-        The method; `steps` of the settings applies at T_trunc = 100. Weights that are left
-        automatic are 1: what a temperature does is to be seen whole.
+        The method; `steps` of the settings applies at T_trunc = 100. Automatic weights are set to
+        1, to show the full effect of a temperature.
     taus
         Temperatures to try.
     progress, cancelled
-        As for `compare`; cancelled between denoising steps too.
+        As for `compare`; `cancelled` is also called between denoising steps.
 
     Returns
     -------
@@ -258,7 +258,7 @@ def sharpness_sweep(
     Raises
     ------
     Cancelled, FormatError, GeometryError, SettingsError
-        As for `compare`, and where a temperature is out of bounds.
+        As for `compare`, and if a temperature is out of bounds.
     """
     plans: dict[str, tuple[dict[str, int | None], tuple[str, ...]]] = {
         "tau_flow": ({"t_trunc": 0, "steps": None}, ("tau_flow",)),

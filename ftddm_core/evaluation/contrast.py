@@ -1,4 +1,4 @@
-r"""How much of a tumour's contrast is left: its Cho/NAA hot spot beside normal tissue.
+r"""Preservation of tumour contrast: the Cho/NAA hot spot relative to normal tissue.
 
 The contrast of a pair of maps is
 
@@ -6,12 +6,12 @@ The contrast of a pair of maps is
     c = \frac{\sum_H \text{Cho} / \sum_H \text{NAA}}
              {\mathrm{median}_N (\text{Cho} / \text{NAA})}
 
-over the hot spot H and the normal tissue N. Both are fixed by the noise-free truth, so that every
-method is measured in the same voxels and none gains by noise: N is the mask outside the tumour, H
-the tenth (at least three) of the tumour's living voxels with the highest true ratio. Living are
-those whose true Cho is at least the median of N, since the little that is left in necrosis has a
-ratio too. A ratio of sums does not explode where NAA comes near 0, and a median does not see single
-voxels of fluid.
+over the hot spot H and the normal tissue N. Both are defined by the noise-free truth, so that every
+method is measured in the same voxels and none profits from noise: N is the mask outside the tumour,
+H the tenth (at least three) of the tumour's viable voxels with the highest true ratio. Viable
+voxels are those whose true Cho is at least the median of N, since the remaining signal in necrosis
+has a ratio too. A ratio of sums stays stable where NAA is near 0, and a median is insensitive to
+single voxels of fluid.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
 HOT_SHARE = 0.1
-"""Share of the tumour's living voxels that make up its hot spot."""
+"""Share of the tumour's viable voxels that form its hot spot."""
 
 LEAST_VOXELS = 3
-"""A hot spot, and a normal tissue, of fewer voxels has no contrast."""
+"""Smallest number of voxels of a hot spot, and of normal tissue, for a contrast."""
 
 
 def tumour_contrast_error(
@@ -50,13 +50,13 @@ def tumour_contrast_error(
     true_cho, true_naa
         Noise-free, in the same units.
     tumour, mask
-        Where there is tumour, and the voxels to trust, of the same shape.
+        Voxels of the tumour, and trusted voxels, of the same shape.
 
     Returns
     -------
     float
-        0 for the truth. NaN where there are fewer than three voxels of living tumour or of normal
-        tissue, and for maps that are 0 throughout either; infinite where the hot spot has no NAA.
+        0 for the truth. NaN with fewer than three voxels of viable tumour or of normal tissue, and
+        for maps that are 0 throughout either; infinite if the hot spot has no NAA.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def tumour_contrast_error(
 def _regions(
     true_cho: FloatArray, true_naa: FloatArray, tumour: BoolArray, mask: BoolArray
 ) -> tuple[BoolArray, BoolArray]:
-    """Return the hot spot, empty where there is none, and the normal tissue."""
+    """Return the hot spot (may be empty) and the normal tissue."""
     normal = np.asarray(mask & ~tumour & (true_naa > 0))
     hot = np.zeros(mask.shape, bool)
     if not normal.any():

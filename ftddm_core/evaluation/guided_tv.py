@@ -1,4 +1,4 @@
-r"""MRI-guided total variation: super-resolution from a model instead of from training.
+r"""MRI-guided total variation: model-based super-resolution without training.
 
 .. math::
     \min_{x \ge 0,\ x = 0 \text{ outside } m}\ \tfrac12 \|W (A x - y)\|^2
@@ -6,15 +6,15 @@ r"""MRI-guided total variation: super-resolution from a model instead of from tr
 
 in units of `scale`. A keeps the acquired samples of k-space (`imaging.fourier.truncate`, scaled to
 norm 1; by Parseval's theorem its residual may be taken in the acquired map y) and W leaves out the
-acquired voxels that hold no trusted one, which cleaning has set to 0. The total variation is
+acquired voxels without trusted voxels, which cleaning has set to 0. The total variation is
 directional (Ehrhardt & Betcke 2016, SIAM J. Imaging Sci. 9:1084): with the guides' gradients g_i at
 a voxel and J = sum g_i g_i^T,
 
 .. math::  D = I - J (J + \eta^2 I)^{-1} = \eta^2 (J + \eta^2 I)^{-1},
 
-which for one guide is their I - xi xi^T with xi = g / sqrt(|g|^2 + eta^2): an edge that an MRI
-shows costs nothing across it. Without an MRI D = I, plain total variation. Differences count where
-both voxels are in the mask, so that its edge is free.
+which for one guide is their I - xi xi^T with xi = g / sqrt(|g|^2 + eta^2): a step across an edge
+that the MRI shows costs nothing. Without an MRI, D = I: plain total variation. Differences count
+only where both voxels are in the mask, so that its edge costs nothing.
 
 Solved by the primal-dual algorithm of Chambolle & Pock 2011 (J. Math. Imaging Vis. 40:120,
 algorithm 1, theta = 1) with data term and total variation as dual variables.
@@ -32,17 +32,17 @@ from ftddm_core.sampling.condition import Condition, trusted_cells
 Single = NDArray[np.float32]
 
 LAMBDA = 0.002
-"""Weight of the total variation, without unit: low, for acquired maps have little noise of their
-own beside what they leave open. Chosen together with `ETA` and `ITERATIONS` for fidelity at factors
-2, 4 and 8, on subjects that are neither trained nor tested on."""
+"""Weight of the total variation, dimensionless: low, since noise of acquired maps is small compared
+with their missing information. Chosen together with `ETA` and `ITERATIONS` for fidelity at factors
+2, 4 and 8, on subjects used neither for training nor for testing."""
 
 ETA = 0.2
-"""Difference of an MRI (0..1) between neighbours from which on it is an edge."""
+"""Difference of an MRI (0..1) between neighbours above which it is an edge."""
 
 ITERATIONS = 500
-"""Part of the method: from the zero-filled map the algorithm comes near the data within tens of
-iterations and to the minimum within thousands, where the finest scales that data and mask still
-determine are amplified, noise and all. Stopping before is a second regulariser."""
+"""Part of the method: starting from the zero-filled map, the algorithm approaches the data within
+tens of iterations and the minimum within thousands, which amplifies the finest scales determined by
+data and mask, including noise. Early stopping is a second regulariser."""
 
 STEP = float(1 / np.sqrt(9 * 1.01))
 """Both step sizes: their product times |K|^2 <= 8 + 1 must be below 1."""
@@ -55,12 +55,12 @@ def guided_tv(
     eta: float = ETA,
     iterations: int = ITERATIONS,
 ) -> Single:
-    """Return the map of least directional total variation that agrees with the scan.
+    """Return the map of minimal directional total variation that agrees with the scan.
 
     Parameters
     ----------
     condition
-        Grid, mask, acquired map and the MRI that guide; an absent one is a channel of zeros.
+        Grid, mask, acquired map and the guiding MRI; an absent MRI is a channel of zeros.
     lam, eta
         Weight of the total variation, and smallest edge of an MRI.
     iterations
@@ -158,7 +158,7 @@ class _Problem:
         return np.stack([xx * gx + xy * gy, xy * gx + yy * gy])
 
     def objective(self, x: Single, lam: float) -> float:
-        """Return what is minimised."""
+        """Return the objective."""
         residual = self.scan(x) - self.measured
         return float(0.5 * np.square(residual).sum() + lam * np.hypot(*self.slope(x)).sum())
 
@@ -179,7 +179,7 @@ class _Problem:
 
 
 def _differences(image: Single, pairs: Single) -> Single:
-    """Return the forward differences (2, Z, Nx, Ny) of the pairs that count."""
+    """Return the forward differences (2, Z, Nx, Ny) of the pairs inside the mask."""
     found = np.zeros_like(pairs)
     found[0, :, :-1] = np.diff(image, axis=1)
     found[1, :, :, :-1] = np.diff(image, axis=2)

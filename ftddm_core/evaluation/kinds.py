@@ -1,17 +1,19 @@
-"""Patients who are not as the networks were taught, with their truth: the cases of robustness.
+"""Patients unlike the training data, with known truth: the cases for robustness.
 
-Every kind is made from the same simulated patients, so that kinds differ in one thing alone:
+Every kind is made from the same simulated patients, so that kinds differ in one property only:
 
-- literature: what the test is made of otherwise; tissue tells a map's contrast, MRI its edges;
-- null: maps of smooth random fields that no MRI shows, as strong, as long and as much shared
-  between metabolites as what tissue leaves unexplained in measured maps (`null_truth`);
+- literature: the patients of the main test; tissue determines a map's contrast, and the MRI shows
+  its edges;
+- null: maps of smooth random fields that no MRI shows, with the strength, length scale and
+  correlation between metabolites of the residual that tissue does not explain in measured maps
+  (`null_truth`);
 - randomised: any contrast, fields, rim, lesions, MRI, mask and noise (`phantom.randomised`);
-- swapped MRI: the maps of the literature patient, the MRI of another one;
+- swapped MRI: the maps of the literature patient with the MRI of another one;
 - hidden lesion: a tumour that the maps show and the MRI does not;
 - silent lesion: a tumour that the MRI shows and the maps do not;
 - measured: a measured study, restored from half of its own matrix.
 
-A kind is acquired in up to three ways: the truth's masked k-space cut down, a coarse scan of the
+A kind is acquired in up to three ways: truncated k-space of the masked truth, a coarse scan of the
 whole head, and such a scan with a mask whose holes are filled.
 """
 
@@ -55,19 +57,19 @@ ACQUISITIONS: Mapping[str, tuple[str, ...]] = {
 """How each kind is acquired."""
 
 VARIATION = 0.55
-"""Coefficient of variation of a null patient's maps; inside a mask, which takes the longest waves'
-share, about 0.45 as measured maps have (0.40 to 0.54)."""
+"""Coefficient of variation of a null patient's maps; inside a mask, which removes the longest
+waves, about 0.45 as in measured maps (0.40 to 0.54)."""
 
 SHARED = (0.66, 0.96)
-"""Least and largest correlation of two metabolites' fields."""
+"""Smallest and largest correlation of two metabolites' fields."""
 
 CLOSING = 2
-"""Voxels by which a mask is closed before its holes are filled."""
+"""Radius in voxels of the closing of a mask before its holes are filled."""
 
 
 @dataclass(frozen=True, eq=False)
 class KindCase:
-    """A case, and what kind it is.
+    """A case and its kind.
 
     Parameters
     ----------
@@ -76,9 +78,9 @@ class KindCase:
     acquisition
         `MASKED`, `SCAN` or `WHOLE`.
     case
-        Its maps are those to run on.
+        The case, restricted to the maps to run on.
     factors
-        At which it is run.
+        Factors at which it is run.
     """
 
     kind: str
@@ -88,7 +90,7 @@ class KindCase:
 
 
 def null_truth(slab: Slab, rng: np.random.Generator) -> FloatArray:
-    r"""Return maps (metabolites, X, Y, Z) whose detail no MRI of the slab shows.
+    r"""Return maps (metabolites, X, Y, Z) whose detail the slab's MRI does not show.
 
     Inside the brain, fluid included, each is its own median in the mask times
     :math:`\exp(\sigma f - \sigma^2 / 2)` with :math:`f = \lambda g + \sqrt{1 - \lambda^2}\, h`, g a
@@ -97,9 +99,9 @@ def null_truth(slab: Slab, rng: np.random.Generator) -> FloatArray:
     Parameters
     ----------
     slab
-        Gives grid, brain, mask and each metabolite's level.
+        Provides grid, brain, mask and each metabolite's level.
     rng
-        Of the fields.
+        Random generator of the fields.
     """
     shape = slab.mask.shape
     points = world_points((shape[0], shape[1], shape[2]), slab.affine)
@@ -112,7 +114,7 @@ def null_truth(slab: Slab, rng: np.random.Generator) -> FloatArray:
 
 
 def whole_mask(slab: Slab) -> BoolArray:
-    """Return a slab's mask (X, Y, Z) without its holes, slice by slice, inside the brain."""
+    """Return a slab's mask (X, Y, Z) with its holes filled slice by slice, inside the brain."""
     from scipy.ndimage import binary_closing, binary_fill_holes
 
     brain = brain_of(slab.fractions) > 0.6
@@ -130,9 +132,9 @@ def simulated_kinds(protocol: Protocol, anatomies: Sequence[Path]) -> Iterator[K
     Parameters
     ----------
     protocol
-        Its `robustness` says how many; None yields nothing.
+        Its `robustness` sets the number; None yields nothing.
     anatomies
-        Label maps of the test.
+        Label maps of the test subjects.
 
     Raises
     ------
@@ -150,12 +152,13 @@ def simulated_kinds(protocol: Protocol, anatomies: Sequence[Path]) -> Iterator[K
 def measured_kinds(
     protocol: Protocol, name: str, study: Study, trained_voxel: float
 ) -> Iterator[KindCase]:
-    """Yield a measured study restored from half of its matrix, masked and as a whole scan.
+    """Yield a measured study for restoration from half of its matrix, masked and as a whole scan.
 
     Parameters
     ----------
     protocol
-        Its `robustness` says how many metabolites: those that it names, then others of the study.
+        Its `robustness` sets the number of metabolites: those that it names, then others of the
+        study.
     name, study, trained_voxel
         As for `real_case`.
     """
@@ -174,12 +177,12 @@ def measured_kinds(
 def _pairs(
     protocol: Protocol, plan: Robustness, anatomies: Sequence[Path]
 ) -> Iterator[tuple[Simulated, Simulated]]:
-    """Yield every patient with another one, from another anatomy where there are several."""
+    """Yield every patient with another one, from another anatomy if there are several."""
     loaded = [Anatomy.load(path) for path in anatomies]
     patients = [simulate(protocol, a, n) for a in loaded for n in range(plan.patients)]
     for place, own in enumerate(patients):
         other = patients[(place + plan.patients) % len(patients)]
-        if other is own:  # the only anatomy
+        if other is own:  # only one anatomy
             other = simulate(protocol, loaded[0], place + 1)
         yield own, other
 
@@ -192,7 +195,7 @@ def _kinds_of(
     )
     scans = coarse_scans(own.slab, protocol, own.key, plan.factors)
     literature = replace(own.case(), scans=scans)
-    # The same head, scanned with another MRI noise: the anatomy's motion and fields are its own.
+    # The same head with other MRI noise; motion and fields are those of the anatomy.
     healthy = slab_of_healthy(protocol, own, healthy_rng)
     silent = replace(own.slab, truth=healthy.truth)
     null = replace(own.slab, truth=null_truth(own.slab, null_rng))
@@ -222,7 +225,7 @@ def _kinds_of(
 
 
 def slab_of_healthy(protocol: Protocol, own: Simulated, rng: np.random.Generator) -> Slab:
-    """Return the slab of a patient as it would be without the tumour."""
+    """Return the slab of a patient without the tumour."""
     if own.patient.glioma is None:
         raise FormatError(f"{own.name} has no tumour to leave out.")
     height = float(own.patient.glioma.centre[2])
@@ -237,19 +240,19 @@ def randomised_slab(protocol: Protocol, own: Simulated, rng: np.random.Generator
 
 
 def with_mri(case: Case, mri: tuple[Volume, Volume]) -> Case:
-    """Return a case with other T1 and FLAIR; its maps and scans are the same."""
+    """Return a case with other T1 and FLAIR but the same maps and scans."""
     images: dict[str, Any] = dict(zip(("t1", "flair"), mri, strict=True))
     scans = {factor: replace(scan, **images) for factor, scan in case.scans.items()}
     return replace(case, study=replace(case.study, **images), scans=scans)
 
 
 def _laid_on(slab: Slab, t1: Volume, flair: Volume) -> tuple[Volume, Volume]:
-    """Return another head's MRI where this slab's own lies."""
+    """Return another head's MRI moved to the position of this slab's own."""
     return replace(t1, affine=slab.t1.affine), replace(flair, affine=slab.flair.affine)
 
 
 def _named(case: Case, kind: str, acquisition: str, plan: Robustness) -> Case:
-    """Return a case of the plan's maps alone, under a name of its own: noise goes by it."""
+    """Return a case restricted to the plan's maps, under its own name, on which noise depends."""
 
     def part(study: Study) -> Study:
         return replace(study, maps={name: study.maps[name] for name in plan.metabolites})

@@ -1,14 +1,14 @@
-r"""Held-out likelihood of the flow, beside a Gaussian's and with wrong conditioning.
+r"""Held-out likelihood of the flow, compared with a Gaussian and with wrong conditioning.
 
-All metrics at a level t are of the same noisy truths x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps, so
-that their differences are paired. A density is given as its negative log-likelihood in bits per
-voxel of the whole grid, -log2 p(x_t) / (H W); less is better. The diagonal Gaussian to beat is the
+All metrics at a level t use the same noisy truths x_t = sqrt(ab_t) x0 + sqrt(1 - ab_t) eps, so that
+their differences are paired. Likelihoods are negative log-likelihoods in bits per voxel of the
+whole grid, -log2 p(x_t) / (H W); less is better. The diagonal Gaussian for comparison is the
 regression's at the same level,
 
 .. math::  N(\sqrt{\target\alpha_t}\, m x_{reg},\ 1 - \target\alpha_t + \target\alpha_t\, m\, v_s),
 
 with v_s the mean square of the regression's residual inside the mask m, fitted for each of several
-factors s. Outside the mask both are the noise of the level.
+factors s. Outside the mask, both are the noise of the level.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ Case = tuple[Tensor, Tensor, Tensor]
 """x0 (B, 1, H, W) divided by `scale`, condition (B, 5, H, W) and s (B,): one batch on one grid."""
 
 FACTORS = (2.0, 3.0, 4.0, 6.0, 8.0)
-"""The Gaussian has one variance for the slices nearest to each of these factors."""
+"""The Gaussian has one variance per factor, for the slices nearest to it."""
 
 
 WRONG = ("wrong_level", "wrong_s", "shuffled_y")
-"""What the networks are told wrongly: the next of the levels (the first, at the last); the bound of
-s that is farther away; the zero-filled map of the next slice in the batch."""
+"""Wrong conditioning: the next of the levels (for the last, the first); the bound of s that is
+farther away; the zero-filled map of the next slice in the batch."""
 
 
 def flow_metrics(
@@ -53,36 +53,36 @@ def flow_metrics(
     *,
     seed: int = 0,
 ) -> Table:
-    """Return what flow and denoiser make of held-out truths at every level.
+    """Return the metrics of flow and denoiser on held-out truths at every level.
 
     Parameters
     ----------
     weights
         Flow and denoiser.
     regression
-        The peer whose residual the Gaussian is fitted on; None to leave the Gaussian out.
+        The regression on whose residual the Gaussian is fitted; None for no Gaussian.
     cases
-        Held-out truths, at least two slices a batch; on the device of the networks.
+        Held-out truths, at least two slices per batch, on the device of the networks.
     fit_cases
-        What the Gaussian's variances are fitted on; not `cases`, or it knows what it should not.
+        Data for fitting the Gaussian's variances; must be disjoint from `cases`.
     levels
         Noise levels t, at least two.
     seed
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     list of dict
-        One line a level: `level`, `slices`; `flow_bits`, `gaussian_bits` where there is a
-        regression; `denoiser_loss`, the mean squared error of what the denoiser predicts inside the
+        One line per level: `level`, `slices`; `flow_bits`, `gaussian_bits` where there is a
+        regression; `denoiser_loss`, the mean squared error of the denoiser's prediction inside the
         mask; and, for every entry of `WRONG`, `flow_bits_<entry>` and `denoiser_loss_<entry>`. All
         are means over slices.
 
     Raises
     ------
     SettingsError
-        For a level that the flow is not trained for, fewer than two levels, a batch of one slice,
-        no case, or a regression without `fit_cases`.
+        For a level outside the flow's training, fewer than two levels, a batch of one slice, no
+        case, or a regression without `fit_cases`.
     """
     flow, denoiser = weights.flow, weights.denoiser
     _check(cases, fit_cases if regression else None, levels, flow.config.t_flow_max)
@@ -118,19 +118,19 @@ def flow_metrics(
 def flow_spread(
     weights: Weights, cases: Sequence[Case], samples: int = 16, *, seed: int = 0
 ) -> float:
-    """Return the spread of the flow alone over the error of its mean; see `spread_error`.
+    """Return the ratio of the flow's spread to the error of its mean; see `spread_error`.
 
-    T_trunc = 0 and tau_f = 1: samples of the flow at level 1, masked and clipped at 0 as results
-    are. Pooled over the masked voxels of all cases, in units of `scale`.
+    T_trunc = 0 and tau_f = 1: samples of the flow at level 1, masked and clipped at 0 like results,
+    pooled over the masked voxels of all cases, in units of `scale`.
 
     Parameters
     ----------
     weights, cases
-        As for `flow_metrics`; a batch may be of one slice.
+        As for `flow_metrics`; a batch may have one slice.
     samples
-        Of every slice, at least two.
+        Number of samples per slice, at least two.
     seed
-        Of the samples.
+        Seed of the samples.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def flow_spread(
 
 @dataclass(frozen=True, eq=False)
 class _Noisy:
-    """A batch at a level: what its likelihood and its denoising are measured on."""
+    """A batch at a noise level, for measuring likelihood and denoising."""
 
     x_t: Tensor
     x0: Tensor
@@ -187,7 +187,7 @@ class _Noisy:
     def flow_bits(
         self, flow: ConditionalGlow, told: int, condition: Tensor, upscale: Tensor
     ) -> Tensor:
-        """Return -log2 p(x_t) a voxel, (B,)."""
+        """Return -log2 p(x_t) per voxel, (B,)."""
         with computing():
             encoded = flow.encode(condition, _levels(told, upscale), upscale)
             nats = -flow.log_prob(self.x_t, encoded)
@@ -196,7 +196,7 @@ class _Noisy:
     def denoiser_loss(
         self, denoiser: UNet, told: int, condition: Tensor, upscale: Tensor
     ) -> Tensor:
-        """Return the mean squared error of what is predicted inside the mask, (B,)."""
+        """Return the mean squared error of the prediction inside the mask, (B,)."""
         levels = torch.full((len(self.x0),), self.level, device=self.x0.device)
         target = target_of(self.schedule, denoiser.config.prediction, self.x0, self.eps, levels)
         with computing():
@@ -205,7 +205,8 @@ class _Noisy:
         return error / self.mask.sum((1, 2, 3)).clamp_min(1)
 
     def gaussian_bits(self, x0: Tensor, variance: Tensor) -> Tensor:
-        """Return -log2 a voxel, (B,), of the Gaussian of a masked mean and a variance of x0."""
+        """Return -log2 of the density per voxel, (B,), of the Gaussian with a mean and a variance
+        of x0."""
         ab = float(self.schedule.alpha_bar[self.level])
         total = 1 - ab + ab * self.mask * variance
         squared = (self.x_t - math.sqrt(ab) * x0).square()
@@ -220,7 +221,7 @@ def _levels(level: int, upscale: Tensor) -> Tensor:
 def _wrongly(
     level: int, other: int, condition: Tensor, upscale: Tensor
 ) -> dict[str, tuple[int, Tensor, Tensor]]:
-    """Return level, condition and s as `WRONG` tells them."""
+    """Return level, condition and s, one of them wrong as in `WRONG`."""
     low, high = UPSCALE_BOUNDS
     far = torch.where(upscale < math.sqrt(low * high), high, low).to(upscale)
     shuffled = condition.clone()
@@ -238,7 +239,7 @@ def _regressed(regression: UNet, condition: Tensor, upscale: Tensor) -> Tensor:
 
 
 def _nearest(upscale: Tensor) -> Tensor:
-    """Return which of `FACTORS` each s (B,) is nearest to, by ratio; on the CPU."""
+    """Return the index of the nearest of `FACTORS` (by ratio) for each s (B,), on the CPU."""
     distance = (upscale.cpu()[:, None].double() / torch.tensor(FACTORS).double()).log().abs()
     return distance.argmin(dim=1)
 
@@ -246,7 +247,7 @@ def _nearest(upscale: Tensor) -> Tensor:
 def _residual_variances(regression: UNet, cases: Sequence[Case]) -> Tensor:
     """Return the mean square of the regression's residual inside the mask near each of `FACTORS`.
 
-    A factor without a slice has that of all slices.
+    A factor without slices gets the value of all slices.
     """
     squares, voxels = (torch.zeros(len(FACTORS), dtype=torch.double) for _ in range(2))
     for x0, condition, upscale in cases:
@@ -263,10 +264,10 @@ def _check(
 ) -> None:
     if not cases or min(len(x0) for x0, _, _ in cases) < 2:
         raise SettingsError(
-            "The flow's metrics need cases of two slices or more: one's map is shown to another."
+            "The flow's metrics need two slices or more per case, to exchange their maps."
         )
     if fit_cases is not None and not fit_cases:
-        raise SettingsError("The Gaussian needs fit_cases to take its variance from.")
+        raise SettingsError("The Gaussian needs fit_cases for its variance.")
     if len(set(levels)) < 2 or not all(1 <= level <= top for level in levels):
         raise SettingsError(
             f"levels is {tuple(levels)}: give two or more, from 1 to {top}, the flow's largest."

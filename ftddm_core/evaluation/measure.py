@@ -1,4 +1,4 @@
-"""From kept maps to metrics, slice by slice: what every table is made of."""
+"""Metrics of stored maps, slice by slice: the source of all tables."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from ftddm_core.imaging.degrade import coarse_matrix
 CHOLINE, ASPARTATE = "tCho", "tNAA"
 
 SAMPLES_OF_MEAN = 16
-"""Draws whose mean is compared with the regression; the others serve the calibration alone."""
+"""Number of draws whose mean is compared with the regression; more are used for calibration
+only."""
 
 CALIBRATION_SAMPLES = 19
-"""Draws between whose extremes the truth lies in exactly 90 % of the voxels, if calibrated."""
+"""Number of draws whose range contains the truth in exactly 90 % of the voxels, if calibrated."""
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Measured:
         Of every slice of methods with several draws: `coverage`, `crps`, and the mean squares
         `spread` and `error`, relative to the truth's range.
     ranks
-        (factor, method) -> in how many voxels the truth had each rank among the draws.
+        (factor, method) -> number of voxels with each rank of the truth among the draws.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -51,7 +52,7 @@ class Measured:
 
 
 def name_of_mean(method: MethodPlan) -> str:
-    """Return the name that the mean of a method's draws has in the tables."""
+    """Return the name of the mean of a method's draws in the tables."""
     name = method.name.removesuffix(f", {method.samples} samples")
     return f"mean of {min(method.samples, SAMPLES_OF_MEAN)}, {name}"
 
@@ -67,16 +68,16 @@ def measure(
     Parameters
     ----------
     runner
-        Holds the maps; methods that it cannot run are left out.
+        Provides the maps; methods that it cannot run are left out.
     methods, cases
-        That were run.
+        Methods and cases that were run.
     progress
-        Told the share that is done, 0..1.
+        Callback with the share that is done, 0..1.
 
     Raises
     ------
     Cancelled
-        As soon as the runner is asked to stop.
+        If the runner is asked to stop.
     CheckpointError
         If a map was not run.
     """
@@ -147,7 +148,7 @@ def _calibrate(
 
 
 def _contrast_error(case: Case, shown: dict[str, NDArray[np.float32]]) -> list[float]:
-    """Return the error of the tumour's contrast, nothing where it cannot be known."""
+    """Return the error of the tumour's contrast, empty if undefined."""
     if case.tumour is None or case.noise_free is None or not {CHOLINE, ASPARTATE} <= set(shown):
         return []
     mask = case.mask(CHOLINE) & case.mask(ASPARTATE)
@@ -157,5 +158,5 @@ def _contrast_error(case: Case, shown: dict[str, NDArray[np.float32]]) -> list[f
 
 
 def _slices(mask: NDArray[np.bool_]) -> Iterator[int]:
-    """Yield the slices with enough trusted voxels for metrics that are not chance."""
+    """Yield the slices with enough trusted voxels for reliable metrics."""
     yield from (int(k) for k in np.flatnonzero(mask.sum((0, 1)) >= MIN_VOXELS))

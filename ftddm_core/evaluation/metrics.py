@@ -1,9 +1,9 @@
-r"""How near an image is to the truth, and how sharp it is, slice by slice.
+r"""Metrics of fidelity to the truth, and of sharpness, slice by slice.
 
-Every metric has one signature, ``metric(output, truth, mask, acquired) -> float``: two slices
-(Nx, Ny) in one unit, the trusted voxels of that slice, and the acquired matrix (nx, ny). Where a
-metric is not defined, as on an empty slice, it is NaN. With x the output, r the truth and
-R = max r - min r over the slice:
+Every metric has one signature, ``metric(output, truth, mask, acquired) -> float``: two slices (Nx,
+Ny) in one unit, the trusted voxels of that slice, and the acquired matrix (nx, ny). An undefined
+metric, as on an empty slice, is NaN. With x the output, r the truth and R = max r - min r over the
+slice:
 
 .. math::
     \text{NRMSE} &= \|x - r\| / \|r\| \\
@@ -11,13 +11,13 @@ R = max r - min r over the slice:
     \text{SSIM} &: \text{Wang et al. 2004, eq. 13, mean over 7x7 windows, dynamic range } R \\
     \text{sharpness} &= \langle |\nabla (x - Bx)|^2 \rangle / \langle |\nabla (r - Br)|^2 \rangle
 
-B keeps the frequencies that were acquired, so sharpness counts only what a method adds to them.
-Over several slices, sharpness is the ratio of sums of what `detail` returns, never the mean of the
-slices' ratios: E[a / b] is not E[a] / E[b]. The noise of a truth differs from slice to slice in a
-way that no method can know, so that even a perfect sampler has slices well above 1, and fewer far
-below: where the noise's deviation is uniform in 0.5..1.25, its mean ratio is 1.3.
-The first three are taken over the whole slice, as Dong et al. 2025 do; PSNR and SSIM also inside
-the mask. NRMSE needs no such variant: truth and outputs are 0 outside the mask.
+B keeps the acquired frequencies, so sharpness counts only what a method adds to them. Over several
+slices, sharpness is the ratio of sums of what `detail` returns, never the mean of the slices'
+ratios: E[a / b] is not E[a] / E[b]. The noise of the truth varies between slices unpredictably, so
+that even a perfect sampler has some slices well above 1 and fewer far below: if the noise's
+deviation is uniform in 0.5..1.25, its mean ratio is 1.3. The first three are computed over the
+whole slice, as in Dong et al. 2025; PSNR and SSIM also inside the mask. NRMSE needs no such
+variant: truth and outputs are 0 outside the mask.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ SSIM_WINDOW = 7
 """Voxels along the side of an SSIM window."""
 
 NO_DETAIL = 1e-12
-"""A truth whose detail has less than this share of its energy is band-limited up to rounding."""
+"""A truth whose detail is below this share of its energy counts as band-limited."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of merit and how to read it.
+    """A metric and its interpretation.
 
     Parameters
     ----------
     name, unit
-        For the head of a column; the unit is empty where there is none.
+        Column head; the unit may be empty.
     better
-        Which way is better; "one": neither too little nor too much.
+        Whether "higher" or "lower" is better; "one": 1 is ideal.
     function
         ``function(output, truth, mask, acquired) -> float``, NaN where undefined.
     """
@@ -92,12 +92,11 @@ def ssim_in_mask(output: FloatArray, truth: FloatArray, mask: BoolArray, acquire
 
 
 def sharpness(output: FloatArray, truth: FloatArray, mask: BoolArray, acquired: Matrix) -> float:
-    """Return how much detail the output holds, relative to the truth: 1 is as sharp.
+    """Return the amount of detail relative to the truth: 1 is as sharp.
 
-    Detail is what lies outside the acquired box of k-space. Its mean squared difference between
-    neighbours is taken over pairs that both lie inside the mask eroded by one voxel, since the
-    mask's own edge is sharp whatever the method. NaN where there is no such pair, and where the
-    truth has no detail.
+    Detail is the signal outside the acquired box of k-space. Its mean squared difference between
+    neighbours is taken over pairs inside the mask eroded by one voxel, since the mask's edge is
+    sharp for every method. NaN without such pairs, and if the truth has no detail.
     """
     ours, reference = detail(output, truth, mask, acquired)
     return ours / reference if reference > 0 else np.nan
@@ -108,10 +107,10 @@ def detail(
 ) -> tuple[float, float]:
     """Return the energy of the detail of output and truth, each as a share of the truth's energy.
 
-    Detail is what `sharpness` says, and so is its energy; both are divided by the mean square of
-    the truth inside the mask, so that slices, metabolites and units weigh alike in a sum. A truth
-    that is band-limited up to rounding has no detail: exactly 0. Both are NaN where the mask has no
-    two inner neighbours or the truth is 0 inside it.
+    Detail and its energy are defined as in `sharpness`; both are divided by the mean square of the
+    truth inside the mask, so that slices, metabolites and units have equal weight in a sum. A truth
+    that is band-limited up to rounding has exactly 0 detail. Both are NaN if the mask has no two
+    inner neighbours or the truth is 0 inside it.
 
     Parameters
     ----------
@@ -140,9 +139,9 @@ def detail(
 def gradient(output: FloatArray, zero_filled: FloatArray, mask: BoolArray) -> float:
     """Return the mean gradient relative to the zero-filled map: sharpness without a truth.
 
-    The gradient's magnitude is that of the differences to the next voxel along both axes, where
-    all three lie in the mask. Noise counts as much as detail. NaN where there is no such
-    voxel, and where the zero-filled map is flat.
+    The gradient's magnitude is that of the differences to the next voxel along both axes, where all
+    three lie in the mask. Noise counts as much as detail. NaN without such a voxel, and if the
+    zero-filled map is flat.
 
     Parameters
     ----------
@@ -198,7 +197,7 @@ def _double(image: FloatArray) -> NDArray[np.float64]:
 
 
 def _mean(values: FloatArray) -> float:
-    """Return the mean, NaN of nothing."""
+    """Return the mean, NaN without values."""
     return float(values.mean()) if values.size else np.nan
 
 
@@ -225,7 +224,7 @@ def _similarity(output: FloatArray, truth: FloatArray) -> FloatArray:
 
 
 def _roughness(image: FloatArray, inner: BoolArray) -> float:
-    """Return the mean squared difference of the neighbours that are both in `inner`."""
+    """Return the mean squared difference of neighbours that are both in `inner`."""
     squares = [
         np.square(np.diff(image, axis=axis))[pairs]
         for axis, pairs in enumerate((inner[1:] & inner[:-1], inner[:, 1:] & inner[:, :-1]))

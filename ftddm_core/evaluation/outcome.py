@@ -49,28 +49,29 @@ if TYPE_CHECKING:
     from ftddm_core.evaluation.likelihood import Case as Batch
 
 FLOW_BATCH = 16
-"""Slices whose likelihood is computed together."""
+"""Batch size in slices for the likelihood."""
 
 Tell = Callable[[str, float], None]
-"""Told what is being done, and the share of it that is done."""
+"""Callback with the name of a stage and the share of it that is done."""
 
 
 @dataclass
 class Outcome:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Parameters
     ----------
     protocol
-        That was run.
+        The protocol that was run.
     record
         Weights, device, numbers of patients, anatomies and slices.
     tables
-        Name -> table; one that was not run is not there.
+        Name -> table; tables that were not run are absent.
     chosen
-        The highest temperature that kept the margins on the other subjects; None where none did.
+        The highest temperature that meets the margins on the validation subjects; None if none
+        does.
     timing
-        What `Runner.time` returned; empty where nothing was timed.
+        Result of `Runner.time`; empty if nothing was timed.
     """
 
     protocol: Protocol
@@ -83,10 +84,10 @@ class Outcome:
 def slice_calls(
     protocol: Protocol, kinds: Sequence[KindCase] | None = None, extras: Sequence[Case] = ()
 ) -> int:
-    """Return how many times a slice goes through the denoiser where all anatomies are given.
+    """Return the number of denoiser calls for single slices, with all anatomies.
 
-    At most: automatic MRI weights may need two calls where one is enough, self-checks of small
-    slices are left out, and maps that two methods share are counted once.
+    This is an upper bound: automatic MRI weights may need two calls where one is enough,
+    self-checks of small slices are left out, and maps shared by two methods count once.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def slice_calls(
     kinds
         See `robust_calls`.
     extras
-        Further single cases, as they are restored beside the protocol's.
+        Further single cases, restored in addition to the protocol's.
     """
     patients = len(protocol.anatomies) * protocol.patients
     total = calls_of(protocol.methods) * patients * protocol.slices
@@ -119,32 +120,32 @@ def evaluate(
     kinds: Sequence[KindCase] = (),
     tell: Tell = lambda what, done: None,
 ) -> Outcome:
-    """Run what is missing, measure, and make every table.
+    """Run missing maps, measure, and make all tables.
 
     Parameters
     ----------
     protocol
         What to run.
     cases
-        To test on.
+        Cases of the test.
     others
-        To choose the temperatures on, and to fit the Gaussian that the flow is compared with;
-        none leaves both out.
+        Cases for choosing the temperatures, and for fitting the Gaussian that the flow is compared
+        with; without any, both are left out.
     runner
         Networks and cache.
     real
         A measured low-resolution study, degraded and restored against its own measurement.
     glioma
-        Simulated maps on real MRI of a tumour.
+        Case with simulated maps on real MRI of a tumour.
     kinds
-        Cases of other kinds than the test's, for robustness; see `kinds`.
+        Cases of all kinds, for robustness; see `kinds`.
     tell
-        Of the progress.
+        Progress callback.
 
     Raises
     ------
     Cancelled
-        As soon as the runner is asked to stop; what was finished is kept.
+        If the runner is asked to stop; finished maps are kept.
     """
     extras = [case for case in (real, glioma) if case is not None]
     outcome = Outcome(protocol, _record(protocol, cases, others, runner))
@@ -230,7 +231,7 @@ def _fill(
 
 
 def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: Tell) -> Table:
-    """Run the main methods on coarse scans of the patients, on the full chain's metabolites."""
+    """Run the main methods on coarse scans of the patients, for the full chain's metabolites."""
     plans = scan_plans(protocol)
     part = plans[0].metabolites if plans else protocol.metabolites
     anew = [scanned(case) for case in cases]
@@ -241,7 +242,7 @@ def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: 
 
 
 def fill_robust(tables: dict[str, Table], robust: Robust) -> None:
-    """Add the tables of what was found on every kind of case."""
+    """Add the tables of the results on every kind of case."""
     tables["robustness"] = robustness_table(robust)
     tables["robust_sharpness"] = sharpness_table(robust)
     tables["self_check"] = self_check_table(robust.checks)
@@ -252,7 +253,7 @@ def fill_robust(tables: dict[str, Table], robust: Robust) -> None:
 
 
 def scan_plans(protocol: Protocol) -> list[MethodPlan]:
-    """Return the main methods as they run on coarse scans: on the full chain's part."""
+    """Return the main methods for coarse scans, restricted to the full chain's maps."""
     full = Roles.of(protocol).full_chain
     chain = next((m for m in protocol.methods if m.name == full), None)
     if chain is None:
@@ -264,16 +265,17 @@ def scan_plans(protocol: Protocol) -> list[MethodPlan]:
 
 
 def main_plans(protocol: Protocol) -> list[MethodPlan]:
-    """Return the comparisons and FTDDM-100 at temperature 0 and at the default ones."""
+    """Return the comparison methods, and FTDDM-100 at temperature 0 and at the defaults."""
     roles = Roles.of(protocol)
     names = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
     return [m for m in protocol.methods if m.name in names]
 
 
 def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
-    """Return the methods that a single case is restored by.
+    """Return the methods for a single case.
 
-    A measured one is restored without its MRI too, which may not show what the maps do.
+    A measured case is also restored without its MRI, which may not show the same structures as the
+    maps.
     """
     names = tuple(case.study.maps)
     factors = protocol.factors if case.simulated else (REAL_FACTOR,)
@@ -286,7 +288,7 @@ def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
 
 
 def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: Tell) -> Table:
-    """Run one case, "real" or "glioma", beside the protocol's; return its table, by factor."""
+    """Run one additional case, "real" or "glioma"; return its table by factor."""
     plans = extra_plans(protocol, case)
     if not plans:
         return []
@@ -302,10 +304,10 @@ def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: 
 def flow_tables(
     protocol: Protocol, cases: Sequence[Case], others: Sequence[Case], runner: Runner
 ) -> dict[str, Any]:
-    """Return `flow`, its likelihood by level, and `spread`, over the error of the flow alone.
+    """Return `flow`, its likelihood by level, and `spread`, its spread over its error.
 
-    The Gaussian beside it is fitted on the other subjects; without them, or without a regression,
-    it is left out.
+    The Gaussian for comparison is fitted on the validation subjects; without them, or without a
+    regression, it is left out.
     """
     from ftddm_core.evaluation.likelihood import flow_metrics, flow_spread
 
@@ -355,7 +357,7 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
     device = runner.resolver.device
     batches = []
     for items in groups.values():
-        # Evenly, since no batch may be of one slice.
+        # Evenly, since no batch may have a single slice.
         count = max(1, -(-len(items) // FLOW_BATCH))
         for start in range(count):
             x0, channels, factors = zip(*items[start::count], strict=True)

@@ -1,7 +1,7 @@
-"""What an evaluation compares, on which cases: a protocol, read from a TOML file.
+"""Protocols: methods and cases of an evaluation, read from a TOML file.
 
-`quick` and `full` come with the project. Defaults that users meet elsewhere, the default
-temperatures above all, are never repeated in such a file: it says "default".
+`brief`, `quick`, `full` and `kinds` are bundled. User-visible defaults, above all the default
+temperatures, are never repeated in such a file: it says "default".
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from ftddm_core.settings import AUTOMATIC, DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FL
 BUNDLED = Path(__file__).parent / "protocols"
 
 PLAIN_KINDS = ("zero-filling", "bicubic", "guided-tv", "regression", "measurement", "inside")
-"""Methods that draw nothing and have no settings; the last two are what the measurement alone says,
-and the map inside the mask that explains the acquired one best (a channel of the condition)."""
+"""Methods without sampling and settings; the last two are the estimate from the measurement alone,
+and the least-squares map inside the mask (a channel of the condition)."""
 
 SAMPLING_KINDS: dict[str, dict[str, Any]] = {
     "ftddm": {},
     "ddpm": {"t_trunc": N_TRAIN_STEPS},
     "ddim": {"t_trunc": N_TRAIN_STEPS, "sampler": "ddim"},
 }
-"""Methods that draw samples -> the settings that the kind stands for."""
+"""Methods that draw samples -> the settings of the kind."""
 
 MRI = ("t1", "flair")
 
 Part = TypeVar("Part", float, str)
 
 DEFAULT = "default"
-"""In place of a temperature: both as `settings` has them."""
+"""In place of a temperature: the defaults of both in `settings`."""
 
 WHOLE: dict[str, float | None] = {"mri_weight": 1.0, "detail": 1.0}
-"""Weights of a method unless it says otherwise: all of the MRI, and all that is drawn. So nothing
-but the method itself is measured; `AUTOMATIC` in place of a weight takes the self-check's."""
+"""Default weights of a method: full MRI weight and all drawn detail, so that only the method itself
+is measured; `AUTOMATIC` in place of a weight takes that of the self-check."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class MethodPlan:
     Parameters
     ----------
     name
-        For tables and pictures; no two methods share one.
+        Unique name for tables and figures.
     kind
         One of `PLAIN_KINDS` or a key of `SAMPLING_KINDS`.
     settings
-        How samples are drawn, `upscale` aside; None for a plain kind.
+        Sampling settings without `upscale`; None for a plain kind.
     samples
-        Number of draws; draw i has the settings' seed + i, so that draws are shared by methods.
+        Number of draws; draw i has the settings' seed + i, so that methods share draws.
     factors, metabolites
-        Where it runs.
+        Factors and metabolites it runs on.
     drop
-        Which of `MRI` it is not given.
+        MRI withheld from the method, of `MRI`.
     """
 
     name: str
@@ -74,10 +74,10 @@ class MethodPlan:
     def is_sampler(
         self, t_trunc: int, *, tau: float | str | None = None, steps: int | None = None
     ) -> bool:
-        """Return whether this is the method itself with these settings, given all MRI.
+        """Return whether this is FTDDM itself with these settings and all MRI.
 
-        That is the full chain's own sampler, or for fewer `steps` the one that stands in for it,
-        held to the measurement to within its noise and with all that it draws.
+        That is: the default sampler of the full chain or of fewer `steps`, data consistency to
+        within the noise, and all drawn detail.
         """
         chosen = self.settings
         if chosen is None or self.drop or chosen.consistency != "noise":
@@ -92,16 +92,16 @@ class MethodPlan:
 
 @dataclass(frozen=True)
 class Choice:
-    """Where the default temperatures are chosen: subjects apart from those of the test.
+    """Choice of the default temperatures, on subjects separate from the test.
 
     Parameters
     ----------
     anatomies
         Names of the label maps.
     patients
-        Simulated from each.
+        Number of patients simulated from each.
     factors, metabolites, taus
-        What is run: FTDDM with T_trunc 100 and the full chain, both temperatures the same.
+        Runs: FTDDM with T_trunc 100 and the full chain, both temperatures equal.
     """
 
     anatomies: tuple[str, ...]
@@ -113,18 +113,18 @@ class Choice:
 
 @dataclass(frozen=True)
 class Robustness:
-    """How methods are tried on patients who are not as the networks were taught; see `kinds`.
+    """Tests on patients unlike the training data; see `kinds`.
 
     Parameters
     ----------
     patients
-        Simulated from each anatomy of the test.
+        Number of patients simulated from each anatomy of the test.
     factors, metabolites
-        What is run.
+        Factors and metabolites to run.
     steps
-        Of every chain from T_trunc 100.
+        Steps of every chain from T_trunc 100.
     samples
-        Draws at temperature 1 for calibration, of which `measure` takes the mean of 16.
+        Number of draws at temperature 1 for calibration; `measure` takes the mean of 16 of them.
     """
 
     patients: int
@@ -141,7 +141,7 @@ class Protocol:
     Parameters
     ----------
     name
-        For the results.
+        Name for the results.
     anatomies
         Names of the label maps of the test, without their endings.
     patients, slices, patient_seed
@@ -150,19 +150,19 @@ class Protocol:
     matrix, voxel
         In-plane matrix of the truth, and its isotropic voxel in mm.
     factors, metabolites
-        All that any method runs on.
+        All factors and metabolites that any method runs on.
     methods
         In the order of the tables.
     choice
-        How the default temperatures are chosen; None to leave it out.
+        Choice of the default temperatures; None to leave it out.
     timing
         Factor and metabolites of the one case that every method is timed on; None for no timing.
     flow_levels
         Noise levels t at which the flow's likelihood is measured; empty to leave it out.
     robustness
-        What is tried on other kinds of patients, and on a measured study; None to leave it out.
+        Tests on other kinds of patients and on a measured study; None to leave them out.
     content
-        Of the TOML file that says all this, for `parse`.
+        Content of the TOML file, for `parse`.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Protocol:
         FormatError
             If there is no such file or it is not TOML.
         SettingsError
-            If it asks for something that does not exist or makes no sense; the message names it.
+            If an entry is unknown or invalid; the message names it.
         """
         bundled = BUNDLED / f"{name_or_path}.toml"
         path = bundled if bundled.is_file() else Path(name_or_path)
@@ -225,7 +225,7 @@ def parse(content: Mapping[str, Any]) -> Protocol:
     methods = [_method(entry, factors, metabolites) for entry in _need(content, "method", list)]
     names = [method.name for method in methods]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise SettingsError(f"Two methods are called '{min(twice)}': give each a name of its own.")
+        raise SettingsError(f"Two methods are called '{min(twice)}': give each its own name.")
     levels = content.get("flow_levels", [])
     if any(not isinstance(t, int) or not 1 <= t < N_TRAIN_STEPS for t in levels):
         raise SettingsError(f"flow_levels is {levels}: give whole numbers from 1 to 999.")
@@ -251,12 +251,12 @@ def parse(content: Mapping[str, Any]) -> Protocol:
 
 
 def choice_methods(choice: Choice) -> tuple[MethodPlan, ...]:
-    """Return the methods of a choice: two comparisons, and FTDDM-100 at every temperature."""
-    comparisons = {"zero-filling": "zero-filling", "guided TV": "guided-tv"}
+    """Return the methods of a choice: two baselines, and FTDDM-100 at every temperature."""
+    baselines = {"zero-filling": "zero-filling", "guided TV": "guided-tv"}
     return (
         *(
             MethodPlan(name, kind, None, choice.factors, choice.metabolites)
-            for name, kind in comparisons.items()
+            for name, kind in baselines.items()
         ),
         *(
             MethodPlan(
@@ -294,7 +294,7 @@ def temperatures_of(tau: float | str) -> tuple[float, float]:
 
 
 def denoiser_calls(method: MethodPlan) -> int:
-    """Return how often the denoiser runs for one slice of one metabolite and one draw."""
+    """Return the number of denoiser calls for one slice of one metabolite and one draw."""
     if method.settings is None:
         return 0
     steps = method.settings.steps

@@ -1,7 +1,7 @@
 """A measured low-resolution study: restored from half of its own matrix, and enlarged.
 
-It has no high-resolution truth. What can be known is how well the lower half of its k-space tells
-its upper half, and whether what is added to it is where and as large as it may be.
+It has no high-resolution truth. What can be tested is how well the lower half of its k-space
+predicts the upper half, and whether the added detail has a plausible position and size.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from ftddm_core.settings import SamplerSettings
 FloatArray = NDArray[np.float32]
 
 ENLARGEMENT = 4.0
-"""Factor by which a real study is enlarged."""
+"""Factor by which a measured study is enlarged."""
 
 
 REAL_FACTOR = 2.0
-"""By which a real study is degraded, to be restored to what was measured."""
+"""Factor by which a measured study is degraded, to be restored to the measured matrix."""
 
 
 def real_case(name: str, study: Study, trained_voxel: float, *, whole: bool = False) -> Case:
     """Return a low-resolution study as a case whose truth is its own measurement.
 
-    What is left of it is enlarged to about the voxel (mm) that the networks know, as a user would,
-    and truncated to the matrix that was measured. With `whole` it is degraded with all that the
-    scan saw beside the mask.
+    The degraded study is enlarged to about the voxel size (mm) of the training data, as a user
+    would do, and truncated to the measured matrix. With `whole`, it is degraded including the
+    signal outside the mask.
     """
-    from ftddm_core.sampling.resolver import settle_upscale  # it brings torch
+    from ftddm_core.sampling.resolver import settle_upscale  # it imports torch
 
     left = coarse_matrix((study.grid.shape[0], study.grid.shape[1]), REAL_FACTOR)
     usual = settle_upscale(SamplerSettings(), degrade(study, REAL_FACTOR), trained_voxel).upscale
@@ -52,12 +52,12 @@ def real_case(name: str, study: Study, trained_voxel: float, *, whole: bool = Fa
 
 @dataclass(frozen=True, eq=False)
 class Enlarged:
-    """One map of a real study, enlarged at the default settings.
+    """One map of a measured study, enlarged at the default settings.
 
     Parameters
     ----------
     condition
-        What the networks were told; its `lowres` is the zero-filled map.
+        The network input; its `lowres` is the zero-filled map.
     output
         (Nx, Ny, Z) in the map's unit.
     """
@@ -66,12 +66,12 @@ class Enlarged:
     output: FloatArray
 
     def metrics(self) -> dict[str, float]:
-        """Return what can be known without a truth.
+        """Return metrics that need no truth.
 
-        `peak`: largest output in the mask over the zero-filled map's largest there, far above 1
-        for an invented hot spot. `edge`: mean of output over zero-filled at the mask's edge, 1
-        without ringing. `gradient`: mean over the zero-filled map's, the sharpness that needs no
-        truth. `residual`: of the acquired k-space.
+        `peak`: maximum of the output in the mask over that of the zero-filled map, far above 1 for
+        an invented hot spot. `edge`: mean of output over zero-filled at the mask's edge, 1 without
+        ringing. `gradient`: mean gradient over the zero-filled map's, a sharpness without truth.
+        `residual`: of the acquired k-space.
         """
         from scipy.ndimage import binary_erosion
 
@@ -93,16 +93,16 @@ class Enlarged:
 def enlarge(
     runner: Runner, study: Study, tell: Callable[[float], None] = lambda done: None
 ) -> dict[str, Enlarged]:
-    """Return every map of a real study enlarged at the default settings; maps are kept.
+    """Return every map of a measured study enlarged at the default settings; maps are cached.
 
     Raises
     ------
     FormatError, GeometryError
-        If the study cannot be conditioned on.
+        If no conditions can be formed from the study.
     Cancelled
-        As soon as the runner is asked to stop.
+        If the runner is asked to stop.
     """
-    settings = SamplerSettings(upscale=ENLARGEMENT)  # weights as the study's self-check has them
+    settings = SamplerSettings(upscale=ENLARGEMENT)  # weights from the study's self-check
     conditions = {c.metabolite: c for c in form_conditions(study, ENLARGEMENT)}
     stated = settings.exact(ENLARGEMENT).to_dict() | {
         "enlarged": Case("", "", study).digest,
@@ -123,7 +123,7 @@ def enlarge(
             runner.cache.save(keys[name], volume.data, 0.0)
     found = {}
     for name, condition in conditions.items():
-        # What was kept is shown, so that the picture is the same the next time.
+        # The cached map is shown, so that the image is the same next time.
         kept = runner.cache.load(keys[name])
         if kept is not None:
             found[name] = Enlarged(condition, kept[0])

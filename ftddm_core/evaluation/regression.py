@@ -1,6 +1,6 @@
-"""The regression UNet as a peer: one answer a condition, the network asked at x_T = 0.
+"""The regression UNet as a comparison method: one output per condition, evaluated at x_T = 0.
 
-See `ftddm_core.model.prediction.regression_x0` for what its output means.
+See `ftddm_core.model.prediction.regression_x0` for the meaning of its output.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def regress(
     Parameters
     ----------
     network
-        As `model.checkpoint.load_regression` returns it; it is moved to the device.
+        From `model.checkpoint.load_regression`; it is moved to the device.
     conditions
-        Of the metabolites to compute.
+        Conditions of the metabolites to compute.
     slices
-        Which slices to compute; None for all. Others stay 0, and so do those without a mask.
+        Slices to compute; None for all. Others stay 0, as do those without trusted voxels.
     device
         "auto", or a torch device.
 

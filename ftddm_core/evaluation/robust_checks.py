@@ -38,7 +38,7 @@ BELOW = -0.3
 """Lowest gain in dB accepted over zero-filling or over the measurement alone."""
 
 KEPT = 0.9
-"""Least share of gain and sharpness that automatic weights keep on literature patients."""
+"""Smallest share of gain and sharpness to keep with automatic weights on literature patients."""
 
 Bound = tuple[float, float]
 
@@ -84,7 +84,8 @@ def _no_harm(add: Callable[[str, str, str, str, float], None]) -> None:
 
 
 def _kept(checks: Checks, robust: Robust, where: str, acquisition: str, factor: float) -> None:
-    """Add what automatic weights keep on a literature patient, where there is something to keep."""
+    """Add the gain and sharpness kept with automatic weights on a literature patient, if
+    positive."""
     automatic, whole = (
         over(robust, LITERATURE, acquisition, factor, name, ZERO_FILLING).value
         for name in (AUTOMATIC, AT_DEFAULT)

@@ -33,7 +33,7 @@ from ftddm_core.evaluation.summary import Metrics, calibration_table, line_of
 from ftddm_core.evaluation.tables import Table
 
 KINDS = (MEASURED, *SIMULATED)
-"""In the order of the tables: what is real comes first."""
+"""In the order of the tables: measured data first."""
 
 GAINS = {
     "zero": AT_ZERO, "default": AT_DEFAULT, "one": AT_ONE,
@@ -42,19 +42,19 @@ GAINS = {
     "alone": ALONE, "inside": INSIDE, "off": OFF, "off_zero": OFF_AT_ZERO, "exact": EXACT,
     "automatic": AUTOMATIC, "mean": MEAN, "mean_unguided": MEAN + UNGUIDED,
 }  # fmt: skip
-"""Column -> method whose PSNR inside the mask is told over zero-filling's, in dB."""
+"""Column -> method whose gain in PSNR over zero-filling inside the mask is shown, in dB."""
 
 SHARP = ("zero", "default", "one", "alone", "off", "exact", "automatic")
-"""Columns whose sharpness is told."""
+"""Columns whose sharpness is shown."""
 
 LOSS = -0.5
-"""True gain in dB below which the self-check has to warn."""
+"""True gain in dB below which the self-check should warn."""
 
 
 def robustness_table(robust: Robust) -> Table:
-    """Return a line for each kind, acquisition and factor: the gains of `GAINS`, real cases first.
+    """Return one line per kind, acquisition and factor: the gains of `GAINS`, measured cases first.
 
-    And `detail` and `mri_weight`, the medians of what automatic weights were.
+    Also `detail` and `mri_weight`, the medians of the automatic weights.
     """
     return [
         head
@@ -70,7 +70,7 @@ def robustness_table(robust: Robust) -> Table:
 
 
 def sharpness_table(robust: Robust) -> Table:
-    """Return the sharpness of the columns of `SHARP`, likewise."""
+    """Return the sharpness of the columns of `SHARP` in the same form."""
     return [
         head | line_of({c: metrics.mean(GAINS[c], "sharpness", factor) for c in SHARP})
         for head, metrics, factor in _lines(robust)
@@ -80,17 +80,18 @@ def sharpness_table(robust: Robust) -> Table:
 def over(
     robust: Robust, kind: str, acquisition: str, factor: float, one: str, two: str
 ) -> Estimate:
-    """Return the PSNR inside the mask of a method over another's, in dB, on a kind of case."""
+    """Return the gain in PSNR inside the mask of a method over another, in dB, on a kind of
+    case."""
     measured = robust.measured.get((kind, acquisition), Measured())
     return Metrics(measured.rows).difference(one, two, "psnr_in_mask", factor)
 
 
 def self_check_table(checks: Sequence[Checked]) -> Table:
-    """Return for each kind how the self-check's gain follows the true one.
+    """Return for each kind how well the self-check's gain predicts the true gain.
 
-    `correlation` of their ranks over the maps that could be checked; how many `maps` there are; of
-    those that lose more than `LOSS` and of those that gain, how many (`losing`, `gaining`) and the
-    share that it warns of (`warned_losing`, `warned_gaining`).
+    Rank `correlation` over the maps that could be checked; number of `maps`; number of maps that
+    lose more than `LOSS` and that gain (`losing`, `gaining`), and the shares of these with a
+    warning (`warned_losing`, `warned_gaining`).
     """
     table = []
     for kind in KINDS:
@@ -113,9 +114,9 @@ def self_check_table(checks: Sequence[Checked]) -> Table:
 def share_table(checks: Sequence[Checked]) -> Table:
     """Return the median `share` of the detail that is shown, by kind and factor.
 
-    Beside it `right`, the median of the share that the truth supports, `mri_weight`, the mean of
-    what was chosen, `within`, the mean share of voxels within the check's own samples, and whether
-    such maps could be `checked` at all.
+    Also `right`, the median share that the truth supports; `mri_weight`, the mean of the chosen
+    weights; `within`, the mean share of voxels within the check's own samples; and whether such
+    maps could be `checked`.
     """
     table = []
     for kind in KINDS:
@@ -142,7 +143,7 @@ def lesion_table(lesions: Sequence[Lesion]) -> Table:
 
     `mean_error` and `ratio_error` are means over patients (and metabolites) of the errors of the
     region's mean and of its Cho/NAA, `worst_mean` and `worst_ratio` the largest; `mean_excess` and
-    `ratio_excess` are the means of what they have over zero-filling's.
+    `ratio_excess` are the means of their differences from zero-filling's.
     """
     known = {(e.case, e.upscale, e.metabolite, e.method): e for e in lesions}
     groups: dict[tuple[str, str, float, str], list[Lesion]] = {}
@@ -185,7 +186,7 @@ def robust_calibration(robust: Robust) -> Table:
 def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float:
     """Return the correlation of ranks (Spearman 1904), ties sharing their mean rank.
 
-    NaN for fewer than three pairs, and where all of one are alike.
+    NaN for fewer than three pairs, and if all values of one sequence are equal.
     """
     from scipy.stats import rankdata
 
@@ -198,7 +199,7 @@ def rank_correlation(one: Sequence[float], two: Sequence[float]) -> float:
 
 
 def check_rows(checks: Iterable[Checked]) -> Table:
-    """Return every self-check as a row, for the record and for plots."""
+    """Return every self-check as a row for the record and for plots."""
     return [
         {
             "kind": c.kind, "acquisition": c.acquisition, "case": c.case, "upscale": c.upscale,
@@ -210,7 +211,7 @@ def check_rows(checks: Iterable[Checked]) -> Table:
 
 
 def _lines(robust: Robust) -> list[tuple[dict[str, Any], Metrics, float]]:
-    """Return kind, acquisition and factor of every line, and the metrics it is made of."""
+    """Return kind, acquisition and factor of every line, and its metrics."""
     found = []
     for (kind, acquisition), measured in _ordered(robust):
         metrics = Metrics(measured.rows)
@@ -240,5 +241,5 @@ def _weights(checks: Sequence[Checked], head: dict[str, Any]) -> dict[str, float
 
 
 def _warned(checks: Sequence[Checked]) -> float:
-    """Return the share of maps whose study is warned of, NaN of none."""
+    """Return the share of maps with a warning, NaN without maps."""
     return float(np.mean([c.warned for c in checks])) if checks else np.nan

@@ -1,4 +1,4 @@
-"""Methods on every kind of case, and the self-check beside the truth that it does not know."""
+"""Methods on every kind of case, and the self-check compared with the truth."""
 
 from __future__ import annotations
 
@@ -47,48 +47,48 @@ T_TRUNC = 100
 ZERO_FILLING, ALONE, INSIDE = "zero-filling", "measurement alone", "inside"
 AT_ZERO, AT_DEFAULT, AT_ONE = "τ 0", "default τ", "τ 1"
 UNGUIDED = ", MRI weight 0"
-"""Ends the name of a method that hides the MRI; all others follow it wholly."""
+"""Suffix of the methods with MRI weight 0; all others have weight 1."""
 OFF_AT_ZERO, OFF, EXACT = "off, τ 0", "off, default τ", "exact, default τ"
 AUTOMATIC = "automatic, default τ"
 CHECKED = "τ 0, automatic MRI weight"
-"""What the self-check foretells: its own settings, at the MRI weight that it chose."""
+"""The run that the self-check predicts: its own settings, at the MRI weight that it chose."""
 MANY = "τ 1, many"
 MEAN = "mean of many, τ 1"
-"""Several draws, and the mean of the first 16, in the tables."""
+"""Names in the tables of several draws, and of the mean of the first 16."""
 
 MEANS_GUIDED = (MEASURED, LITERATURE, RANDOMISED, NULL, SWAPPED)
 MEANS_UNGUIDED = (MEASURED, LITERATURE, NULL)
-"""Kinds whose many samples are drawn, by acquisitions other than `WHOLE`. Without its MRI a patient
-with another one's is the literature patient."""
+"""Kinds with many samples, for acquisitions other than `WHOLE`. Without MRI, a swapped patient
+equals the literature patient."""
 
 LESIONS = (LITERATURE, HIDDEN, SILENT)
-"""Kinds whose lesion is measured."""
+"""Kinds whose lesions are measured."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A map's self-check beside what the truth says.
+    """A map's self-check and the corresponding true values.
 
     Parameters
     ----------
     kind, acquisition, case, upscale, metabolite
-        Of the map.
+        Identity of the map.
     checkable
         Whether its matrix can be halved.
     share
-        Detail that is shown where it is automatic.
+        Automatic share of the detail shown.
     right
-        Share of the drawn detail that the truth supports in the mean, from 0 to 1, with the check's
+        Share of the drawn detail that the truth supports on average, from 0 to 1, with the check's
         settings and the MRI weight that it chose.
     mri_weight
-        That the check chose.
+        Weight that the check chose.
     within
         Share of voxels within the check's samples; NaN without a check.
     warned
-        Whether a user is warned of the map; see `SelfCheck.warns_of`.
+        Whether there is a warning for the map; see `SelfCheck.warns_of`.
     found, true
-        Gain over zero-filling in dB inside the mask: of the check, and of the same settings with
-        the study's own matrix, against the truth.
+        Gain over zero-filling in dB inside the mask: by the check, and against the truth with the
+        same settings at the study's own matrix.
     """
 
     kind: str
@@ -108,14 +108,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Lesion:
-    """How far a lesion's mean is from the noise-free truth, and its Cho/NAA; shares of the truth.
+    """Relative error of a lesion's mean, or of its Cho/NAA, against the noise-free truth.
 
     Parameters
     ----------
     kind, acquisition, case, upscale, method
-        What was measured.
+        Identity of the measurement.
     metabolite
-        `tCho/tNAA` for the ratio of both means.
+        Metabolite, or `tCho/tNAA` for the ratio of the means.
     error
         |found - true| / true.
     """
@@ -131,15 +131,15 @@ class Lesion:
 
 @dataclass
 class Robust:
-    """What was found on every kind of case.
+    """Results on every kind of case.
 
     Parameters
     ----------
     measured
-        (kind, acquisition) -> metrics of all methods; many draws are named `MANY`, their mean
+        (kind, acquisition) -> metrics of all methods; several draws are named `MANY`, their mean
         `MEAN`.
     checks, lesions
-        One for each map.
+        One entry per map.
     """
 
     measured: dict[tuple[str, str], Measured] = field(default_factory=dict)
@@ -206,23 +206,23 @@ def run_robust(
     runner: Runner,
     tell: Callable[[str, float], None] = lambda what, done: None,
 ) -> Robust:
-    """Run what is missing on every kind of case, and measure it.
+    """Run missing maps on every kind of case, and measure all.
 
     Parameters
     ----------
     protocol
-        Its `robustness` says what to run.
+        Its `robustness` sets what to run.
     items
         See `kinds`.
     runner
         Networks and cache.
     tell
-        Of the progress.
+        Progress callback.
 
     Raises
     ------
     Cancelled
-        As soon as the runner is asked to stop; what was finished is kept.
+        If the runner is asked to stop; finished maps are kept.
     """
     found = Robust()
     checks = [(item, factor) for item in items for factor in item.factors]
@@ -241,7 +241,7 @@ def run_robust(
     for group in groups.values():
         plans = plans_of(protocol, group[0])
         entries += runner.entries(plans, [item.case for item in group])
-    # Alike settings together, whatever the kind: larger batches.
+    # Equal settings together across kinds: larger batches.
     entries.sort(key=lambda entry: (entry.method.name, entry.draw, entry.factor))
     runner.run(entries, lambda done: tell("other kinds of patients", done))
     for (kind, acquisition), group in groups.items():
@@ -257,7 +257,7 @@ def run_robust(
 
 
 def _renamed(measured: Measured, plans: Iterable[MethodPlan]) -> Measured:
-    """Name the mean of many draws alike, however many there are."""
+    """Give the mean of several draws the same name for any number of draws."""
     names = {name_of_mean(m): m.name.replace(MANY, MEAN) for m in plans if m.samples > 1}
     rows = [replace(row, method=names.get(row.method, row.method)) for row in measured.rows]
     return replace(measured, rows=rows)
@@ -266,7 +266,7 @@ def _renamed(measured: Measured, plans: Iterable[MethodPlan]) -> Measured:
 def _checked(
     runner: Runner, item: KindCase, plans: Sequence[MethodPlan], measured: Measured
 ) -> list[Checked]:
-    """Return a case's self-checks beside its true gains, pooled over slices as the check's are."""
+    """Return a case's self-checks with its true gains, pooled over slices like the check's."""
     gains: dict[tuple[float, str], list[float]] = {}
     rows = {(r.method, r.upscale, r.case, r.metabolite, r.slice_index): r for r in measured.rows}
     for (method, factor, case, name, k), row in rows.items():
@@ -294,7 +294,8 @@ def _checked(
 def _right(
     runner: Runner, case: Case, plans: Sequence[MethodPlan], factor: float, name: str
 ) -> float:
-    """Return the share of a map's drawn detail that the truth supports, as the check has it."""
+    """Return the share of a map's drawn detail that the truth supports, computed as in the
+    check."""
     images = (next(m for m in plans if m.name == method) for method in (CHECKED, ALONE))
     held = case.mask(name)
     x, z = (runner.images(m, case, factor, name)[0][held].astype(np.float64) for m in images)
@@ -306,7 +307,7 @@ LESION_METHODS = (ZERO_FILLING, ALONE, AT_ZERO, AT_DEFAULT, AT_DEFAULT + UNGUIDE
 
 
 def _lesions(runner: Runner, item: KindCase, plans: Sequence[MethodPlan]) -> list[Lesion]:
-    """Return the errors of the lesion's means, nothing where it shows too few trusted voxels."""
+    """Return the errors of the lesion's means, empty if it has too few trusted voxels."""
     case, found = item.case, []
     if case.tumour is None or case.noise_free is None:
         return []
@@ -322,19 +323,18 @@ def _lesions(runner: Runner, item: KindCase, plans: Sequence[MethodPlan]) -> lis
 
 
 LEAST_LESION = 5
-"""Trusted voxels that a lesion must show to have a mean."""
+"""Smallest number of trusted voxels of a lesion for a mean."""
 
 
 def lesion_errors(case: Case, images: dict[str, NDArray[np.float32]]) -> dict[str, float]:
     """Return |found - true| / true of the lesion's mean of every map, and of their Cho/NAA.
 
-    The truth is without noise. Nothing where the lesion has fewer than `LEAST_LESION` trusted
-    voxels.
+    The truth is noise-free. Empty if the lesion has fewer than `LEAST_LESION` trusted voxels.
 
     Parameters
     ----------
     case
-        Knows the lesion and the noise-free truth.
+        Case with lesion and noise-free truth.
     images
         Metabolite -> a method's map (Nx, Ny, Z).
     """
@@ -352,11 +352,12 @@ def lesion_errors(case: Case, images: dict[str, NDArray[np.float32]]) -> dict[st
     return errors
 
 
-# ---- how much of it there is
+# ---- amount of work
 
 
 def check_calls(matrix: Sequence[int], factor: float, metabolites: int, slices: int) -> int:
-    """Return the calls of the denoiser of a study's self-check at most; 0 if it is too coarse."""
+    """Return the largest number of denoiser calls of a study's self-check; 0 if it is too
+    coarse."""
     if min(round(round(n / factor) / CHECK_FACTOR) for n in matrix) < LEAST_MATRIX:
         return 0
     steps = FIXED.steps or FIXED.t_trunc
@@ -365,14 +366,14 @@ def check_calls(matrix: Sequence[int], factor: float, metabolites: int, slices: 
 
 
 def robust_calls(protocol: Protocol, items: Sequence[KindCase] | None = None) -> int:
-    """Return how often a slice goes through the denoiser for all kinds, at most.
+    """Return the largest number of denoiser calls for single slices of all kinds.
 
     Parameters
     ----------
     protocol
         What to run.
     items
-        The cases; None for all that the protocol itself has, without a measured study.
+        The cases; None for all of the protocol itself, without a measured study.
     """
     plan = protocol.robustness
     if plan is None:

@@ -1,10 +1,10 @@
-"""Runs the methods of a protocol on cases, each map once: what is in the cache is not run again.
+"""Runs the methods of a protocol on cases; maps in the cache are not recomputed.
 
-Maps of many cases go through the networks together. Their noise depends on seed, case, metabolite,
-factor and slice alone, so neither the order nor an interruption changes a map beyond rounding.
+Maps of many cases are batched. Their noise depends only on seed, case, metabolite, factor and
+slice, so neither the order nor an interruption changes a map beyond rounding.
 
-Of a method that draws, x is kept: the share of its detail that is shown decides no entry of the
-cache. Weights that a method leaves automatic follow the case's own self-check, which is kept too.
+For sampling methods, x is cached: the share of detail that is shown does not affect the cache.
+Automatic weights follow the case's own self-check, which is cached too.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from ftddm_core.sampling.self_check import DECIDES, FIXED, SelfCheck
 from ftddm_core.sampling.weighting import Weighting, shown
 from ftddm_core.settings import SamplerSettings
 
-if TYPE_CHECKING:  # they bring torch, which the tables can do without
+if TYPE_CHECKING:  # they import torch, which the tables do not need
     from ftddm_core.model.unet import UNet
     from ftddm_core.sampling.resolver import SuperResolver
 
 CHUNK = 48
-"""Most slices that are run before they are kept: what an interruption can cost."""
+"""Largest number of slices run before they are cached: the most that an interruption can cost."""
 
 PLAIN_COST = {"guided-tv": 30.0}
-"""What a slice of a plain method costs, in calls of the denoiser; 1 where not named."""
+"""Cost of a slice of a plain method in denoiser calls; 1 if not listed."""
 
 
 @dataclass(frozen=True)
@@ -54,30 +54,30 @@ class Entry:
 
     @property
     def cost(self) -> float:
-        """Slices times calls of the denoiser, for the progress."""
+        """Slices times denoiser calls, for the progress."""
         chosen = self.method.settings
         calls = denoiser_calls(self.method) * passes(chosen.mri_weight) + 1 if chosen else 0
         return self.case.study.grid.shape[2] * (calls or PLAIN_COST.get(self.method.kind, 1.0))
 
 
 def passes(mri_weight: float | None) -> int:
-    """Return how often a step calls the denoiser: with MRI, without, or both; at most, if None."""
+    """Return the denoiser calls per step: with MRI, without, or both; the maximum for None."""
     return 1 if mri_weight in (0, 1) else 2
 
 
 class Runner:
-    """Runs methods and remembers their maps.
+    """Runs methods and caches their maps.
 
     Parameters
     ----------
     resolver
-        The networks, where they are to run.
+        The networks on their device.
     cache
-        Where maps are kept.
+        Cache of the maps.
     regression
-        Network and digest; None where there is none, its methods are then left out.
+        Network and digest; if None, its methods are left out.
     cancelled
-        Asked before every chunk and every denoising step.
+        Callback before every chunk and every denoising step: whether to stop.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Runner:
         self._checks: dict[str, SelfCheck] = {}
 
     def told(self, case: Case, factor: float, drop: Sequence[str] = ()) -> dict[str, Condition]:
-        """Return what methods are told about a case at a factor, without some of the MRI."""
+        """Return the network inputs of a case at a factor, without some of the MRI."""
         key = (case, factor, tuple(sorted(drop)))
         if key not in self._told:
             self._told[key] = case.told(factor, tuple(case.study.maps), drop)
@@ -106,7 +106,7 @@ class Runner:
         return method.kind != "regression" or self.regression is not None
 
     def entries(self, methods: Iterable[MethodPlan], cases: Sequence[Case]) -> list[Entry]:
-        """Return every map that the methods ask for, in the order they are run."""
+        """Return all maps of the methods, in the order they are run."""
         return [
             Entry(method, draw, case, factor, metabolite)
             for method in methods
@@ -119,17 +119,18 @@ class Runner:
         ]
 
     def missing(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Return those that are not in the cache, each map once."""
+        """Return the entries that are not in the cache, each map once."""
         keys = {self.key(entry): entry for entry in entries}
         return [entry for key, entry in keys.items() if key not in self.cache]
 
     def key(self, entry: Entry) -> str:
-        """Return the key of a map in the cache: all that decides it."""
+        """Return the cache key of a map: everything it depends on."""
         method = entry.method
         stated: dict[str, Any]
         if method.settings is not None:
             stated = self.settings(entry).to_dict()
-            # The case decides the first, the entry the second, and x does not know the third.
+            # The case determines the first, the entry the second, and x does not depend on the
+            # third.
             for other in ("upscale", "samples", "detail"):
                 del stated[other]
             stated["steps"] = denoiser_calls(method)
@@ -146,18 +147,18 @@ class Runner:
         return key_of(stated | {"told": self.condition(entry).digest})
 
     def condition(self, entry: Entry) -> Condition:
-        """Return what the method is told for a map."""
+        """Return the network input for a map."""
         return self.told(entry.case, entry.factor, entry.method.drop)[entry.metabolite]
 
     def settings(self, entry: Entry) -> SamplerSettings:
-        """Return the settings that a map is drawn with: its seed, and an MRI weight.
+        """Return the sampling settings of a map, with its seed and MRI weight.
 
         Raises
         ------
         SettingsError
             If the method draws no samples.
         Cancelled
-            As soon as `cancelled()` is true.
+            If `cancelled()` returns true.
         """
         chosen = entry.method.settings
         if chosen is None:
@@ -166,7 +167,7 @@ class Runner:
         return chosen.replace(seed=chosen.seed + entry.draw, mri_weight=weight)
 
     def weighting(self, entry: Entry) -> Weighting:
-        """Return the weights of a map: the method's own, or those of the self-check."""
+        """Return the weights of a map: the method's own, or the self-check's."""
         chosen = entry.method.settings
         if chosen is None:
             return Weighting()
@@ -182,12 +183,12 @@ class Runner:
         drop: Sequence[str] = (),
         progress: Callable[[float], None] = lambda done: None,
     ) -> SelfCheck:
-        """Return the self-check of a case at a factor, made once and kept.
+        """Return the self-check of a case at a factor, made once and cached.
 
         Raises
         ------
         Cancelled
-            As soon as `cancelled()` is true.
+            If `cancelled()` returns true.
         """
         told = self.told(case, factor, drop)
         key = key_of(
@@ -219,12 +220,12 @@ class Runner:
         entries
             See `entries`.
         progress
-            Told the share of the missing work that is done, 0..1.
+            Callback with the share of the missing work that is done, 0..1.
 
         Raises
         ------
         Cancelled
-            As soon as `cancelled()` is true; what was finished is kept.
+            If `cancelled()` returns true; finished maps are kept.
         CheckpointError
             If a method gives a map that is not finite.
         """
@@ -233,7 +234,7 @@ class Runner:
         done = 0.0
         for chunk in self._chunks(todo):
             if self.cancelled():
-                raise Cancelled("The evaluation was stopped; what was finished is kept.")
+                raise Cancelled("The evaluation was stopped; finished maps are kept.")
             cost = sum(entry.cost for entry in chunk)
 
             def tell(share: float, start: float = done, cost: float = cost) -> None:
@@ -245,27 +246,27 @@ class Runner:
                     raise CheckpointError(
                         f"{entry.method.name} gave values that are not finite for "
                         f"{entry.metabolite} of {entry.case.name} at {entry.factor:g}x. "
-                        "Are the weights whole?"
+                        "Are the weights complete?"
                     )
                 self.cache.save(self.key(entry), image, seconds)
             done += cost
             progress(done / total)
 
     def image(self, entry: Entry) -> NDArray[np.float32]:
-        """Return a map (Nx, Ny, Z) that was run, as it is shown on the case's own matrix.
+        """Return a finished map (Nx, Ny, Z) on the case's own matrix.
 
         Raises
         ------
         CheckpointError
-            If it was not, or its entry is damaged: it is run when the command is given again.
+            If it was not run, or its entry is damaged: running again recomputes it.
         """
         found = self.cache.load(self.key(entry))
         if found is None:
             key = self.key(entry)
             self.cache.discard(key)
             raise CheckpointError(
-                f"The kept map of {entry.metabolite} of {entry.case.name} by {entry.method.name} "
-                "is missing or damaged: give the same command again."
+                f"The stored map of {entry.metabolite} of {entry.case.name} by {entry.method.name} "
+                "is missing or damaged: run the evaluation again."
             )
         image, detail = found[0], self.weighting(entry).detail
         if detail < 1 and entry.method.settings is not None:
@@ -290,15 +291,15 @@ class Runner:
         metabolites: Sequence[str],
         progress: Callable[[float], None] = lambda done: None,
     ) -> dict[str, Any]:
-        """Run methods on one and the same maps, one after the other; time one draw of each.
+        """Run methods one after the other on the same maps, timing one draw of each.
 
-        Methods that differ in temperatures, MRI or number of draws alone are timed once.
+        Methods that differ only in temperatures, MRI or number of draws are timed once.
 
         Returns
         -------
         dict
             `seconds`, method -> seconds a slice; `slices`, the number run together; `device` and
-            `case`. Kept as one, so that all times are from one run.
+            `case`. Cached together, so that all times are from one run.
         """
         groups: dict[tuple[Any, ...], list[str]] = {}
         run: list[MethodPlan] = []
@@ -326,7 +327,7 @@ class Runner:
         self._warm_up(run, case)
         for method, entries in work:
             if self.cancelled():
-                raise Cancelled("The evaluation was stopped; what was finished is kept.")
+                raise Cancelled("The evaluation was stopped; finished maps are kept.")
             timed[method.name] = self._compute(entries, lambda share: None)[1]
             done += sum(entry.cost for entry in entries)
             progress(done / total)
@@ -338,7 +339,7 @@ class Runner:
         return result
 
     def _chunks(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-        """Yield entries that can run together, `CHUNK` slices at most: drawn alike, on one grid."""
+        """Yield entries that can run together, at most `CHUNK` slices: equal settings, one grid."""
         chunk: list[Entry] = []
         how: tuple[Any, ...] = ()
         slices = 0
@@ -356,7 +357,7 @@ class Runner:
             yield chunk
 
     def _warm_up(self, methods: Sequence[MethodPlan], case: Case) -> None:
-        """Run two steps: the first run of all allocates memory and chooses algorithms."""
+        """Run two steps: the first run allocates memory and chooses algorithms."""
         for method in methods:
             if method.settings is not None and method.settings.t_trunc:
                 short = replace(method, settings=method.settings.replace(t_trunc=2, steps=None))
@@ -385,7 +386,7 @@ class Runner:
         conditions: Sequence[Condition],
         tell: Callable[[float], None],
     ) -> list[NDArray[np.float32]]:
-        """Return x of every condition: all of the drawn detail."""
+        """Return x of every condition, with all drawn detail."""
         result = None
         updates = self.resolver.sample(
             conditions, settings.replace(detail=1), cancelled=self.cancelled, every=PROGRESS
@@ -408,14 +409,14 @@ class Runner:
 
 def _plain(kind: str, told: Condition, cancelled: Callable[[], bool]) -> NDArray[np.float32]:
     if cancelled():
-        raise Cancelled("The evaluation was stopped; what was finished is kept.")
+        raise Cancelled("The evaluation was stopped; finished maps are kept.")
     if kind == "guided-tv":
         return np.asarray(guided_tv(told), np.float32)
     return (BASELINES | ANCHORS)[kind](told)
 
 
 def _stated(check: SelfCheck) -> dict[str, Any]:
-    """Return a self-check as it is kept in JSON, which knows neither numbers as keys nor NaN."""
+    """Return a self-check in JSON form, without numeric keys and NaN."""
     return {
         "gains": list(check.gains.items()),
         "shares": list(check.shares.items()),
@@ -426,7 +427,7 @@ def _stated(check: SelfCheck) -> dict[str, Any]:
 
 
 def _check_of(kept: dict[str, Any]) -> SelfCheck:
-    """Return the self-check that was kept."""
+    """Return the self-check from its JSON form."""
     within = np.nan if kept["within"] is None else kept["within"]
     gains, shares = (dict(map(tuple, kept[name])) for name in ("gains", "shares"))
     return SelfCheck(gains, shares, within, kept["slices"], kept["reason"])

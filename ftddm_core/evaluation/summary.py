@@ -1,4 +1,4 @@
-"""Tables of an evaluation: means with their intervals, and paired differences, from slices."""
+"""Tables of an evaluation: means with intervals, and paired differences, from slices."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Key = tuple[str, str, int]
 
 TABULATED = ("psnr", "ssim", "nrmse", "psnr_in_mask", "ssim_in_mask", *POOLED)
 GAIN_AT_DEFAULT = {2.0: 1.5, 4.0: 3.5, 8.0: 3.5}
-"""Factor -> dB over zero-filling that the default temperatures must reach."""
+"""Factor -> gain over zero-filling in dB that the default temperatures must reach."""
 
 
 class Metrics:
-    """Metrics of slices, ready to be averaged and paired.
+    """Metrics of slices, for averaging and pairing.
 
     Parameters
     ----------
     rows
-        Of all methods.
+        Rows of all methods.
     """
 
     def __init__(self, rows: Iterable[Row]) -> None:
@@ -36,13 +36,13 @@ class Metrics:
             held[row.case, row.metabolite, row.slice_index] = row.values
 
     def factors(self, method: str) -> list[float]:
-        """Return the factors that a method was run at, rising."""
+        """Return the factors that a method was run at, in ascending order."""
         return sorted(factor for name, factor in self._rows if name == method)
 
     def keys(
         self, methods: Iterable[str], factor: float, metabolites: Collection[str] | None = None
     ) -> list[Key]:
-        """Return the slices that all of these methods have, of some metabolites or all."""
+        """Return the slices that all of these methods have, for some metabolites or all."""
         sets = [set(self._rows.get((method, factor), ())) for method in methods]
         common = set.intersection(*sets) if sets else set()
         return sorted(key for key in common if metabolites is None or key[1] in metabolites)
@@ -50,7 +50,7 @@ class Metrics:
     def mean(
         self, method: str, metric: str, factor: float, keys: Sequence[Key] | None = None
     ) -> Estimate:
-        """Return the mean (or pooled ratio) of a metric over slices; None takes all it has."""
+        """Return the mean (or pooled ratio) of a metric over slices; None takes all slices."""
         held = self._rows.get((method, factor), {})
         chosen = sorted(held) if keys is None else keys
         columns = _columns(held, metric, chosen)
@@ -64,7 +64,7 @@ class Metrics:
         factor: float,
         metabolites: Collection[str] | None = None,
     ) -> Estimate:
-        """Return method minus other, paired on the slices that both have."""
+        """Return the difference of two methods, paired on the slices that both have."""
         keys = self.keys((method, other), factor, metabolites)
         one, two = (
             _columns(self._rows.get((name, factor), {}), metric, keys) for name in (method, other)
@@ -86,7 +86,7 @@ def _columns(held: Mapping[Key, Mapping[str, float]], metric: str, keys: Sequenc
 
 
 def labels(methods: Iterable[MethodPlan]) -> dict[str, MethodPlan]:
-    """Return every method by its name in the tables: several draws appear as their mean."""
+    """Return every method by its name in the tables; several draws appear as their mean."""
     return {name_of_mean(m) if m.samples > 1 else m.name: m for m in methods}
 
 
@@ -103,7 +103,7 @@ def line_of(metrics: Mapping[str, Estimate]) -> dict[str, Any]:
 def method_table(
     metrics: Metrics, protocol: Protocol, metabolites: Collection[str], contrast: Metrics
 ) -> Table:
-    """Return every method that has these metabolites, on the slices of these, by factor."""
+    """Return every method that has these metabolites, on their slices, by factor."""
     table = []
     for factor in protocol.factors:
         for name, method in labels(protocol.methods).items():
@@ -121,7 +121,7 @@ def method_table(
 
 
 def paired_table(metrics: Metrics, protocol: Protocol, pairs: Iterable[tuple[str, str]]) -> Table:
-    """Return PSNR, SSIM and sharpness of a method minus another's, on the slices of both."""
+    """Return the differences of PSNR, SSIM and sharpness of pairs of methods, on common slices."""
     table = []
     for method, other in pairs:
         for factor in protocol.factors:
@@ -154,18 +154,18 @@ def metabolite_table(metrics: Metrics, protocol: Protocol, methods: Sequence[str
 def curve(
     metrics: Metrics, methods: Mapping[float, str], factors: Sequence[float], axis: str
 ) -> Table:
-    """Return a metric's way along an axis: one line for each value of it, on common slices.
+    """Return metrics along an axis: one line for each of its values, on common slices.
 
     Parameters
     ----------
     metrics
-        Of the slices.
+        Metrics of the slices.
     methods
         Value on the axis -> method.
     factors
-        At which to draw it.
+        Factors of the curve.
     axis
-        Its name: a column.
+        Name of the axis: a column.
     """
     table = []
     for factor in factors:
@@ -197,7 +197,7 @@ def comparison_table(
 
 
 def temperature_methods(methods: Iterable[MethodPlan]) -> dict[float, str]:
-    """Return temperature -> method, of full chains from T_trunc 100 with both the same."""
+    """Return temperature -> method, for full chains from T_trunc 100 with equal temperatures."""
     found: dict[float, str] = {}
     for method in methods:
         if method.samples == 1 and method.is_sampler(100):
@@ -208,7 +208,7 @@ def temperature_methods(methods: Iterable[MethodPlan]) -> dict[float, str]:
 
 
 def truncation_methods(methods: Iterable[MethodPlan]) -> dict[float, str]:
-    """Return T_trunc -> method, of full chains at temperature 1."""
+    """Return T_trunc -> method, for full chains at temperature 1."""
     return {
         float(m.settings.t_trunc): m.name
         for m in methods
@@ -217,7 +217,8 @@ def truncation_methods(methods: Iterable[MethodPlan]) -> dict[float, str]:
 
 
 def ablation_table(metrics: Metrics, methods: Iterable[MethodPlan]) -> Table:
-    """Return methods without some MRI beside the same with all, on the slices of both."""
+    """Return methods without some MRI, compared with the same methods with all MRI, on common
+    slices."""
     plans = [m for m in methods if m.samples == 1]
     table = []
     for bare in (m for m in plans if m.drop):
@@ -239,7 +240,7 @@ def ablation_table(metrics: Metrics, methods: Iterable[MethodPlan]) -> Table:
 
 
 def calibration_table(measured: Measured) -> Table:
-    """Return coverage, CRPS and spread over error of methods with several draws, by factor."""
+    """Return coverage, CRPS and spread / error of methods with several draws, by factor."""
     table = []
     groups: dict[tuple[float, str], list[Row]] = {}
     for row in measured.calibration:
@@ -259,10 +260,10 @@ def calibration_table(measured: Measured) -> Table:
 
 
 def choice_table(metrics: Metrics, choice: Choice) -> Table:
-    """Return PSNR and SSIM over zero-filling by temperature, and whether all margins are kept.
+    """Return the gain over zero-filling by temperature, and whether all margins are met.
 
-    They are kept clearly: by the lower end of the interval over patients. A temperature must be
-    ahead of guided TV too, at the factors where the lowest one is.
+    Margins must be met by the lower end of the interval over patients. A temperature must also
+    exceed guided TV at the factors where the lowest temperature does.
     """
     table: Table = []
     leads: dict[float, bool] = {}
@@ -292,12 +293,12 @@ def choice_table(metrics: Metrics, choice: Choice) -> Table:
 
 
 def _least(found: Estimate) -> float:
-    """Return the lower end of an interval, or the value where there is none."""
+    """Return the lower end of an interval, or the value if there is none."""
     return found.low if np.isfinite(found.low) else found.value
 
 
 def chosen_tau(table: Table) -> float | None:
-    """Return the highest temperature that keeps all margins at every factor; None if none does."""
+    """Return the highest temperature that meets all margins at every factor; None if none does."""
     passing = {line["tau"] for line in table} - {
         line["tau"] for line in table if not line["passes"]
     }

@@ -14,17 +14,17 @@ Table = list[dict[str, Any]]
 """Rows of a summary: column -> value."""
 
 NOISE_FREE = "sharpness_noise_free"
-"""Key of the sharpness that is relative to the noise-free truth."""
+"""Key of the sharpness relative to the noise-free truth."""
 
 DETAIL, DETAIL_TRUTH, DETAIL_NOISE_FREE = "detail", "detail_truth", "detail_noise_free"
-"""Keys of the detail energies (`metrics.detail`) of output, truth and noise-free truth, all as a
-share of the truth's energy."""
+"""Keys of the detail energies (`metrics.detail`) of output, truth and noise-free truth, as shares
+of the truth's energy."""
 
 POOLED = {"sharpness": (DETAIL, DETAIL_TRUTH), NOISE_FREE: (DETAIL, DETAIL_NOISE_FREE)}
 """Metrics that are ratios of sums over rows -> numerator and denominator; see `metrics`."""
 
 PARTS = frozenset({DETAIL, DETAIL_TRUTH, DETAIL_NOISE_FREE})
-"""Keys that rows carry for the sake of their sums; tables do not show them."""
+"""Keys that rows carry only for their sums; tables do not show them."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Row:
     Parameters
     ----------
     case, method, metabolite
-        What was measured.
+        Identity of the row.
     upscale
-        Factor s that was asked for.
+        Requested factor s.
     slice_index
         Slice of the original study.
     values
         Key of `METRICS` -> value, NaN where undefined; `sharpness_noise_free` where known; and the
         `PARTS` of both sharpnesses.
     seconds
-        The method's time for the study, divided evenly over the slices that were measured.
+        The method's time for the study, divided evenly over the measured slices.
     """
 
     case: str
@@ -86,9 +86,9 @@ def summarise(rows: Iterable[Row], by: Sequence[str] = ("method", "upscale")) ->
 def metrics_over(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return every metric over several slices: a mean, or for `POOLED` the ratio of two sums.
 
-    Undefined metrics (NaN) are left out of a mean, and slices where either part is undefined out of
-    both sums; a mean of none is NaN, and so is the ratio to a sum of 0. Slices that know a pooled
-    metric but not its parts get its mean.
+    Undefined metrics (NaN) are left out of a mean, and slices with an undefined part are left out
+    of both sums; a mean without values is NaN, as is a ratio to a sum of 0. Slices with a pooled
+    metric but without its parts get its mean.
 
     Parameters
     ----------

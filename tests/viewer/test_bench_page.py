@@ -153,7 +153,7 @@ def test_every_number_is_where_it_belongs_with_its_unit(record: dict[str, Any]) 
     assert "at most 0.700 GB beyond the 0.400 GB" in words
     assert "moved 20 times in 0.950 s" in words
     assert "the data consistency, which calls no network" in words
-    assert "off every step still looks at the measurement" in words
+    assert "off, every step still evaluates the measurement" in words
     assert "a PSNR of 28.21 dB, an SSIM of 0.963 and a sharpness of 0.50" in words
     assert not re.search(r"\b(nan|NaN|None|inf)\b", text)
 

@@ -69,7 +69,7 @@ def test_a_report_has_a_table_pictures_and_figures(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--patients", 3], "are for a --report"),
+        (["--patients", 3], "with --report only"),
         (["--report", "--upscale", 4], "leave out --upscale"),
         (["--report", "--box"], "leave out --upscale and --box"),
         (["--report", "--patients", 0], "0 is too few"),
