@@ -1,1 +1,1 @@
-"""Images in world coordinates, their k-space and their files."""
+"""Images in world coordinates, their k-space, and their files."""

@@ -1,4 +1,4 @@
-"""Studies on a coarser matrix: degraded on purpose, or freed of zero-filling done before."""
+"""Studies on a coarser matrix: degraded on purpose, or with earlier zero-filling undone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ftddm_core.imaging.geometry import refined_affine, regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Noise, Outside, Study, finite_or_zero
 
 WILD = 10.0
-"""A value beyond this many times the 99th percentile of the trusted ones is no measurement."""
+"""Outlier limit: larger values, in multiples of the trusted voxels' 99th percentile, are
+ignored."""
 
 
 def coarse_matrix(matrix: Matrix, upscale: float) -> Matrix:
@@ -30,12 +31,12 @@ def coarse_matrix(matrix: Matrix, upscale: float) -> Matrix:
 
 
 def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
-    """Return a high-resolution study's maps at their own coarse matrix; the original is the truth.
+    """Return a high-resolution study with its maps on a coarser matrix; the original is the truth.
 
     Untrusted and non-finite voxels are set to 0 and the centred n x n samples of k-space are kept,
-    so the coarse maps see no more than the mask lets them (`Outside.EMPTY`). Mask, T1 and FLAIR
-    stay as they are; noise of independent voxels is carried along: var' = T diag(var) T'. The
-    window of the study's own scan is none of the coarse maps': it is part of what they come from.
+    so the coarse maps contain no signal from outside the mask (`Outside.EMPTY`). Mask, T1 and FLAIR
+    are unchanged; noise of independent voxels is propagated: var' = T diag(var) T'. The coarse maps
+    have no window: that of the study's own scan is part of their truth.
 
     Parameters
     ----------
@@ -44,13 +45,13 @@ def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
     upscale
         Factor s by which they are degraded.
     whole
-        Keep what lies outside the mask, as a coarse scan of the whole field of view would see it
-        (`Outside.SEEN`). Voxels that hold no measurement take the mean of those around them.
+        Keep the signal outside the mask, as in a coarse scan of the whole field of view
+        (`Outside.SEEN`). Voxels without a measurement take the mean of their neighbours.
 
     Raises
     ------
     GeometryError
-        If the study has no mask: what lies outside the brain would ring into it.
+        If the study has no mask: signal from outside the brain would ring into it.
     """
     matrix = study.grid.shape[:2]
     coarse = coarse_matrix(matrix, upscale)
@@ -60,7 +61,7 @@ def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
         mask = study.mask_of(name)
         if mask is None:
             raise GeometryError(f"{name} has no mask; a study is degraded inside its mask only.")
-        key = (mask, volume.affine.tobytes())  # maps share their grid to rounding only
+        key = (mask, volume.affine.tobytes())  # maps share their grid up to rounding
         if key not in placed:
             placed[key] = regrid_nearest(mask, volume.shape, volume.affine).data > 0
         trusted = placed[key]
@@ -78,10 +79,10 @@ def degrade(study: Study, upscale: float, *, whole: bool = False) -> Study:
 
 
 def measured(data: FloatArray, noise: Noise, trusted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which voxels (nx, ny, Z) of a scan hold a measurement.
+    """Return the voxels (nx, ny, Z) of a scan that hold a measurement.
 
-    Not those that are not finite, 0 (a failed fit, or nothing at all), `WILD`, or of which the
-    CRLB says that the fit failed.
+    Excluded are values that are not finite, 0 (a failed fit, or no signal), beyond `WILD`, or whose
+    CRLB marks the fit as failed.
     """
     finite = np.isfinite(data)
     top = top_of(data, trusted) or np.inf
@@ -91,9 +92,10 @@ def measured(data: FloatArray, noise: Noise, trusted: NDArray[np.bool_]) -> NDAr
 
 
 def filled(data: FloatArray, held: NDArray[np.bool_]) -> FloatArray:
-    """Return a map (nx, ny, Z) whose voxels that are not held take the mean of those around them.
+    """Return a map (nx, ny, Z) with the voxels that are not held replaced by their neighbours'
+    mean.
 
-    The mean has Gaussian weights, one voxel wide, within a slice; 0 where none is near.
+    The mean has Gaussian weights, one voxel wide, within a slice; 0 without near neighbours.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -105,7 +107,7 @@ def filled(data: FloatArray, held: NDArray[np.bool_]) -> FloatArray:
 
 
 def _truncated_variance(variance: FloatArray, coarse: Matrix) -> FloatArray:
-    """Return the variances (nx, ny, Z) after `truncate`, of voxels with independent noise."""
+    """Return the variances (nx, ny, Z) after `truncate`, for independent noise."""
     rows, columns = (
         np.square(zero_fill_matrix(n, n_out).T * (n / n_out))
         for n, n_out in zip(coarse, variance.shape[:2], strict=True)
@@ -115,19 +117,19 @@ def _truncated_variance(variance: FloatArray, coarse: Matrix) -> FloatArray:
 
 
 def acquired_matrix(study: Study) -> Matrix:
-    """Return the matrix that the maps' k-space fills: their own unless they were zero-filled.
+    """Return the matrix that the maps' k-space fills: the maps' own unless they were zero-filled.
 
-    Read from the maps alone, so a mask that was applied after zero-filling hides it.
+    It is read from the maps alone, so a mask applied after zero-filling hides it.
     """
     found = [k_space_support(volume.data) for volume in study.maps.values()]
     return max(nx for nx, _ in found), max(ny for _, ny in found)
 
 
 def undo_zero_filling(study: Study) -> Study:
-    """Return a zero-filled study's maps on their acquired matrix; everything else stays.
+    """Return a zero-filled study with its maps on the acquired matrix; the rest is unchanged.
 
-    Zero-filling interpolates the noise without adding any, so a CRLB map is read where the acquired
-    voxels lie.
+    Zero-filling interpolates the noise without adding any, so a CRLB map is sampled at the acquired
+    voxels.
 
     Raises
     ------

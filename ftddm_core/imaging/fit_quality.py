@@ -1,4 +1,4 @@
-"""How reliable a fitted map is: which fits failed, and how large its noise is."""
+"""Reliability of a fitted map: failed fits, and noise."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
 FAILED_CRLB = 999.0
-"""In per cent: a bound of this or more says that the fit failed, and so does one of 0 (LCModel)."""
+"""CRLB in per cent from which a fit counts as failed; so does a CRLB of 0 (LCModel)."""
 
 TOP_PERCENTILE = 99.0
 
 LEAST_NOISE, MOST_NOISE = 0.005, 0.04
-"""Bounds of an estimated deviation, as shares of the map's 99th percentile. On a coarse map
-structure looks like noise; fits that pass quality control have bounds of 3 to 8 per cent of their
-value."""
+"""Limits of an estimated noise deviation, as shares of the map's 99th percentile. On a coarse map,
+structure looks like noise; fits that pass quality control have CRLBs of 3 to 8 per cent."""
 
 
 def crlb_on_grid(study: Study, metabolite: str) -> FloatArray | None:
-    """Return a map's CRLB in per cent on the map's own grid (nx, ny, Z); None where there is none.
+    """Return a map's CRLB in per cent on the map's own grid (nx, ny, Z); None if there is none.
 
-    One that lies elsewhere than the map counts as none: it is not needed.
+    A CRLB map that does not overlap the map is ignored: it is optional.
     """
     bound = study.crlb.get(metabolite)
     if bound is None:
@@ -46,15 +45,15 @@ def crlb_on_grid(study: Study, metabolite: str) -> FloatArray | None:
 def noise_of(study: Study, metabolite: str, trusted: BoolArray) -> Noise:
     """Return the noise of an acquired map.
 
-    What the study carries along comes first; else sd = CRLB / 100 times the value, at least
-    `LEAST_NOISE` of the map's top, NaN where the fit failed; else an estimate, the same everywhere.
+    The study's own noise has priority; else sd = CRLB / 100 times the value, at least `LEAST_NOISE`
+    of the map's top, NaN where the fit failed; else an estimate, uniform over the map.
 
     Parameters
     ----------
     study, metabolite
         Which map.
     trusted
-        Its trusted voxels on its own grid, (nx, ny, Z).
+        Trusted voxels on the map's own grid, (nx, ny, Z).
     """
     if metabolite in study.noise:
         return study.noise[metabolite]
@@ -69,18 +68,18 @@ def noise_of(study: Study, metabolite: str, trusted: BoolArray) -> Noise:
 
 
 def top_of(data: FloatArray, trusted: BoolArray) -> float:
-    """Return the 99th percentile of a map's trusted finite values, 0 where there are none."""
+    """Return the 99th percentile of a map's trusted finite values, 0 if there are none."""
     values = data[trusted & np.isfinite(data)]
     return float(np.percentile(values, TOP_PERCENTILE)) if values.size else 0.0
 
 
 def estimated_deviation(data: FloatArray, trusted: BoolArray) -> float:
-    """Return the deviation of a map's noise, from second differences of trusted neighbours.
+    """Return the estimated noise deviation of a map, from second differences of trusted neighbours.
 
     sd = 1.4826 median |D x| / 6 over the voxels whose 3 x 3 neighbours are all trusted, D the
-    second difference along both axes, blind to planes and to edges along either (Immerkaer 1996);
-    within `LEAST_NOISE` and `MOST_NOISE` of the map's top, their geometric mean for under ten
-    voxels.
+    second difference along both axes, which is insensitive to planes and to edges along either axis
+    (Immerkaer 1996); limited to `LEAST_NOISE` and `MOST_NOISE` of the map's top, and equal to their
+    geometric mean for fewer than ten voxels.
 
     Parameters
     ----------

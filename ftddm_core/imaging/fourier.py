@@ -1,7 +1,7 @@
 r"""k-space truncation, zero-filling and data consistency of real images.
 
 A map y of n samples has the centred amplitudes M[k] of the discrete Fourier transform with
-``norm="forward"``, and is read at any position u (in samples) as
+``norm="forward"``, and has at any position u (in samples) the value
 
 .. math::  y(u) = \sum_{k=-\lfloor n/2 \rfloor}^{\lfloor n/2 \rfloor} w_k M[k] e^{2\pi i k u / n},
 
@@ -10,9 +10,9 @@ sides, which along one axis is the same as taking the real part. (In the plane t
 sample, the corner (-nx/2, -ny/2): it is quartered onto four corners, not halved onto two.) Phases
 are referred to sample 0, so the centre of the first voxel never moves.
 
-For real images every such operation is a small real matrix per axis (a Dirichlet kernel), so that
-no shift, no complex number and no rounding of an imaginary part can go wrong, and odd, even and
-non-square matrices need no cases. In-plane axes are the first two; further axes are carried along.
+For real images, every such operation is a small real matrix per axis (a Dirichlet kernel), which
+avoids shifts, complex numbers and rounding of imaginary parts, and treats odd, even and non-square
+matrices alike. The in-plane axes are the first two; further axes are batch axes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _in_plane(image: FloatArray, rows: FloatArray, columns: FloatArray) -> Float
 
 
 def zero_fill(image: FloatArray, matrix: Matrix) -> FloatArray:
-    """Enlarge an image by zero-filling its k-space; the acquired samples are passed through.
+    """Enlarge an image by zero-filling its k-space; the result interpolates the acquired samples.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def zero_fill(image: FloatArray, matrix: Matrix) -> FloatArray:
 def unfill(image: FloatArray, matrix: Matrix) -> FloatArray:
     """Undo `zero_fill`: return the samples (nx, ny, ...) that were enlarged to (Nx, Ny, ...).
 
-    Unlike `truncate` it restores the halved unpaired sample of an even matrix, by the left inverse
-    of the zero-filling operator.
+    Unlike `truncate`, it restores the halved unpaired sample of an even matrix, with the left
+    inverse of the zero-filling operator.
 
     Raises
     ------
@@ -108,8 +108,8 @@ def truncate(image: FloatArray, matrix: Matrix) -> FloatArray:
     """Keep the centred n x n samples of k-space, as a scan of that matrix acquires them.
 
     Frequencies -n/2 .. n/2 - 1 (even n) of the image are kept and the real part is taken. This is
-    the adjoint of `zero_fill` for the mean inner product, T = (n/N) Z^T. It undoes `zero_fill` but
-    for the unpaired sample of an even n < N, which comes back halved.
+    the adjoint of `zero_fill` for the mean inner product, T = (n/N) Z^T. It undoes `zero_fill`
+    except for the unpaired sample of an even n < N, which stays halved.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def data_consistency(image: FloatArray, measured: FloatArray, matrix: Matrix) ->
 
 
 def consistency_residual(image: FloatArray, measured: FloatArray, matrix: Matrix) -> float:
-    """Return |box (F(x) - F(y))| / |box F(y)|, 0 for an image that agrees with the scan.
+    """Return |box (F(x) - F(y))| / |box F(y)|; 0 for an image that agrees with the scan.
 
     By Parseval's theorem the norms are taken in image space. The measurement must not be 0.
     """
@@ -180,8 +180,8 @@ def consistency_residual(image: FloatArray, measured: FloatArray, matrix: Matrix
 def k_space_support(image: FloatArray, tolerance: float = 1e-4) -> Matrix:
     """Return the smallest matrix (nx, ny) whose k-space holds all of a map (Nx, Ny, ...).
 
-    A map that was zero-filled before it came here shows its true matrix; any other map shows its
-    own. Amplitudes below `tolerance` of the largest count as 0, and so do non-finite values.
+    A zero-filled map gives its acquired matrix, any other map its own. Amplitudes below `tolerance`
+    of the largest count as 0, as do non-finite values.
     """
     finite = np.where(np.isfinite(image), image, 0)
     support = []
@@ -192,7 +192,7 @@ def k_space_support(image: FloatArray, tolerance: float = 1e-4) -> Matrix:
         floor = tolerance * amplitude.max()
         frequency = np.abs(np.fft.fftfreq(n, 1 / n))
         highest = int(frequency[amplitude > floor].max(initial=0))
-        # An even matrix left its unpaired sample halved at +highest and -highest alike.
+        # An even matrix has half of its unpaired sample at each of +highest and -highest.
         is_even = highest > 0 and np.abs(spectrum[highest] - spectrum[-highest]).max() <= floor
         support.append(min(n, 2 * highest if is_even else 2 * highest + 1))
     return support[0], support[1]

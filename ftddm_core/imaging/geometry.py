@@ -1,12 +1,12 @@
-"""Grids in world coordinates: the matrix and affine of the output, and images brought onto it.
+"""Grids in world coordinates: matrix and affine of the output, and resampling of images onto it.
 
-Refinement follows the geometry of k-space, not of image resizing. Zero-filling interpolates
+Enlargement follows the geometry of k-space, not of image resizing. Zero-filling interpolates
 
     y[J] = sum_k M[k] exp(2 pi i k J / N)
 
 with phases referred to index 0, so the first voxel keeps its centre: the affine keeps its origin
-and each in-plane column is multiplied by n / N. Everything else here goes through world
-coordinates, never through indices of one image used on another.
+and each in-plane column is multiplied by n / N. Everything else uses world coordinates, never the
+indices of one image on another.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ BoolArray = NDArray[np.bool_]
 T = TypeVar("T")
 
 TIE = 1e-4
-"""Voxels. Affines are stored as float32 and positions carry that noise (about 1e-5 voxels); a
-point within TIE below a voxel's lower edge counts as on it, so noise cannot decide a tie."""
+"""In voxels. Affines are stored as float32, which gives positions an error of about 1e-5 voxels; a
+point within TIE below a voxel's lower edge counts as on it, so that this error cannot decide a
+tie."""
 
 MAX_SUBPOINTS = 16
-"""Most sub-points per axis in an output voxel: bounds the time spent on very fine sources."""
+"""Largest number of sub-points per axis in an output voxel: limits the time for very fine
+sources."""
 
 MOST_THREADS = 8
-"""Most threads that bring one image onto a grid; each holds a plane of points at a time."""
+"""Largest number of threads for resampling one image; each holds one plane of points at a time."""
 
 
 def output_matrix(acquired: tuple[int, int], upscale: float) -> tuple[int, int]:
@@ -59,13 +61,13 @@ def output_matrix(acquired: tuple[int, int], upscale: float) -> tuple[int, int]:
     if min(acquired) < 1 or output[0] < nx or output[1] < ny:
         raise SettingsError(
             f"An upscale of {upscale:g} turns the acquired matrix {nx} x {ny} into "
-            f"{output[0]} x {output[1]}, which is no enlargement. Choose a value of 2 or more."
+            f"{output[0]} x {output[1]}, which is not an enlargement. Choose a value of 2 or more."
         )
     return output
 
 
 def effective_upscale(acquired: tuple[int, int], output: tuple[int, int]) -> float:
-    """Return the upscale that the two matrices amount to, s = sqrt((Nx / nx) (Ny / ny))."""
+    """Return the effective upscale of two matrices, s = sqrt((Nx / nx) (Ny / ny))."""
     return float(np.sqrt(output[0] / acquired[0] * (output[1] / acquired[1])))
 
 
@@ -90,7 +92,7 @@ def refined_affine(
 
 
 def regrid_nearest(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> Volume:
-    """Return the source's value at the nearest voxel, for masks and labels.
+    """Resample by nearest neighbour, for masks and labels.
 
     A source voxel extends half a voxel beyond its centre; outside the source the result is 0. A
     point on the border of two voxels belongs to the one with the higher index.
@@ -98,7 +100,7 @@ def regrid_nearest(volume: Volume, shape: tuple[int, int, int], affine: FloatArr
     Parameters
     ----------
     volume
-        Source image; its values and their type are kept.
+        Source image; values and type are preserved.
     shape, affine
         Target matrix (X, Y, Z) and 4x4 affine in mm.
 
@@ -113,7 +115,7 @@ def regrid_nearest(volume: Volume, shape: tuple[int, int, int], affine: FloatArr
     plane = _planes(volume, shape, affine)
     for k in range(shape[2]):
         points, inside = plane(k)
-        place = np.zeros(shape[:2], np.intp)  # in `values`; of no meaning outside the source
+        place = np.zeros(shape[:2], np.intp)  # in `values`; meaningless outside the source
         for x, n in zip(_from_edge(points), volume.shape, strict=True):
             place = place * n + x.astype(np.intp)
         np.copyto(data[..., k], values.take(place, mode="clip"), where=inside)
@@ -124,7 +126,7 @@ def regrid_nearest(volume: Volume, shape: tuple[int, int, int], affine: FloatArr
 
 
 def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> Volume:
-    """Return the source's mean over each target voxel, for MRI on a coarser grid.
+    """Resample by averaging over each target voxel, for MRI on a coarser grid.
 
     Trilinear interpolation is averaged over a regular lattice of sub-points that fills each target
     voxel with a spacing of at most one source voxel, so fine structure is averaged, not aliased.
@@ -148,13 +150,13 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
     GeometryError
         If no sub-point of the target lies inside the source.
     """
-    # Only here: fitting networks needs this module, but no scipy.
+    # Imported here only: training needs this module, but not scipy.
     from scipy.ndimage import map_coordinates
 
     affine = np.asarray(affine, dtype=float)
     steps = (np.linalg.inv(volume.affine) @ affine)[:3, :3]
-    # In memory the source's slices that lie most nearly in the target's are kept together, for
-    # each plane of points to touch few of them: several times faster for a fine source.
+    # The source is laid out in memory so that each plane of points touches few of its slices:
+    # several times faster for a fine source.
     across = int(np.abs(steps[:, 2]).argmax())
     slices = np.moveaxis(volume.data, across, 0)
     finite = np.where(np.isfinite(slices), slices, 0).astype(np.float32, order="C", copy=False)
@@ -175,7 +177,7 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
         points, inside = plane(k)
         if not inside.any():
             return None
-        # mode="nearest" continues the outermost values over the outer half of their voxels.
+        # mode="nearest" extends the outermost values over the outer half of their voxels.
         values = map_coordinates(source, points, order=1, mode="nearest") * inside
         blocks = values.reshape(shape[0], cx, shape[1], cy)
         return np.asarray(blocks.mean(axis=(1, 3)) / cz)
@@ -192,7 +194,7 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
 
 
 def check_overlap(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> None:
-    """Raise the GeometryError of `regrid_nearest` where it would, without its work."""
+    """Raise the GeometryError of `regrid_nearest` without resampling."""
     plane = _planes(volume, shape, affine)
     if not any(plane(k)[1].any() for k in range(shape[2])):
         raise _no_overlap(volume, shape, affine)
@@ -201,10 +203,10 @@ def check_overlap(volume: Volume, shape: tuple[int, int, int], affine: FloatArra
 def _planes(
     volume: Volume, shape: tuple[int, int, int], affine: FloatArray
 ) -> Callable[[int], tuple[FloatArray, BoolArray]]:
-    """Return what gives slice k's voxel centres and which of them lie in a voxel of the source.
+    """Return a function of k that returns slice k's voxel centres, and which lie in the source.
 
-    The centres (3, X, Y) are in the source's voxel coordinates. One slice at a time keeps the
-    memory small whatever the target.
+    The centres (3, X, Y) are in the source's voxel coordinates. One slice at a time keeps memory
+    small for any target.
     """
     a, b, c, origin = (np.linalg.inv(volume.affine) @ affine)[:3].T[:, :, None, None]
     plane = a * np.arange(shape[0])[:, None] + b * np.arange(shape[1])
@@ -220,15 +222,15 @@ def _planes(
 
 
 def _from_edge(points: FloatArray) -> FloatArray:
-    """Return how many voxels the points lie beyond the lower edge of the first."""
+    """Return the distance in voxels of points from the lower edge of the first voxel."""
     return points + (0.5 + TIE)
 
 
 def _in_order(work: Callable[[int], T], n: int) -> Iterator[T]:
-    """Yield work(0) to work(n - 1), computed by a few threads that never run far ahead.
+    """Yield work(0) to work(n - 1) in order, computed by a few threads that run slightly ahead.
 
-    What is made of them in turn is the same to the last bit, however many threads there are. They
-    are worth their while since numpy and scipy let other threads run while they compute.
+    Results are identical for any number of threads. Threads help since numpy and scipy release the
+    interpreter lock while they compute.
     """
     threads = min(usable_cores(), MOST_THREADS, n)
     if threads < 2:

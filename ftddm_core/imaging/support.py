@@ -1,13 +1,13 @@
-r"""What the mask alone tells about a coarse map: the least-squares map that is 0 outside it.
+r"""The least-squares map of a coarse map that is 0 outside the mask.
 
 With T the truncation to the acquired matrix, w the acquired voxels that were kept and m the mask,
 
 .. math:: \min_x \| w (T m x - y) \|^2
 
 is solved by a few steps of conjugate gradients from 0 (CGLS, Hestenes & Stiefel 1952, section 10).
-Stopping early leaves out what the acquired voxels hardly determine. A truncated masked map is
-known far better so than by zero-filling; a scan that has seen signal outside the mask is not, and
-the networks learn to tell.
+Early stopping leaves out components that the acquired voxels hardly determine. For a truncated
+masked map, this is far closer to the truth than zero-filling; for a scan with signal outside the
+mask it is not, and the networks learn to distinguish the two.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ftddm_core.imaging.fourier import zero_fill_matrix
 FloatArray = NDArray[np.floating[Any]]
 
 ITERATIONS = 6
-"""Steps of conjugate gradients; more gain nothing on noisy maps and lose at 8x."""
+"""Steps of conjugate gradients; more do not help on noisy maps and are worse at 8x."""
 
 SOLVED = 1e-8
-"""Share of its first gradient's energy at which a slice counts as solved."""
+"""A slice counts as solved at this share of the energy of its first gradient."""
 
 TINY = np.float32(1e-30)
-"""Keeps 0 / 0 of an empty slice at 0."""
+"""Makes 0 / 0 of an empty slice 0."""
 
 
 def fit_inside(
@@ -42,16 +42,16 @@ def fit_inside(
     acquired
         Coarse map (nx, ny, Z).
     kept
-        Which of its voxels count, (nx, ny, Z): those that cleaning did not set to 0.
+        Valid voxels (nx, ny, Z): those that cleaning did not set to 0.
     mask
-        Where the map may differ from 0, (Nx, Ny, Z).
+        Support of the map, (Nx, Ny, Z).
     iterations
-        Steps; each slice is solved by itself.
+        Number of steps; each slice is solved separately.
 
     Raises
     ------
     GeometryError
-        If the coarse matrix is larger than the mask's, or the slices are not as many.
+        If the coarse matrix is larger than the mask's, or the numbers of slices differ.
     """
     if acquired.shape != kept.shape or acquired.shape[2] != mask.shape[2]:
         raise GeometryError(

@@ -1,4 +1,4 @@
-"""Images that know where they are: voxels, affine and unit stay together."""
+"""Images in world coordinates: voxels, affine and unit together."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ FloatArray = NDArray[np.floating[Any]]
 
 
 def finite_or_zero(data: FloatArray) -> FloatArray:
-    """Return an array, of whatever shape and in its own unit, with 0 for NaN and for infinity.
+    """Return an array of any shape with NaN and infinity replaced by 0.
 
-    Unlike `numpy.nan_to_num`, whose largest number instead of infinity drowns what it is summed
-    with.
+    `numpy.nan_to_num` would replace infinity by the largest number, which dominates any sum.
     """
     return np.where(np.isfinite(data), data, 0)
 
 
 class Outside(StrEnum):
-    """What an acquired map holds beside its mask: known from where the map comes, never from it."""
+    """Content of an acquired map outside its mask; known from its origin, never from the map
+    itself."""
 
     SEEN = "seen"
-    """A scan saw the whole field of view: it is signal, but exact zeros are no measurement."""
+    """A scan of the whole field of view: signal, but exact zeros are not measurements."""
     EMPTY = "empty"
-    """The map was set to 0 there before its k-space was cut down: there was nothing to see."""
+    """The map was set to 0 there before its k-space was truncated: no signal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Volume:
     unit
         Unit of the values, "" where unknown (institutional units of a fit).
     header
-        The header the image came with, kept so that a written file can carry it on.
+        The original header, kept for writing files.
 
     Raises
     ------
@@ -87,11 +87,11 @@ class Volume:
         return float(x), float(y), float(z)
 
     def with_data(self, data: FloatArray) -> Volume:
-        """Return the same grid and unit around other values of the same matrix."""
+        """Return a volume with the same grid and unit and other values."""
         return replace(self, data=data)
 
     def slab(self, start: int, stop: int) -> Volume:
-        """Return slices start..stop-1, still where they are in the world."""
+        """Return slices start..stop-1 at their position in the world."""
         affine = self.affine.copy()
         affine[:3, 3] += start * self.affine[:3, 2]
         return replace(self, data=self.data[..., start:stop], affine=affine)
@@ -106,7 +106,7 @@ class Noise:
     deviation
         Standard deviation of every voxel, shape and unit as the map's; NaN where the fit failed.
     source
-        Where it is from: "CRLB" or "estimate".
+        Its origin: "CRLB" or "estimate".
     """
 
     deviation: FloatArray
@@ -115,26 +115,25 @@ class Noise:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """One examination: metabolite maps on one grid, and what guides them.
+    """One examination: metabolite maps on one grid, with mask and MRI.
 
     Parameters
     ----------
     maps
         Metabolite name -> map; all maps share matrix and affine.
     mask
-        Voxels to trust (non-zero), one for the study or one per metabolite, on any grid;
-        None where the examination came without one.
+        Trusted voxels (non-zero), one mask for the study or one per metabolite, on any grid; None
+        without a mask.
     t1, flair
-        MRI on their own grids; None where absent.
+        MRI on their own grids; None if absent.
     crlb
         Metabolite name -> Cramer-Rao lower bound of the fit in per cent; may be empty.
     noise
-        Metabolite name -> its noise, where that is known otherwise than by `crlb`; see
-        `fit_quality.noise_of`.
+        Metabolite name -> noise known from a source other than `crlb`; see `fit_quality.noise_of`.
     outside
-        What the maps hold beside the mask.
+        Content of the maps outside the mask.
     window
-        How the scan weighted k-space; None where that is not known, which is taken as all alike.
+        Weighting of k-space by the scan; None if unknown, treated as uniform.
     source
         Role ("t1", "tNAA", ...) -> path of the file it came from; empty for a simulation.
 
@@ -177,13 +176,13 @@ class Study:
         return next(iter(self.maps.values()))
 
     def mask_of(self, metabolite: str) -> Volume | None:
-        """Return the mask that applies to one metabolite, None where there is none."""
+        """Return the mask of one metabolite, None if there is none."""
         if isinstance(self.mask, Mapping):
             return self.mask.get(metabolite)
         return self.mask
 
     def slab(self, start: int, stop: int) -> Study:
-        """Return a study of the maps' slices start..stop-1; mask and MRI stay as they are."""
+        """Return a study with the maps' slices start..stop-1; mask and MRI are unchanged."""
         return replace(
             self,
             maps={name: volume.slab(start, stop) for name, volume in self.maps.items()},

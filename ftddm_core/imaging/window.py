@@ -1,4 +1,4 @@
-"""How a scan weights k-space in the plane: all of the box alike, an ellipse, a Hamming filter."""
+"""In-plane weighting of k-space by a scan: uniform box, ellipse, Hamming filter."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ftddm_core.imaging.fourier import Matrix
 FloatArray = NDArray[np.floating[Any]]
 
 FAINT = 0.1
-"""Weight of a sample of k-space below which it is not brought back."""
+"""Weight below which a sample of k-space is not restored."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The weights of the samples of k-space; they decide the point spread function.
+    """The weights of the samples of k-space, which determine the point spread function.
 
     Parameters
     ----------
     elliptical
-        Whether only the ellipse inscribed into the box of k-space is sampled.
+        Whether only the ellipse inscribed in the box of k-space is sampled.
     hamming
         Strength of the Hamming filter, 0 for none to 1 for the full filter.
     reach
-        Where ellipse and filter end on both axes, in units of the box's edge: above 1 where less of
+        End of ellipse and filter on both axes, in units of the box's edge; above 1 if less of
         k-space is kept than the scan sampled.
     """
 
@@ -57,19 +57,19 @@ class Window:
         return np.asarray(weight, np.float32)
 
     def cut_to(self, coarse: Matrix, matrix: Matrix) -> Window:
-        """Return what is left of the window where a box of k-space `matrix` is cut to `coarse`."""
+        """Return the window after cutting a box of k-space `matrix` to `coarse`."""
         x, y = (end * n / kept for end, kept, n in zip(self.reach, coarse, matrix, strict=True))
         return replace(self, reach=(x, y))
 
     def blur(self, image: FloatArray) -> NDArray[np.float32]:
-        """Return maps (X, Y, ...) as this window shows them: convolved with its point spread."""
+        """Return maps (X, Y, ...) convolved with this window's point spread."""
         return _weighted(image, self.weights((image.shape[0], image.shape[1])))
 
     def sharpen(self, image: FloatArray) -> NDArray[np.float32]:
-        """Return maps (X, Y, ...) as they were before `blur`, as far as noise allows.
+        """Undo `blur` of maps (X, Y, ...), as far as noise allows.
 
-        Weights w are undone by w / (w^2 + `FAINT`^2), as a Wiener filter has it: samples that are
-        hardly there stay so.
+        Weights w are inverted as w / (w^2 + `FAINT`^2), as in a Wiener filter: samples of small
+        weight stay small.
         """
         weight = self.weights((image.shape[0], image.shape[1]))
         return _weighted(image, weight / (weight**2 + FAINT**2))

@@ -2,8 +2,8 @@
 
 Kingma & Dhariwal, "Glow" (2018), table 1; the affine injector is SRFlow's (Lugmayr et al. 2020).
 Every module maps (B, C, H, W) and a condition at the same resolution to ``(y, logdet)``, logdet of
-shape (B,) in nats. Log-scales that depend on data pass through tanh, so that no condition, however
-far from those of training, makes the flow explode.
+shape (B,) in nats. Data-dependent log-scales pass through tanh, so that the flow stays bounded for
+any condition, however far from the training data.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Bijection(nn.Module, ABC):
 class ActNorm(Bijection):
     """y = exp(log_scale) x + shift, one scale and shift a channel; Glow, section 3.1.
 
-    The first batch seen in training mode sets both such that y has mean 0 and deviation 1. Weights
-    that are loaded say so in ``initialised`` and stay as they are.
+    The first batch in training mode sets both such that y has mean 0 and deviation 1. Loaded
+    weights have ``initialised`` set and are not changed.
 
     Parameters
     ----------
     floor
-        Smallest deviation to divide by, so that an empty channel is not blown up.
+        Smallest deviation to divide by, so that an empty channel is not amplified.
     """
 
     initialised: Tensor
@@ -55,7 +55,7 @@ class ActNorm(Bijection):
         self.register_buffer("initialised", torch.tensor(False))
 
     def forward(self, x: Tensor, cond: Tensor) -> Transformed:
-        """Return y and H W sum(log_scale), after the first batch has set the parameters."""
+        """Return y and H W sum(log_scale); the first batch sets the parameters."""
         if self.training and not self.initialised:
             self._initialise(x)
         return x * self.log_scale.exp() + self.shift, _everywhere(self.log_scale, x)
@@ -81,7 +81,7 @@ class InvertibleConv1x1(Bijection):
     Parameters
     ----------
     generator
-        Draws the rotation (determinant 1) at which W starts.
+        Draws the initial W, a rotation (determinant 1).
     """
 
     permutation: Tensor
@@ -126,7 +126,7 @@ class Squeeze(Bijection):
     """
 
     def forward(self, x: Tensor, cond: Tensor) -> Transformed:
-        """Return the squeezed x and 0: a permutation keeps every volume."""
+        """Return the squeezed x and 0: a permutation preserves volume."""
         height, width = x.shape[-2:]
         if height % 2 or width % 2:
             raise GeometryError(
@@ -143,7 +143,7 @@ class Injector(Bijection):
     """y = exp(s(c)) x + b(c), s = tanh(.) in (-1, 1); Lugmayr et al. 2020, "SRFlow".
 
     The affine injector puts the condition into every channel; x passes through no network. One 1x1
-    convolution makes s and b, starting at 0: the identity.
+    convolution computes s and b, initialised to 0: the identity.
     """
 
     def __init__(self, channels: int, cond_channels: int) -> None:
@@ -166,8 +166,8 @@ class Injector(Bijection):
 class ConditionalCoupling(Bijection):
     """y_a = x_a, y_b = exp(s(x_a, c)) x_b + b(x_a, c), s = k tanh(.); Real NVP, section 3.2.
 
-    The condition enters the first hidden layer; the last layer starts at 0, so the coupling starts
-    as the identity. k is one learned factor a channel, starting at 1.
+    The condition enters the first hidden layer; the last layer is initialised to 0, so that the
+    coupling starts as the identity. k is a learned factor per channel, initialised to 1.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
-"""Trained networks on disk: float16 safetensors and a config.json, computed in float32.
+"""Trained networks on disk: float16 safetensors, computed in float32, and a config.json.
 
-A folder holds either a denoiser and a flow (`Weights`), or a regression, the peer they are compared
-with.
+A folder holds either a denoiser and a flow (`Weights`), or a regression network for comparison.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from ftddm_core.model.flow import ConditionalGlow, FlowConfig
 from ftddm_core.model.unet import UNet, UNetConfig
 
 FORMAT = 1
-"""Version of config.json; a change that old programs cannot read raises it."""
+"""Version of config.json, raised by a change that old programs cannot read."""
 
 TRAINED_VOXEL = 3.4
-"""In-plane voxel in mm at the middle of the training data, to which `upscale` defaults."""
+"""Typical in-plane voxel in mm of the training data, the default target of `upscale`."""
 
 REGRESSION = "regression"
 """The `kind` in config.json of a regression; weights of a denoiser and a flow state none."""
 
 UNFIT = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What the networks raise, in one way or another, when a config.json makes no sense."""
+"""Errors that the networks raise for an invalid config.json."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +46,13 @@ class Weights:
     name
         Name of the folder they came from.
     digest
-        SHA-256 of config.json and both weight files, one after the other, in hexadecimal.
+        SHA-256 of config.json and both weight files, concatenated, in hexadecimal.
     denoiser, flow
         The networks, in float32 on the CPU, ready for inference.
     trained_voxel
-        In-plane voxel in mm at the middle of the training data.
+        Typical in-plane voxel in mm of the training data.
     record
-        What they went through, as config.json has it.
+        Record of their training, from config.json.
     """
 
     name: str
@@ -65,7 +64,7 @@ class Weights:
 
 
 def available_weights() -> list[str]:
-    """Return the names of the bundled weights that super-resolve; a regression is none of them."""
+    """Return the names of the bundled weights for super-resolution, without regressions."""
     try:
         folder = asset_folder("weights")
     except FormatError:
@@ -92,7 +91,7 @@ def load_weights(name_or_folder: str | Path) -> Weights:
     config = _read_config(folder / "config.json")
     if config.get("kind") == REGRESSION:
         raise CheckpointError(
-            f"{folder} holds a regression, a peer to compare with: it draws no samples. "
+            f"{folder} holds a regression, for comparison only: it draws no samples. "
             "Give weights of a denoiser and a flow."
         )
     try:
@@ -119,7 +118,7 @@ def load_regression(name_or_folder: str | Path) -> tuple[UNet, str]:
     -------
     network, digest
         In float32 on the CPU, ready for inference; SHA-256 of config.json and
-        regression.safetensors, one after the other, in hexadecimal.
+        regression.safetensors, concatenated, in hexadecimal.
 
     Raises
     ------
@@ -132,12 +131,12 @@ def load_regression(name_or_folder: str | Path) -> tuple[UNet, str]:
 
 
 def regression_with_record(name_or_folder: str | Path) -> tuple[UNet, str, dict[str, Any]]:
-    """Return what `load_regression` does, and the record of what the network went through."""
+    """Return the result of `load_regression`, and the record of the network's training."""
     folder = _folder_of(name_or_folder)
     config = _read_config(folder / "config.json")
     if config.get("kind") != REGRESSION:
         raise CheckpointError(
-            f"{folder} holds no regression but a denoiser and a flow. Train one with "
+            f"{folder} holds a denoiser and a flow, not a regression. Train one with "
             "`ftddm train regression`, or give its folder."
         )
     try:
@@ -156,15 +155,15 @@ def save_weights(
     record: Mapping[str, Any],
     trained_voxel: float = TRAINED_VOXEL,
 ) -> None:
-    """Write both networks as float16 safetensors, and a config.json that carries `record` along."""
+    """Write both networks as float16 safetensors, and a config.json that includes `record`."""
     sizes: dict[str, Any] = {"denoiser": asdict(denoiser.config), "flow": asdict(flow.config)}
-    del sizes["flow"]["encoder"]["prediction"]  # a trunk predicts nothing
+    del sizes["flow"]["encoder"]["prediction"]  # a trunk has no prediction
     stated = {"trained_voxel": trained_voxel, **sizes}
     _save(folder, {"denoiser": denoiser, "flow": flow}, stated, record)
 
 
 def save_regression(folder: Path, network: UNet, record: Mapping[str, Any]) -> None:
-    """Write a regression as float16 safetensors, and a config.json that carries `record` along."""
+    """Write a regression as float16 safetensors, and a config.json that includes `record`."""
     stated = {"kind": REGRESSION, REGRESSION: asdict(network.config)}
     _save(folder, {REGRESSION: network}, stated, record)
 
@@ -211,7 +210,7 @@ def _folder_of(name_or_folder: str | Path) -> Path:
 def _says_regression(folder: Path) -> bool:
     try:
         return _read_config(folder / "config.json").get("kind") == REGRESSION
-    except CheckpointError:  # said in full by whoever loads it
+    except CheckpointError:  # reported in full on loading
         return False
 
 
@@ -243,7 +242,7 @@ def _unet_config(values: Mapping[str, Any]) -> UNetConfig:
 
 
 def _reason(error: Exception) -> str:
-    """Return an error as the end of a sentence: its kind and the first two lines at most."""
+    """Return an error for the end of a sentence: its type and at most its first two lines."""
     lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {' '.join(lines[:2])[:200]}"
 

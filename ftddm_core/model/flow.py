@@ -1,16 +1,16 @@
 r"""The conditional normalising flow that draws x_t for any level t = 1..t_flow_max.
 
 A Glow (Kingma & Dhariwal 2018) conditioned on (lowres, mask, T1, FLAIR), on s and on the level t.
-Its first bijection standardises x_t by what the level is known to do,
+Its first bijection standardises x_t by the known effect of the level,
 
 .. math::  u = (x_t - \sqrt{\bar\alpha_t}\, \mu_0) / d,
            \quad d^2 = 1 - \bar\alpha_t + \bar\alpha_t\, m\, \sigma_0^2,
 
-with mu_0 (0 outside the mask m) and sigma_0 predicted from the conditions: outside the mask that is
-the noise of the level exactly, inside it is never less. The remaining steps (activation norm,
+with mu_0 (0 outside the mask m) and sigma_0 predicted from the conditions: outside the mask, d is
+exactly the noise of the level; inside, it is never less. The remaining steps (activation norm,
 invertible 1x1 convolution, affine injector, conditional affine coupling) at 1/2, 1/4 and 1/8 of the
-resolution, half of the channels leaving after each of the first two, model what is not Gaussian and
-not independent. The base N(mu, tau_f sigma^2) is predicted from the conditions, so that any grid
+resolution, with half of the channels split off after each of the first two, model the non-Gaussian
+and dependent part. The base N(mu, tau_f sigma^2) is predicted from the conditions, so that any grid
 size works.
 """
 
@@ -50,7 +50,7 @@ class FlowConfig:
     hidden
         Channels inside the couplings.
     t_flow_max
-        Largest level it is trained for.
+        Largest level of the training.
     """
 
     encoder: UNetConfig = field(
@@ -69,12 +69,13 @@ FLOW_PRESETS = {
         hidden=128,
     ),
 }
-"""`small` is quick on a CPU; `paper` has 12 steps a level as Dong et al. 2025, in our layout."""
+"""`small` is fast on a CPU; `paper` has 12 steps per level as in Dong et al. 2025, in our
+layout."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """What the conditions say, computed once for a likelihood or any number of samples.
+    """Encoded conditions, computed once for a likelihood or any number of samples.
 
     Parameters
     ----------
@@ -199,8 +200,8 @@ class ConditionalGlow(nn.Module):
         Parameters
         ----------
         normal
-            Standard normal noise n of the grid's shape (B, 1, H, W): its voxels are dealt out to
-            the latents as the flow deals out those of an image, so that noise stays where it was.
+            Standard normal noise n of the grid's shape (B, 1, H, W): its voxels are distributed to
+            the latents like those of an image, so that noise keeps its position.
         encoded
             The conditions.
         tau_flow
@@ -218,7 +219,7 @@ class ConditionalGlow(nn.Module):
         return cast(Bijection, self.levels[level])
 
     def _split(self, level: int, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the channels that leave at a level, and the rest (none at the last)."""
+        """Return the channels split off at a level, and the rest (none at the last)."""
         leaving = x.shape[1] // 2 if level < len(self.levels) - 1 else x.shape[1]
         return x[:, :leaving], x[:, leaving:]
 

@@ -1,10 +1,12 @@
-"""A trained flow as it is sampled: constant affine layers merged, what conditions say worked out.
+"""A trained flow for sampling: constant affine layers merged, condition-dependent terms
+precomputed.
 
-Backwards through a step of `flow` come the coupling, the injector, W^-1 and the activation norm's
-inverse. The last two are constant: x = exp(-log_scale) (W^-1 y - shift) is one 1x1 convolution.
-Scale and shift of every injector, and what the conditions add inside every coupling, depend on the
-conditions alone: one convolution a resolution makes all of them, once for any number of draws and
-temperatures. The log-determinants, which no sample needs, are left out.
+The inverse of a step of `flow` consists of the coupling, the injector, W^-1 and the inverse
+activation norm. The last two are constant: x = exp(-log_scale) (W^-1 y - shift) is one 1x1
+convolution. Scale and shift of every injector, and the conditions' contribution inside every
+coupling, depend only on the conditions: one convolution per resolution computes all of them, once
+for any number of draws and temperatures. The log-determinants are left out, since sampling does not
+need them.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ from ftddm_core.model.bijections import (
 from ftddm_core.model.flow import ConditionalGlow
 
 StepTold = tuple[Tensor, Tensor, Tensor]
-"""Of one step: exp(-s) and b exp(-s) of its injector, and what is added inside its coupling."""
+"""Terms of one step: exp(-s) and b exp(-s) of its injector, and the term added in its coupling."""
 
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What conditions at a level say to a `MergedFlow`, once for any number of draws.
+    """Precomputed conditions at a level for a `MergedFlow`, for any number of draws.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ class Told:
     base
         Mean and deviation of each of the three latents.
     steps
-        What every step needs, the last step first, for each resolution, the finest first.
+        Terms of every step, the last step first, for each resolution, the finest first.
     """
 
     mean: Tensor
@@ -52,24 +54,24 @@ class Told:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it holds, in bytes."""
+        """Memory in bytes."""
         steps = [part for level in self.steps for step in level for part in step]
         held = [self.mean, self.deviation, *(part for pair in self.base for part in pair), *steps]
         return sum(tensor.nbytes for tensor in held)
 
 
 class MergedFlow:
-    """Draws x_t as a `ConditionalGlow` does, to rounding, with less work.
+    """Draws x_t like a `ConditionalGlow`, up to rounding, with less computation.
 
     Parameters
     ----------
     flow
-        In its final place and type: what is merged here does not follow it.
+        The flow on its final device and in its final type: later changes have no effect here.
 
     Raises
     ------
     TypeError
-        If its steps are laid out in another way than `ConditionalGlow` lays them out.
+        If its steps are laid out differently from those of `ConditionalGlow`.
     """
 
     def __init__(self, flow: ConditionalGlow) -> None:
@@ -116,7 +118,7 @@ class MergedFlow:
 
 
 class _Level:
-    """The steps of one resolution, backwards."""
+    """The inverse steps of one resolution."""
 
     def __init__(self, level: Sequence) -> None:
         layers = [*level.bijections]
@@ -129,7 +131,7 @@ class _Level:
         self._sizes = [n for *_, i, c in steps for n in _sizes(i.affine, c.from_cond)]
 
     def tell(self, feature: Tensor) -> list[StepTold]:
-        """Return what every step needs of the conditions."""
+        """Return the condition-dependent terms of every step."""
         parts = functional.conv2d(feature, self._weight, self._bias).split(self._sizes, dim=1)
         found = []
         for raw, shift, added in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
@@ -166,7 +168,7 @@ def _parts(
 def _constant_inverse(norm: ActNorm, mix: InvertibleConv1x1) -> tuple[Tensor, Tensor]:
     """Return kernel and bias of x = exp(-log_scale) (W^-1 y - shift), in the type of W."""
     place = mix.log_s
-    with torch.no_grad():  # once, in float64 on the CPU: not every device has it
+    with torch.no_grad():  # once, in float64 on the CPU: not every device supports it
         inverse = torch.linalg.inv(mix.weight().double().cpu())
         scale = torch.exp(-norm.log_scale.double().cpu()).flatten()
         kernel = (scale[:, None] * inverse)[:, :, None, None]

@@ -1,8 +1,8 @@
-r"""What the denoiser's output means: the velocity v or the noise eps, and the x0 it amounts to.
+r"""Meaning of the denoiser's output: the velocity v or the noise eps, and the corresponding x0.
 
-v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Salimans & Ho 2022, section 4): x0 is known with an error
-that never grows. eps (Ho et al. 2020): x0 = (x_t - sqrt(1 - ab_t) eps) / sqrt(ab_t), whose error
-grows without bound as the signal fades.
+v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0 (Salimans & Ho 2022, section 4): the error of x0 never grows.
+eps (Ho et al. 2020): x0 = (x_t - sqrt(1 - ab_t) eps) / sqrt(ab_t), whose error grows without bound
+as the signal fades.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 def target_of(
     schedule: NoiseSchedule, prediction: Prediction, x0: Tensor, eps: Tensor, t: Tensor
 ) -> Tensor:
-    """Return what a perfect network answers, (B, 1, H, W)."""
+    """Return the output of a perfect network, (B, 1, H, W)."""
     return eps if prediction == "eps" else schedule.velocity(x0, eps, t)
 
 
 def x0_of(
     schedule: NoiseSchedule, prediction: Prediction, output: Tensor, x_t: Tensor, t: int | Tensor
 ) -> Tensor:
-    """Return the x0 (B, 1, H, W), divided by `scale`, that an output at x_t amounts to.
+    """Return the x0 (B, 1, H, W), divided by `scale`, for an output at x_t.
 
     Parameters
     ----------
@@ -50,10 +50,11 @@ def x0_of(
 def regression_x0(
     schedule: NoiseSchedule, network: nn.Module, condition: Tensor, upscale: Tensor
 ) -> Tensor:
-    """Return the x0 (B, 1, H, W) of a regression: the network asked at x_T = 0, its answer as v.
+    """Return the x0 (B, 1, H, W) of a regression: the network evaluated at x_T = 0, predicting v.
 
-    At T the input holds no signal, so that a denoiser's answer is already an estimate of the mean
-    of x0 given the condition: from its weights a regression is soon learned. To be multiplied by m.
+    At T the input contains no signal, so that a denoiser's output already estimates the mean of x0
+    given the condition: starting from its weights, a regression is learned quickly. The result is
+    to be multiplied by m.
 
     Parameters
     ----------

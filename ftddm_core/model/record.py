@@ -1,4 +1,4 @@
-"""What the record of weights says of how they came about, through every run they went on from."""
+"""Training history of weights from their record, over all runs they are based on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def trained_on(record: Mapping[str, Any]) -> set[str]:
-    """Return the SHA-256 of every label map that was trained on."""
+    """Return the SHA-256 of every label map used for training."""
     found: set[str] = set()
     for run in record.get("runs", {}).values():
         found |= set(run.get("training", {}).get("anatomies", {}).values())

@@ -2,7 +2,7 @@
 
 Cosine schedule of Nichol & Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021),
 eq. 17. Diffusers' ``alphas_cumprod[t - 1]`` is ``alpha_bar[t]`` here: t counts noising steps, so
-that t = 0 is the clean map and no index is off by one.
+that t = 0 is the clean map.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class NoiseSchedule:
     Raises
     ------
     ValueError
-        Where a parameter admits no such schedule.
+        If a parameter is invalid.
     """
 
     n_train_steps: int = N_TRAIN_STEPS
@@ -92,7 +92,7 @@ class NoiseSchedule:
         """x_t = sqrt(ab_t / ab_u) x_u + sqrt(1 - ab_t / ab_u) eps, from level u up to t >= u.
 
         The forward process over several steps (Ho et al. 2020, eq. 2, iterated): a flow trained up
-        to level u starts chains of any length.
+        to level u can start chains of any length.
 
         Raises
         ------
@@ -108,8 +108,8 @@ class NoiseSchedule:
     def velocity(self, x0: Tensor, eps: Tensor, t: Timestep) -> Tensor:
         """v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0; Salimans & Ho 2022, section 4.
 
-        The denoiser's target: unlike eps, it fixes x0 at every level with an error that never
-        grows as the signal fades.
+        The denoiser's target: unlike eps, it determines x0 at every level with an error that does
+        not grow as the signal fades.
         """
         ab = self._ab(t)
         return _like(ab.sqrt(), x0) * eps - _like((1 - ab).sqrt(), x0) * x0
@@ -164,6 +164,6 @@ class NoiseSchedule:
 
 
 def _like(coefficient: Tensor, x: Tensor) -> Tensor:
-    """Return a coefficient for a map; a single one may stay on the CPU: no device waits for it."""
+    """Return a coefficient for a map; a scalar may stay on the CPU, without synchronisation."""
     typed = coefficient.to(x.dtype)
     return typed.to(x.device) if typed.ndim else typed

@@ -1,4 +1,4 @@
-"""The denoiser: a UNet told its noise level t and the upscaling factor s in every block.
+"""The denoiser: a UNet conditioned on noise level t and upscaling factor s in every block.
 
 Inputs x_t and the condition's channels; output the velocity v = sqrt(ab_t) eps - sqrt(1 - ab_t) x0
 (Salimans & Ho 2022), or eps: see `prediction`. Residual blocks are modulated by scale and shift
@@ -36,13 +36,13 @@ class UNetConfig:
     blocks
         Residual blocks at each resolution on the way down (one more on the way up).
     attention
-        Which resolutions have self-attention, counted from 0, the finest.
+        Resolutions with self-attention, counted from 0, the finest.
     heads
         Attention heads.
     embedding
         Width of the joint embedding of t and s.
     prediction
-        What the output of a `UNet` is: the velocity, or the noise.
+        Output of a `UNet`: the velocity, or the noise.
     """
 
     condition_channels: int = 5
@@ -67,7 +67,7 @@ UNET_PRESETS = {
         patch=1, channels=(64, 128, 192, 256), blocks=3, attention=(2, 3), embedding=256
     ),
 }
-"""`small` is quick on a CPU; `paper` has the sizes of Dong et al. 2025."""
+"""`small` is fast on a CPU; `paper` has the sizes of Dong et al. 2025."""
 
 
 def sinusoids(value: Tensor, width: int, longest: float) -> Tensor:
@@ -125,7 +125,7 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         if heads < 1 or channels % heads:
-            raise ValueError(f"{channels} channels cannot be shared out to {heads} heads")
+            raise ValueError(f"{channels} channels cannot be split into {heads} heads")
         self.heads = heads
         self.norm = norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
@@ -143,7 +143,7 @@ class SelfAttention(nn.Module):
 
 
 class Stage(nn.Module):
-    """A residual block, then attention where the resolution has it."""
+    """A residual block, followed by attention where configured."""
 
     def __init__(self, inputs: int, outputs: int, config: UNetConfig, attend: bool) -> None:
         super().__init__()
@@ -156,9 +156,9 @@ class Stage(nn.Module):
 
 
 class Trunk(nn.Module):
-    """A UNet without its last layer: features at every resolution, told t and s in every block.
+    """A UNet without its last layer: features at every resolution, conditioned on t and s.
 
-    The skips are laid out as by Ho et al. 2020.
+    The skip connections follow Ho et al. 2020.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ class Trunk(nn.Module):
                 self.grow.append(nn.Conv2d(width, width, 3, padding=1))
 
     def pyramid(self, x: Tensor, t: Tensor, upscale: Tensor) -> list[Tensor]:
-        """Return the features of the way up, coarsest first: (B, channels[i], h, w) each.
+        """Return the features of the decoder, coarsest first: (B, channels[i], h, w) each.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class UNet(Trunk):
     Raises
     ------
     ValueError
-        If the configuration asks for another prediction.
+        If the configuration has another prediction.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -265,7 +265,7 @@ class UNet(Trunk):
         nn.init.zeros_(cast(Tensor, self.out.bias))
 
     def forward(self, x_t: Tensor, condition: Tensor, t: Tensor, upscale: Tensor) -> Tensor:
-        """Return the velocity, or what `UNetConfig.prediction` says, (B, 1, H, W).
+        """Return the velocity, or the quantity of `UNetConfig.prediction`, (B, 1, H, W).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Where fits go wrong: quality mask, lipid rim, wild voxels."""
+"""Imperfect fits: quality mask, lipid rim, outliers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FloatArray = NDArray[np.float32]
 def quality_mask(
     fractions: FloatArray, affine: NDArray[Any], rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Return the voxels (X, Y, Z) of the brain whose fit would pass quality control.
+    """Return the brain voxels (X, Y, Z) whose fit would pass quality control.
 
-    A tenth to a third of the brain's voxels fail: near the skull base, near the scalp's lipids,
-    in fluid, and by chance (`fractions` is (tissues, X, Y, Z), the affine in mm).
+    A tenth to a third of the brain's voxels fail: near the skull base, near the scalp's lipids, in
+    fluid, and at random (`fractions` is (tissues, X, Y, Z), the affine in mm).
     """
     shape = fractions.shape[1:]
     points = world_points((shape[0], shape[1], shape[2]), affine)
@@ -45,9 +45,9 @@ def quality_mask(
 
 
 def lipid_rim(fractions: FloatArray, affine: NDArray[Any], rng: np.random.Generator) -> FloatArray:
-    """Return the signal (X, Y, Z) that the scalp's fat leaves in a fitted map, about 1 in fat.
+    """Return the residual signal (X, Y, Z) of the scalp's fat in a fitted map, about 1 in fat.
 
-    It is patchy, as suppression is, and reaches some millimetres beyond the fat itself.
+    It is patchy, like imperfect suppression, and extends some millimetres beyond the fat.
     """
     shape = fractions.shape[1:]
     size = np.linalg.norm(affine[:3, :3], axis=0)
@@ -61,7 +61,7 @@ def lipid_rim(fractions: FloatArray, affine: NDArray[Any], rng: np.random.Genera
 def wild_fits(
     measured: FloatArray, failing: NDArray[np.bool_], rng: np.random.Generator
 ) -> FloatArray:
-    """Return a map in which some of the failing fits (same shape) hold absurd values.
+    """Return a map in which some of the failing fits (same shape) are outliers.
 
     One in twenty is 2 to 30 times the map's top, one in five is 0.
     """

@@ -1,4 +1,4 @@
-"""Brains from label maps: tissue fractions with partial volume, on any grid, through any warp."""
+"""Brains from label maps: tissue fractions with partial volume, on any grid, with any warp."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LABELS: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """The way from a patient's world to the anatomy's: r -> linear (r + u(r)) + centre.
+    """Mapping from a patient's world to the anatomy's: r -> linear (r + u(r)) + centre.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Anatomy:
     Parameters
     ----------
     name
-        Where it came from, for records.
+        Its source, for records.
     tissue
         Index into `TISSUES`, of shape (X, Y, Z).
     affine
@@ -124,8 +124,8 @@ class Anatomy:
         Raises
         ------
         FormatError
-            If the file cannot be read, holds a label that `LABELS` does not name, or no white
-            matter of the cerebrum.
+            If the file cannot be read, holds a label that is not in `LABELS`, or has no cerebral
+            white matter.
         """
         volume = read_volume(Path(path))
         labels = np.rint(volume.data).astype(np.int64)
@@ -136,13 +136,13 @@ class Anatomy:
         unknown = [int(n) for n in found if not 0 <= n < 1024 or table[n] == 255]
         if unknown:
             raise FormatError(
-                f"{path}: labels {unknown} are not known as tissues. "
+                f"{path}: labels {unknown} are unknown. "
                 "Use a FreeSurfer label map, or add them to LABELS in ftddm_core.phantom.anatomy."
             )
         tissues = table[labels]
         if not (tissues == TISSUES.index("white")).any():
             raise FormatError(
-                f"{path} shows no white matter of the cerebrum (labels 2 and 41). Is it a label "
+                f"{path} has no cerebral white matter (labels 2 and 41). Is it a label "
                 "map of a whole head?"
             )
         return cls(Path(path).name.split(".")[0], tissues, volume.affine)
@@ -159,7 +159,7 @@ class Anatomy:
     ) -> FloatArray:
         """Return each tissue's share of each voxel of a grid in the patient's world.
 
-        The labels are looked up at a lattice of points about 1.2 mm apart in every voxel; their
+        The labels are sampled on a lattice of points about 1.2 mm apart in every voxel; their
         shares are the partial volumes.
 
         Returns

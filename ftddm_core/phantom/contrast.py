@@ -40,8 +40,8 @@ RELAXATION: dict[str, tuple[float, float, float]] = {
 
 T1W_GREY = 0.95
 FLAIR_GREY = 1.05
-"""Cortex relative to white matter: sequences that show it brighter in T1w, or darker in FLAIR, are
-not used."""
+"""Limits of cortex relative to white matter: sequences that show cortex brighter in T1w, or darker
+in FLAIR, are discarded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +53,15 @@ class Contrast:
     properties
         Proton density, T1 and T2 (ms) in the order of `RELAXATION`, shape (14, 3).
     flip_angle, t1w_tr
-        Of the T1-weighted gradient echo, in rad and ms.
+        Parameters of the T1-weighted gradient echo, in rad and ms.
     flair_te, flair_ti, flair_tr
-        Of the FLAIR, in ms.
+        Parameters of the FLAIR, in ms.
     bias
         Two smooth fields: coil sensitivity of the two images.
     bias_amplitude
-        Deviation of the log of the sensitivity.
+        Standard deviation of the log sensitivity.
     noise
-        Deviation of the noise relative to white matter's signal.
+        Standard deviation of the noise relative to the white matter signal.
     resolution
         Full width at half maximum in mm of the two images' point spread: T1w in all directions,
         FLAIR in the plane, FLAIR across it (often thick slices). Never finer than the grid.
@@ -82,7 +82,7 @@ class Contrast:
     def draw(cls, rng: np.random.Generator) -> Contrast:
         """Draw sequence parameters and tissue properties.
 
-        In T1w white matter is brighter than cortex, in FLAIR darker.
+        White matter is brighter than cortex in T1w, and darker in FLAIR.
         """
         density_spread, t1_spread, t2_spread = 0.03, 0.06, 0.08
         while True:
@@ -90,7 +90,7 @@ class Contrast:
             spread = (density_spread, t1_spread, t2_spread)
             properties = properties * np.exp(rng.normal(0, spread, properties.shape))
             flair_tr = rng.uniform(8000, 10000)
-            # The inversion time is set where fluid vanishes, S = 0 in the second equation above.
+            # The inversion time nulls fluid: S = 0 in the second equation above.
             fluid_t1 = properties[list(RELAXATION).index("csf"), 1]
             null = fluid_t1 * np.log(2 / (1 + np.exp(-flair_tr / fluid_t1)))
             drawn = cls(
@@ -129,7 +129,7 @@ class Contrast:
         composition
             Share of each substance, in the order of `RELAXATION`, shape (14, X, Y, Z).
         points
-            World positions (X, Y, Z, 3) in mm, for the coil.
+            World positions (X, Y, Z, 3) in mm, for the coil sensitivity.
         rng
             Of the noise.
         """

@@ -1,8 +1,8 @@
-"""The box that a sequence excites, where it does not excite the whole head.
+"""The excited box of a sequence that does not excite the whole head.
 
-PRESS and semi-LASER excite a box, whose sides fade over some millimetres and lie elsewhere for each
-metabolite, in proportion to its chemical shift. Beyond it fits find next to nothing; masks often
-reach further than the signal, so a network must learn to tell.
+PRESS and semi-LASER excite a box. Its sides fade over some millimetres and are displaced for each
+metabolite in proportion to its chemical shift. Outside, fits find almost nothing; masks often
+extend further than the signal, so a network must learn to detect this.
 """
 
 from __future__ import annotations
@@ -21,28 +21,27 @@ SHIFT = (2.0, 3.0, 3.2, 2.35, 2.45, 3.55, 3.55)
 """Chemical shift in ppm (Govindaraju et al. 2000, NMR Biomed. 13:129) of each metabolite's main
 resonance, in the order of `metabolites.METABOLITES`."""
 CENTRE_SHIFT = 2.7
-"""Chemical shift in ppm at which the box lies where it was planned."""
+"""Chemical shift in ppm without displacement of the box."""
 
 
 @dataclass(frozen=True, eq=False)
 class Excitation:
-    """What share of a voxel's metabolites gives signal.
+    """Share of a voxel's metabolites that gives signal.
 
     Parameters
     ----------
     centre, half
-        Of the box in mm, left to right and back to front, each of shape (2,).
+        Centre and half-width of the box in mm, left to right and back to front, each of shape (2,).
     turn
         2x2 rotation from the patient's axes to the box's.
     edge
-        Distance in mm over which its sides fade.
+        Distance in mm over which the sides fade.
     displacement
         Shift of the box in mm per ppm, of shape (2,).
     unevenness
-        A field, and the deviation of the log of the sensitivity inside the box.
+        A field, and the standard deviation of the log sensitivity inside the box.
     seen
-        Least share that quality control lets pass; 0 where the mask was drawn without regard to
-        the box.
+        Smallest share that passes quality control; 0 if the mask ignores the box.
     """
 
     centre: FloatArray
@@ -62,7 +61,7 @@ class Excitation:
         rng
             Of the box.
         about
-            Point in mm, left to right and back to front, that the box must hold.
+            Point in mm, left to right and back to front, that the box must contain.
         """
         half = rng.uniform((24, 30), (60, 75))
         centre = rng.normal(0, 8, 2)
@@ -89,7 +88,7 @@ class Excitation:
         return np.asarray(np.stack(shares) * sensitivity, np.float32)
 
     def passes(self, points: FloatArray) -> NDArray[np.bool_]:
-        """Return where (X, Y, Z) there is enough signal for quality control."""
+        """Return the voxels (X, Y, Z) with enough signal for quality control."""
         return np.asarray(self._box(points, np.zeros(2, np.float32)) >= self.seen)
 
     def _box(self, points: FloatArray, moved: FloatArray) -> NDArray[Any]:

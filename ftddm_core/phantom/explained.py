@@ -1,14 +1,15 @@
-r"""How much of a map its tissue explains, and what the rest is like: statistics of measured maps.
+r"""Variance of a map explained by tissue, and properties of the residual: statistics of measured
+maps.
 
 Inside the mask a map's values are fitted with w f_white + g f_grey + o f_other, where f are shares
-of white matter, grey matter and everything else. Figures, means over the maps:
+of white matter, grey matter and everything else. Quantities, means over the maps:
 
 tissue explains (%)
     of the map's variance;
 white/grey, other/tissue
     w / g, and o over the mean of w and g;
 residual CV
-    the standard deviation of what is left, over the map's mean;
+    the standard deviation of the residual, over the map's mean;
 residual autocorrelation
     at a distance in the plane, along rows and columns, of voxels that are both inside the mask, and
     between neighbouring slices;
@@ -17,8 +18,8 @@ residual correlation of two maps
 edge/inside
     the mean of the mask's outermost voxels over that of those at least three voxels deep.
 
-`MEASURED` has what was found on a measured study, `MEASURED_SLAB` how it was scanned: statistics
-depend on the voxel, so simulated patients are to be scanned alike.
+`MEASURED` holds the results for a measured study, `MEASURED_SLAB` its scan parameters: statistics
+depend on the voxel, so simulated patients must be scanned in the same way.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ GREY = ("cortex", "deep_grey", "cerebellar_grey")
 DISTANCES = (1, 2, 3, 5, 8)
 """In voxels of the plane."""
 ENOUGH = 100
-"""Voxels of the mask below which there are no statistics."""
+"""Smallest number of voxels of a mask for statistics."""
 
 VOLUNTEER = "one volunteer at 3 T, whole brain, 5 x 5 x 5.25 mm, five maps, unpublished"
 MEASURED: dict[str, Reference] = {
@@ -61,17 +62,17 @@ MEASURED: dict[str, Reference] = {
     "residual correlation of two maps": Reference(0.66, 0.96, VOLUNTEER),
     "edge/inside": Reference(0.3, 1.2, VOLUNTEER),
 }
-"""Figure -> what it is on the measured maps: the range over maps, pairs of maps or slices."""
+"""Quantity -> its range on the measured maps, over maps, pairs of maps or slices."""
 MEASURED_SLAB: dict[str, Any] = {
     "matrix": (36, 44), "n_slices": 12, "voxel": (5.0, 5.0, 5.25), "height": 10.0, "mri_voxel": 5.0,
 }  # fmt: skip
-"""Keywords of `simulate_study` that scan a patient as the volunteer was."""
+"""Keywords of `simulate_study` for the scan parameters of the volunteer."""
 
 
 def explained_of(
     kind: type[Patient], anatomy: Anatomy, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return the statistics of a patient of some kind, scanned as the measured maps were."""
+    """Return the statistics of a patient, scanned like the measured maps."""
     patient = kind.draw(anatomy, rng)
     study, _ = simulate_study(patient, rng, **MEASURED_SLAB)
     return explained_statistics(study, patient.fractions(study.grid.shape, study.grid.affine))
@@ -80,7 +81,7 @@ def explained_of(
 def compare_explained(
     kinds: Mapping[str, tuple[float, Sequence[Mapping[str, float]]]],
 ) -> list[dict[str, Any]]:
-    """Return a table, a line a quantity: median, 10th and 90th percentile of kinds and mixture.
+    """Return a table, one line per quantity: median, 10th and 90th percentile of kinds and mixture.
 
     Parameters
     ----------
@@ -113,12 +114,12 @@ def _range(values: FloatArray, weights: FloatArray) -> str:
 
 
 def explained_statistics(study: Study, fractions: NDArray[np.float32]) -> dict[str, float]:
-    """Return quantity -> value, see the module's text; NaN where undefined.
+    """Return quantity -> value, see the module docstring; NaN if undefined.
 
     Parameters
     ----------
     study
-        Maps as they are measured, with a mask on their grid.
+        Measured maps with a mask on their grid.
     fractions
         Tissue shares (tissues, X, Y, Z) on that grid.
     """
@@ -169,7 +170,7 @@ def _statistics(
 
 
 def _shifted(residual: FloatArray, inside: Mask, axis: int, distance: int) -> float:
-    """Return the correlation of a residual with itself some voxels on along an axis."""
+    """Return the autocorrelation of a residual at a distance in voxels along an axis."""
     count = residual.shape[axis]
     if count <= distance:
         return np.nan

@@ -2,7 +2,8 @@ r"""Smooth random fields as functions of world coordinates.
 
 A stationary Gaussian field with covariance exp(-\|d\|^2 / (2 l^2)) is approximated by random
 Fourier features, f(r) = sqrt(2/M) sum_m a_m cos(k_m . r + phi_m) with k_m ~ N(0, I / l^2) (Rahimi &
-Recht 2007, section 3). Being a function, one field can be read on any grid: a map and an MRI agree.
+Recht 2007, section 3). Being a function, a field can be evaluated on any grid, so that maps and MRI
+agree.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ class MixedField:
     Parameters
     ----------
     parts
-        One for each length scale, with the same number of fields.
+        One per length scale, with the same number of fields.
     shares
-        Of the variance, one a part; their sum is 1.
+        Shares of the variance, one per part; their sum is 1.
     """
 
     parts: tuple[RandomField, ...]
@@ -91,15 +92,15 @@ class MixedField:
 
 
 def correlated_fields(fields: FloatArray, correlation: ArrayLike) -> FloatArray:
-    """Mix a field that all share into independent ones.
+    """Mix a shared field into independent ones.
 
     Parameters
     ----------
     fields
         1 + n unit fields (..., 1 + n), the shared one first.
     correlation
-        Share of the variance that each takes from the shared one, one number or (n,): of two with
-        the same share it is their correlation.
+        Share of each field's variance from the shared one, a number or (n,): the correlation of two
+        fields with the same share.
 
     Returns
     -------

@@ -1,19 +1,19 @@
-r"""Simulated metabolites on a real examination: MRI and tumour are real, concentrations are not.
+r"""Simulated metabolites on a real examination: MRI and tumour are real, concentrations simulated.
 
 Tissue comes from T1w and FLAIR of a skull-stripped head, see `tissue_classes`: fluid, grey and
-white matter by intensity, after a correction of the slow shading, with the usual share of white
-matter. That is approximate: deep nuclei and cerebellum count as cortex and cerebral white matter,
-and what lies under the tumour as white matter. There is no scalp, so the maps have no
-lipid rim, and fits do not fail near it.
+white matter by intensity, after a correction of the slow shading, with the typical share of white
+matter. This is approximate: deep nuclei and cerebellum count as cortex and cerebral white matter,
+and tissue under the tumour as white matter. There is no scalp, so the maps have no lipid rim, and
+fits do not fail near it.
 
 The tumour comes from a segmentation with the labels of the BraTS challenge: 1 necrosis and
-non-enhancing core, 2 oedema, 4 (or 3) enhancing tumour. Label 1 counts as necrosis where there is
-enhancing tumour, as solid tumour else. With d the distance in mm to the solid tumour and necrosis,
-made uneven by a smooth random field, the density of tumour cells is
+non-enhancing core, 2 oedema, 4 (or 3) enhancing tumour. Label 1 counts as necrosis if there is
+enhancing tumour, otherwise as solid tumour. With d the distance in mm to the solid tumour and
+necrosis, made uneven by a smooth random field, the density of tumour cells is
 
     cells = activity (1 + rim exp(-d^2 / 9)) (1 + 0.25 texture) exp(-max(d, 0) / reach),
 
-as `ftddm_core.phantom.lesion` has it: it goes on through the oedema and beyond its edge.
+as `ftddm_core.phantom.lesion` has it: it extends through the oedema and beyond its edge.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FILES = {
     "FLAIR": "FLAIR.nii*",
     "segmentation": "tumour_segmentation*.nii*",
 }
-"""What is read of a folder, and how the file is called."""
+"""Images read from a folder, and their file names."""
 
 LABELS = (0, 1, 2, 3, 4)
 SOFTNESS = 1.0
@@ -71,19 +71,19 @@ def study_from_mri(
     rng
         Of metabolism, cells and noise.
     matrix, n_slices, voxel
-        In-plane matrix, slices and voxel in mm of the axial maps. They are centred on the brain,
-        in height on the tumour as far as the slab still covers brain.
+        In-plane matrix, slices and voxel in mm of the axial maps. They are centred on the brain in
+        the plane, and on the tumour in height as far as the slab still covers brain.
     sampling
         How k-space is sampled; None draws it.
 
     Returns
     -------
     measured
-        Maps in mM with noise and wild fits, quality mask, and the real T1w and FLAIR, clipped at 0.
+        Maps in mM with noise and outliers, quality mask, and the real T1w and FLAIR, clipped at 0.
     noise_free
         The same maps with nothing but the point spread.
     tumour
-        Share of solid tumour in each of the maps' voxels.
+        Share of solid tumour in each voxel of the maps.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def lesion_from_labels(
     reach, unevenness = rng.uniform(*REACH), RandomField.draw(rng, rng.uniform(7, 12))
     texture = RandomField.draw(rng, rng.uniform(4, 9))
     if not core.any():
-        core = data == 2  # a tumour that shows as oedema alone
+        core = data == 2  # a tumour visible as oedema only
         activity *= 0.6
     if not core.any():
         none = np.zeros(shape, np.float32)
@@ -202,7 +202,7 @@ def _check(images: dict[str, Volume]) -> None:
 
 
 def _head(t1w: NDArray[Any]) -> Mask:
-    """Return the largest connected part of what is above 0, without holes."""
+    """Return the largest connected region above 0, with holes filled."""
     parts, count = ndimage.label(ndimage.binary_opening(t1w > 0))
     if not count:
         return np.zeros(t1w.shape, bool)
@@ -233,7 +233,7 @@ def _slab(
 
 
 def _everywhere(image: Volume, shape: tuple[int, int, int], affine: NDArray[Any]) -> FloatArray:
-    """Return an image at a grid's voxel centres, continued outside by its outermost values."""
+    """Return an image at a grid's voxel centres, extrapolated by its outermost values."""
     to_index = np.linalg.inv(image.affine)
     index = world_points(shape, affine) @ to_index[:3, :3].T + to_index[:3, 3]
     found = ndimage.map_coordinates(image.data, np.moveaxis(index, -1, 0), order=1, mode="nearest")
@@ -241,12 +241,12 @@ def _everywhere(image: Volume, shape: tuple[int, int, int], affine: NDArray[Any]
 
 
 def _clipped(image: Volume) -> Volume:
-    """Return an image without the slightly negative values that resampling leaves."""
+    """Return an image without the slightly negative values from resampling."""
     return image.with_data(np.maximum(image.data, 0))
 
 
 def _cropped(image: Volume, head: Mask) -> Volume:
-    """Return the box around a head with a margin of two voxels, where it is in the world."""
+    """Return the image cropped to a head with a margin of two voxels."""
     found = np.argwhere(head)
     low, high = np.maximum(found.min(0) - 2, 0), found.max(0) + 3
     box = tuple(slice(*ends) for ends in zip(low, high, strict=True))

@@ -1,4 +1,4 @@
-"""Gliomas: necrosis, cellular core, infiltration beyond what MRI shows, and oedema."""
+"""Gliomas: necrosis, cellular core, infiltration beyond the visible edge, and oedema."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FloatArray = NDArray[np.float32]
 
 ACTIVITY = (0.3, 0.85)
 REACH = (6.0, 20.0)
-"""Least and largest `Glioma.activity` and `Glioma.reach`, set so that the ratios of hot spot and
-surroundings come near those of high-grade glioma at 7 T; `ftddm simulate --report` compares."""
+"""Smallest and largest `Glioma.activity` and `Glioma.reach`, set so that the ratios of hot spot and
+surroundings are close to those of high-grade glioma at 7 T; see `phantom.report`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class LesionMap:
     cells
         Density of tumour cells, from the core to beyond the visible edge.
     solid
-        Share of tissue that MRI shows as tumour.
+        Share of tissue visible as tumour in MRI.
     oedema
-        Share of tissue that MRI shows as oedema.
+        Share of tissue visible as oedema in MRI.
     """
 
     necrosis: FloatArray
@@ -54,12 +54,12 @@ class Glioma:
     necrotic_radius
         Mean radius of the necrosis in mm; 0 for none.
     reach
-        Distance in mm over which the cells thin out beyond the solid edge.
+        Distance in mm over which the cell density decays beyond the solid edge.
     oedema_width
         Width of the oedema around the solid tumour in mm.
     activity
         Density of tumour cells in the core, before heterogeneity: treated or infiltrating tumour
-        that MRI shows may hold few.
+        that is visible in MRI may contain few.
     rim
         Excess of cells at the solid tumour's edge, relative to the core.
     shape

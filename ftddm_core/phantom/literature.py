@@ -1,6 +1,6 @@
-"""What the literature says of the figures that `ftddm_core.phantom.report` measures.
+"""Literature values of the quantities in `ftddm_core.phantom.report`.
 
-Ratios are medians or means of groups; single patients differ. Ranges stand where sources disagree.
+Ratios are group medians or means; single patients differ. Ranges are given where sources disagree.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ TEXTBOOK = "textbook"
 
 @dataclass(frozen=True)
 class Reference:
-    """A value or range of the literature; an end of None is open.
+    """A value or range from the literature; an end of None is open.
 
     Parameters
     ----------
     low, high
         Ends of the range, equal for a single value.
     source
-        Where it is from.
+        Source.
     """
 
     low: float | None
@@ -67,4 +67,4 @@ LITERATURE: dict[str, Reference] = {
     "T1w grey brighter (% of patients)": Reference(0, 0, TEXTBOOK),
     "FLAIR grey/white": Reference(1, None, TEXTBOOK),
 }  # fmt: skip
-"""Figure of the report -> what is known of it; figures that are not here have no reference."""
+"""Quantity of the report -> its reference; other quantities have none."""

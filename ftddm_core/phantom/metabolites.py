@@ -1,10 +1,10 @@
 """Metabolite concentrations of healthy tissue and of glioma, per patient.
 
-Means are set near those of Pouwels & Frahm 1998 (doi 10.1002/mrm.1910390110) and, for Gly, doi
+Means are close to those of Pouwels & Frahm 1998 (doi 10.1002/mrm.1910390110) and, for Gly, doi
 10.1002/mrm.24368, so that the grey/white ratios are those at 7 T (PMC10246065) and the ratios in
-high-grade glioma near those at 7 T (Cancers 2024 16:943); `ftddm simulate --report` compares. Deep
-grey, cerebellum and brainstem are set between white matter and cortex, cerebellum with more
-creatine and choline.
+high-grade glioma near those at 7 T (Cancers 2024 16:943); see `phantom.report`. Deep grey,
+cerebellum and brainstem are set between white matter and cortex, cerebellum with more creatine and
+choline.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ SUBJECT_SPREAD = (0.05, 0.05, 0.09, 0.06, 0.12, 0.10, 0.20)
 TISSUE_SPREAD = (0.04, 0.04, 0.07, 0.05, 0.09, 0.08, 0.12)
 REGIONAL_SPREAD = (0.05, 0.05, 0.08, 0.05, 0.10, 0.09, 0.12)
 AGE_TREND = (-0.0015, 0.0010, 0.0030, -0.0020, 0.0010, 0.0035, 0.0)
-"""Relative change a year from the age of 50: NAA and Glu fall, choline and inositol rise. Only the
-directions are well established; the sizes are set to some per cent a decade."""
+"""Relative change per year from the age of 50: NAA and Glu fall, choline and inositol rise. Only
+the directions are well established; the sizes are set to some per cent per decade."""
 AGES = (20.0, 80.0)
 SHARED_VARIATION = 0.5
-"""Correlation between any two metabolites' variation: cell density moves them together."""
+"""Correlation between any two metabolites' variation, caused by cell density."""
 
 NOISE = (0.035, 0.035, 0.045, 0.045, 0.07, 0.055, 0.08)
-"""Deviation of the noise, relative to white matter and cortex's mean (the CRLB), whatever the
-voxel: smaller ones are taken to be scanned for longer."""
+"""Standard deviation of the noise relative to the mean of white matter and cortex (the CRLB), for
+any voxel: smaller voxels are assumed to be scanned for longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def concentrations(
     region
         1 + n_metabolites smooth unit fields (X, Y, Z, 1 + n): variation within tissues.
     hot_spots
-        n_metabolites unit fields (X, Y, Z, n): each one's heterogeneity inside a tumour.
+        n_metabolites unit fields (X, Y, Z, n): heterogeneity of each metabolite inside a tumour.
     lesion
         The tumour's parts; None without one.
     """

@@ -1,4 +1,4 @@
-"""A simulated patient: a function of world coordinates, read on any grid."""
+"""A simulated patient: a function of world coordinates that can be evaluated on any grid."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ UNIT = "mM"
 
 @dataclass(frozen=True, eq=False)
 class Patient:
-    """Everything that is random about one patient, drawn once.
+    """All random properties of one patient, drawn once.
 
     Parameters
     ----------
     anatomy, warp
-        The head, and how this patient's differs from it.
+        The head, and this patient's deformation of it.
     metabolism
         Concentrations of tissues and tumour, and the noise level.
     region
@@ -44,7 +44,8 @@ class Patient:
     glioma
         The tumour; None for a healthy volunteer.
     misregistration
-        4x4 rigid motion in mm by which T1w and FLAIR, registered to each other, miss the maps.
+        4x4 rigid motion in mm between the maps and the MRI (T1w and FLAIR are registered to each
+        other).
     """
 
     anatomy: Anatomy
@@ -60,7 +61,7 @@ class Patient:
     def draw(
         cls, anatomy: Anatomy, rng: np.random.Generator, glioma: bool | None = None
     ) -> Patient:
-        """Draw a patient; `glioma` None leaves it to chance (3 in 4)."""
+        """Draw a patient; for `glioma` None, 3 in 4 have a tumour."""
         warp = Warp.draw(rng, anatomy.centre_of_brain())
         has_glioma = rng.random() < 0.75
         centre = site(anatomy, warp, rng)
@@ -77,7 +78,7 @@ class Patient:
         )
 
     def draw_box(self, rng: np.random.Generator) -> Excitation:
-        """Draw a box to excite: it holds the tumour's centre."""
+        """Draw an excited box that contains the tumour's centre."""
         tumour = None if self.glioma is None else self.glioma.centre
         return Excitation.draw(rng, None if tumour is None else (tumour[0], tumour[1]))
 
@@ -126,9 +127,9 @@ def rigid_motion(
     Parameters
     ----------
     rng
-        Of the motion.
+        Random generator.
     degrees, mm
-        Deviation of each rotation and of each shift.
+        Standard deviation of each rotation and of each shift.
     """
     x, y, z = np.deg2rad(rng.normal(0, degrees, 3))
     # A rotation to first order; the QR decomposition makes it exact.
@@ -160,7 +161,7 @@ def axial_affine(
 
 @dataclass(frozen=True, eq=False)
 class Slab:
-    """What a scanner would find in a slab of a patient, before it scans.
+    """The content of a slab of a patient, before the scan.
 
     Parameters
     ----------
@@ -172,10 +173,10 @@ class Slab:
         Concentrations in mM, averaged over each voxel, times the share that is excited
         (metabolites, X, Y, Z).
     lipid
-        Signal of the scalp's fat (X, Y, Z); `lipid_amount` (metabolites,) says how much of it, in
-        mM, each fitted map takes in.
+        Signal of the scalp's fat (X, Y, Z); `lipid_amount` (metabolites,) is its contribution in mM
+        to each fitted map.
     deviation
-        Of the noise in mM, (metabolites,).
+        Standard deviation of the noise in mM, (metabolites,).
     mask
         Voxels (X, Y, Z) whose fit passes quality control.
     t1, flair
@@ -213,7 +214,7 @@ def lay_slab(
     fine = np.ceil(extent / mri_voxel).astype(int)
     mri_shape = (int(fine[0]), int(fine[1]), int(fine[2]))
     mri_affine = axial_affine(mri_shape[:2], mri_shape[2], (mri_voxel,) * 3, height)
-    # The files say `mri_affine`, the anatomy was somewhere else by a little.
+    # The files state `mri_affine`, but the anatomy is slightly displaced from it.
     there = patient.misregistration @ mri_affine
     t1w, flair = patient.mri(
         patient.fractions(mri_shape, there), world_points(mri_shape, there), rng
@@ -241,7 +242,7 @@ def lay_slab(
 
 
 def _lipid_amount(white: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return how much fat each fit mistakes for its metabolite: two in five are spared."""
+    """Return the lipid contamination of each fit: two in five have none."""
     amount = rng.uniform(0, 1, white.shape) * (rng.random(white.shape) < 0.6)
     return (white * amount).astype(np.float32)
 
@@ -263,24 +264,24 @@ def simulate_study(
     Parameters
     ----------
     patient
-        Who is scanned.
+        The patient to scan.
     rng
-        Of the noise, of the failing voxels and of the way k-space is sampled.
+        Random generator of noise, failing voxels and k-space sampling.
     matrix, n_slices, voxel, height
         In-plane matrix, slices, voxel in mm, and height in mm of the slab's middle above the
         brain's.
     mri_voxel
         Isotropic voxel of T1w and FLAIR in mm, on a grid of their own that covers the slab.
     box
-        What is excited; None for the whole head. `Patient.draw_box` draws it.
+        Excited box, see `Patient.draw_box`; None for the whole head.
     sampling
         How k-space is sampled; None draws it.
 
     Returns
     -------
     measured
-        Maps in mM as they are fitted, with the scan's point spread, noise, lipids and, outside the
-        mask, wild voxels; quality mask, T1w, FLAIR.
+        Fitted maps in mM with the scan's point spread, noise, lipids and, outside the mask,
+        outliers; quality mask, T1w, FLAIR.
     noise_free
         The same maps with nothing but the point spread.
     """
@@ -300,7 +301,7 @@ def simulate_study(
 def scan_slab(
     slab: Slab, rng: np.random.Generator, sampling: Sampling | None = None
 ) -> tuple[Study, Study]:
-    """Scan a slab at high resolution; returns what `simulate_study` does."""
+    """Scan a slab at high resolution; returns the same as `simulate_study`."""
     sampling = Sampling.draw(rng) if sampling is None else sampling
     failing = ~slab.mask & (slab.fractions[TISSUES.index("air")] < 0.5)
     noisy, exact = {}, {}
@@ -315,10 +316,10 @@ def scan_slab(
 
 
 def scan_coarsely(slab: Slab, matrix: Matrix, rng: np.random.Generator) -> Study:
-    """Scan a slab at a coarse in-plane matrix (nx, ny), as a patient would be.
+    """Scan a slab at a coarse in-plane matrix (nx, ny), as for a real patient.
 
-    The maps share a point spread, which is known, have noise of their own, and see what lies
-    outside the mask. Mask and MRI are those of the high resolution.
+    The maps share a known point spread, have their own noise, and include the signal outside the
+    mask. Mask and MRI are those of the high-resolution scan.
     """
     sampling = Sampling.draw(rng)
     affine = refined_affine(slab.affine, slab.mask.shape[:2], matrix)

@@ -55,7 +55,7 @@ def test_effective_upscale_is_the_geometric_mean():
 
 @pytest.mark.parametrize(("acquired", "upscale"), [((16, 16), 0.5), ((0, 16), 4.0)])
 def test_no_enlargement_is_refused(acquired, upscale):
-    with pytest.raises(SettingsError, match=r"no enlargement.*2 or more"):
+    with pytest.raises(SettingsError, match=r"not an enlargement.*2 or more"):
         output_matrix(acquired, upscale)
 
 

@@ -130,8 +130,8 @@ def unknown_type(path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (spectra, r"holds spectra.*fit it first, this program takes fitted metabolite maps"),
-        (unnamed_spectra, r"holds spectra.*fit it first"),
+        (spectra, r"holds spectra.*fit them first, this program takes fitted metabolite maps"),
+        (unnamed_spectra, r"holds spectra.*fit them first"),
         (complex_map, r"complex values \(complex64\)\. Save the magnitude"),
         (colours, r"colours.*grey-scale"),
         (five_dimensions, r"dimensions \(6, 5, 4, 1, 3\); expected \(X, Y, Z\)"),
@@ -147,8 +147,8 @@ def unknown_type(path):
         (truncated_gzip, r"truncated or damaged.*again"),
         (without_gzip_trailer, r"truncated or damaged.*again"),
         (damaged_gzip, r"truncated or damaged.*again"),
-        (truncated_inside, r"truncated: its header promises 832 bytes, 732 are there"),
-        (absurd_matrix, r"truncated: its header promises 140\d{12} bytes"),
+        (truncated_inside, r"truncated: its header announces 832 bytes, but it has 732"),
+        (absurd_matrix, r"truncated: its header announces 140\d{12} bytes"),
         (unknown_type, r"damaged NIfTI header.*9999"),
     ],
 )

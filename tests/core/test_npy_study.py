@@ -119,12 +119,12 @@ def spoil(name, content):
         (spoil("mask.npy", np.ones((8, 6, 4))), GeometryError, "share one grid"),
         (spoil("study.json", "{"), FormatError, "study.json cannot be read"),
         (spoil("study.json", "[3]"), FormatError, "should hold"),
-        (spoil("study.json", "{}"), FormatError, "do not say how large a voxel is"),
+        (spoil("study.json", "{}"), FormatError, "do not state their voxel size"),
         (spoil("study.json", '{"VoxelSize": [3, 3]}'), FormatError, "three lengths in mm"),
         (spoil("study.json", '{"VoxelSize": [3, 0, 3]}'), FormatError, "three lengths in mm"),
         (spoil("study.json", '{"VoxelSize": "big"}'), FormatError, "three lengths in mm"),
         (spoil("study.json", '{"Affine": [3, 3, 3]}'), FormatError, "Affine has the shape"),
-        (lambda f: (f / "study.json").unlink(), FormatError, "do not say how large a voxel is"),
+        (lambda f: (f / "study.json").unlink(), FormatError, "do not state their voxel size"),
     ],
 )
 def test_what_cannot_be_used_is_named(plain, change, error, said):
@@ -141,5 +141,5 @@ def test_a_folder_without_maps_says_what_is_expected(plain, research):
     for folder in (plain, research):
         with pytest.raises(FormatError, match="holds no map"):
             open_study(folder)
-    with pytest.raises(FtddmError, match="one folder a patient"):
+    with pytest.raises(FtddmError, match="one folder per patient"):
         read_npy_study([plain, research])

@@ -352,9 +352,9 @@ def test_what_holds_no_map_is_described(make, tmp_path, read):
 
 def test_formats_that_no_reader_knows_are_named(tmp_path):
     (tmp_path / "map.png").write_bytes(b"")
-    with pytest.raises(FormatError, match=r"No reader knows.*map\.png.*NIfTI"):
+    with pytest.raises(FormatError, match=r"No reader accepts.*map\.png.*NIfTI"):
         open_study([tmp_path / "map.png"])
-    with pytest.raises(FormatError, match="No reader knows these files: nothing"):
+    with pytest.raises(FormatError, match="No reader accepts these files: nothing"):
         open_study([])
 
 

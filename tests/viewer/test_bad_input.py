@@ -85,17 +85,17 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
         lambda f: text(f, "a.nii.gz", gzip.compress(b"hello" * 99)),
         "not a NIfTI image.*dcm2niix",
     ),
-    "another format": (lambda f: text(f, "a.mnc", b"CDF"), "No reader knows.*NIfTI"),
+    "another format": (lambda f: text(f, "a.mnc", b"CDF"), "No reader accepts.*NIfTI"),
     "an empty file": (lambda f: text(f, "a.nii.gz", b""), "not a NIfTI image"),
     "truncated .nii.gz": (lambda f: cut(f, "tNAA.nii.gz", 0.6), "truncated.*again"),
-    "truncated .nii": (lambda f: cut(f, "tNAA.nii", 0.6), r"promises \d+ bytes, \d+ are there"),
+    "truncated .nii": (lambda f: cut(f, "tNAA.nii", 0.6), r"announces \d+ bytes, but it has \d+"),
     "a damaged header": (
         lambda f: changed_header(f, 40, b"\xfd\xff"),
         "damaged NIfTI header.*again",
     ),
     "5D": (lambda f: alone(f, np.ones((*SHAPE, 1, 2), np.float32)), r"dimensions \(12, 10, 2, 1"),
     "complex": (lambda f: alone(f, np.ones(SHAPE, np.complex64)), "complex.*magnitude"),
-    "spectra": (lambda f: alone(f, np.ones((*SHAPE, 64), np.complex64)), "spectra.*fit it first"),
+    "spectra": (lambda f: alone(f, np.ones((*SHAPE, 64), np.complex64)), "spectra.*fit them first"),
     "colours": (
         lambda f: alone(f, np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")])),
         "colours.*grey",
@@ -109,7 +109,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
     ),
     "an affine without end": (
         lambda f: alone(f, MAPS["tNAA"], np.diag([1e9, 4.0, 4.0, 1.0])),
-        "impossible affine",
+        "invalid affine",
     ),
     "4D without names": (lambda f: stacked(f, None), "2 maps without names.*maps.json"),
     "4D with too few names": (lambda f: stacked(f, ["Glx"]), "2 maps, maps.json names"),
@@ -148,7 +148,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
     "two T1": (lambda f: save_t1(f / "sub-1_T1w.nii.gz") and [f], "both claim to be the T1"),
     "two masks": (
         lambda f: image(f, "brainmask.nii", MASK, AFFINE) and [f],
-        "both claim to be the mask.*say which with mask",
+        "both claim to be the mask.*name it as mask",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Studies from files: `open_study` picks the first format in `READERS` that knows the paths."""
+"""Studies from files: `open_study` uses the first format in `READERS` that accepts the paths."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class Reader(NamedTuple):
 
     name: str
     can_read: Callable[[Sequence[PathLike]], bool]
-    """By names alone: never opens a file, never raises."""
+    """Whether it accepts the paths, by names alone: never opens a file, never raises."""
     holds_map: Callable[[Sequence[PathLike]], bool]
-    """Whether there is a map among paths that it can read, by names alone."""
+    """Whether the paths contain a map that it can read, by names alone."""
     read: Callable[..., Study]
     """(paths, t1=None, flair=None, mask=None) -> Study."""
 
 
 READERS: tuple[Reader, ...] = (
     Reader("NumPy arrays", _npy_study.can_read, _npy_study.can_read, _npy_study.read_npy_study),
-    # Takes any folder: the last to be asked.
+    # Accepts any folder, so it comes last.
     Reader("NIfTI", _nifti_study.can_read, _nifti_study.holds_map, read_study),
 )
 
 
 def reader_of(paths: Sequence[PathLike]) -> Reader | None:
-    """Return the first format that knows these paths, None if none does."""
+    """Return the first format that accepts these paths, None if none does."""
     return next((reader for reader in READERS if reader.can_read(paths)), None)
 
 
@@ -56,12 +56,12 @@ def open_study(
     flair: PathLike | None = None,
     mask: PathLike | None = None,
 ) -> Study:
-    """Open one examination, a folder or a list of files, in whichever format it is.
+    """Open one examination, a folder or a list of files, in any supported format.
 
     Raises
     ------
     FormatError
-        If a path does not exist, no format knows the paths, or reading them fails.
+        If a path does not exist, no format accepts the paths, or reading them fails.
     GeometryError
         If the maps do not share one grid.
     """
@@ -74,5 +74,5 @@ def open_study(
     formats = ", ".join(reader.name for reader in READERS)
     names = ", ".join(str(path) for path in listed) or "nothing"
     raise FormatError(
-        f"No reader knows these files: {names}. Give a folder or files in one of: {formats}."
+        f"No reader accepts these files: {names}. Give a folder or files in one of: {formats}."
     )

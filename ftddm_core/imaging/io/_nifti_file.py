@@ -1,7 +1,7 @@
-"""The bytes of a NIfTI file, checked: values, affine in mm and header, or an error that helps.
+"""Reading and validation of a NIfTI file: values, affine in mm and header, or a helpful error.
 
-The file is read whole and checked whole, so that damage shows when it is opened and not later in
-the picture. The signature decides what a file is; its suffix only has to be a NIfTI one.
+The file is read and checked completely, so that damage is found on opening and not later in the
+image. The signature determines the file type; the suffix only has to be a NIfTI suffix.
 """
 
 # mypy: allow-untyped-calls
@@ -28,16 +28,16 @@ from ftddm_core.imaging.volume import FloatArray
 SUFFIXES = (".nii.gz", ".nii")
 FARTHEST_MM = 1e6
 LARGEST = 2_000_000_000
-"""Bytes of an unpacked file: a T1 with voxels of half a millimetre has a quarter of that."""
+"""Size limit of an unpacked file in bytes: a T1 with 0.5 mm voxels takes a quarter of that."""
 MM_PER_UNIT = {"meter": 1e3, "micron": 1e-3}
 
-# Where nibabel reports what it repaired in a header; silent unless an application listens.
+# For nibabel's reports of repaired headers; silent unless an application listens.
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())
 
 
 def is_nifti(path: Path) -> bool:
-    """Return whether the name ends as those of NIfTI files do."""
+    """Return whether the name has a NIfTI suffix."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -58,19 +58,19 @@ def load(path: Path) -> RawNifti:
     FormatError
         If the file is missing, damaged, or not a stack of real-valued images.
     GeometryError
-        If its affine holds anything but distances.
+        If its affine is invalid.
     """
     content = _content(path)
     try:
-        # A damaged header, or values beyond float32, overflow: judged below, not warned about.
+        # A damaged header, or values beyond float32, overflow: checked below, without a warning.
         with np.errstate(all="ignore"):
             header = _header(path, content)
             shape = _shape(path, header)
             needed = header.get_data_offset() + prod(shape) * header.get_data_dtype().itemsize
             if len(content) < needed:
                 raise FormatError(
-                    f"{path} is truncated: its header promises {needed} bytes, {len(content)} are "
-                    "there. Copy or export it again."
+                    f"{path} is truncated: its header announces {needed} bytes, but it has "
+                    f"{len(content)}. Copy or export it again."
                 )
             values = header.data_from_fileobj(BytesIO(content))
             data = np.array(values, dtype=np.float32, order="C").reshape(shape)
@@ -82,7 +82,7 @@ def load(path: Path) -> RawNifti:
     affine[:3] *= MM_PER_UNIT.get(units_of(header)[0], 1.0)
     if not (np.abs(affine) < FARTHEST_MM).all():
         raise GeometryError(
-            f"{path} has an impossible affine: {affine.tolist()}. Export it again with its "
+            f"{path} has an invalid affine: {affine.tolist()}. Export it again with its "
             "orientation."
         )
     return RawNifti(data, affine, header)
@@ -100,7 +100,7 @@ def _content(path: Path) -> bytes:
         raise FormatError(f"{path} could not be read: {error.strerror}.") from error
     if content.startswith(b"\x1f\x8b"):
         try:
-            with gzip.open(BytesIO(content)) as packed:  # a few MB may hold more than fits
+            with gzip.open(BytesIO(content)) as packed:  # may unpack to more than fits
                 content = packed.read(LARGEST + 1)
         except (EOFError, OSError, zlib.error) as error:
             raise FormatError(
@@ -129,15 +129,15 @@ def _header(path: Path, content: bytes) -> nib.Nifti1Header:
 
 
 def _shape(path: Path, header: nib.Nifti1Header) -> tuple[int, int, int, int]:
-    """Return (X, Y, Z, number of maps), refusing everything that is not a stack of real images."""
+    """Return (X, Y, Z, number of maps), refusing anything but a stack of real images."""
     shape = tuple(int(size) for size in header.get_data_shape())
     dtype = header.get_data_dtype()
     intent = header["intent_name"].item().decode("latin-1").lower()
     many = len(shape) > 3 and prod(shape[3:]) > 1
     if intent.startswith("mrs") or (dtype.kind == "c" and many):
         raise FormatError(
-            f"{path} holds spectra (NIfTI-MRS, {dtype} {shape}): fit it first, this program takes "
-            "fitted metabolite maps."
+            f"{path} holds spectra (NIfTI-MRS, {dtype} {shape}): fit them first, this program "
+            "takes fitted metabolite maps."
         )
     if dtype.kind == "c":
         raise FormatError(f"{path} holds complex values ({dtype}). Save the magnitude instead.")

@@ -1,4 +1,4 @@
-"""NIfTI files: one image a file, or several maps stacked along the fourth dimension."""
+"""NIfTI files: one image per file, or several maps stacked along the fourth dimension."""
 
 # mypy: allow-untyped-calls
 # (nibabel types its images but not its headers.)
@@ -24,7 +24,7 @@ from ftddm_core.imaging.volume import Outside, Volume
 QFORM_TOLERANCE_MM = 1e-3
 UNIT_KEYS = ("Unit", "Units", "unit", "units")
 NO_UNITS = ("", "as the input")
-"""What a sidecar says where the unit was not known; `ftddm run` writes the second."""
+"""Entries of a sidecar for an unknown unit; `ftddm run` writes the second."""
 
 
 def stem_of(path: Path) -> str:
@@ -36,7 +36,7 @@ def stem_of(path: Path) -> str:
 def read_volume(path: Path | str, *, allow_empty: bool = False) -> Volume:
     """Read one 3D image; a single slice becomes (X, Y, 1).
 
-    World coordinates are those of the sform, else of the qform, converted to mm where the header
+    World coordinates are those of the sform, else of the qform, converted to mm if the header
     states metres or micrometres.
 
     Parameters
@@ -54,8 +54,8 @@ def read_volume(path: Path | str, *, allow_empty: bool = False) -> Volume:
     Raises
     ------
     FormatError
-        If the file is missing, damaged, not a NIfTI image, or holds anything but one real-valued
-        image that is not empty.
+        If the file is missing, damaged, not a NIfTI image, or does not hold exactly one non-empty
+        real-valued image.
     GeometryError
         If its affine is singular.
     """
@@ -90,11 +90,11 @@ def read_maps(path: Path | str, name: str, *, allow_empty: bool = False) -> dict
 
 
 def unit_of(path: Path | str) -> str:
-    """Return the unit of a map's values as JSON files beside it state it, "" where none does.
+    """Return the unit of a map's values from the JSON files next to it, "" if none states it.
 
-    Asked is the sidecar of the same name ending in .json, then that of the study, which is named
-    as the map is before `_met-`; the key is "Unit" or "Units". A file that is no JSON is passed
-    over: a missing unit is no reason to refuse a map.
+    First the sidecar of the same name ending in .json is read, then that of the study, named like
+    the map up to `_met-`; the key is "Unit" or "Units". An invalid JSON file is ignored: a missing
+    unit is no reason to refuse a map.
     """
     for content in _sidecars(Path(path)):
         for key in UNIT_KEYS:
@@ -105,14 +105,14 @@ def unit_of(path: Path | str) -> str:
 
 
 def outside_of(path: Path | str) -> Outside:
-    """Return what a map holds beside its mask, as JSON files beside it state it; else `SEEN`.
+    """Return what a map holds outside its mask, from the JSON files next to it; default `SEEN`.
 
     The files are those of `unit_of`, the key is "OutsideMask".
 
     Raises
     ------
     FormatError
-        If it is a word that is not known.
+        If the entry is unknown.
     """
     for content in _sidecars(Path(path)):
         if "OutsideMask" in content:
@@ -127,7 +127,7 @@ def outside_of(path: Path | str) -> Outside:
 
 
 def _sidecars(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is in the JSON files of a map and of its study, as far as there are any."""
+    """Yield the content of the JSON files of a map and of its study, if they exist."""
     stem = stem_of(path)
     study = re.match(r"(.+)_met-", stem, re.IGNORECASE)
     for name in (stem, study[1]) if study else (stem,):
@@ -140,11 +140,11 @@ def _sidecars(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def encode_volume(volume: Volume, *, compress: bool = True) -> bytes:
-    """Return a volume as the bytes of a float32 NIfTI-1 file, the same bytes for the same volume.
+    """Return a volume as the bytes of a float32 NIfTI-1 file, reproducibly.
 
-    The sform carries the affine; the qform, which cannot hold shear, is set only where it puts
-    every voxel within 1e-3 mm of the same place. Of the volume's header the description, the time
-    unit and the meaning of its world coordinates (scanner where unknown) are carried on.
+    The sform holds the affine; the qform, which cannot represent shear, is set only if it places
+    every voxel within 1e-3 mm of the same position. The description, the time unit and the meaning
+    of the world coordinates (scanner if unknown) are taken from the volume's header.
     """
     header = nib.Nifti1Header(endianness="<")
     header.set_data_dtype(np.float32)
@@ -175,7 +175,7 @@ def encode_volume(volume: Volume, *, compress: bool = True) -> bytes:
 
 
 def write_volume(path: Path | str, volume: Volume) -> None:
-    """Write a volume as `encode_volume` lays it out, compressed if the path ends in .nii.gz.
+    """Write a volume in the form of `encode_volume`, compressed if the path ends in .nii.gz.
 
     Raises
     ------

@@ -1,18 +1,18 @@
-"""A study from NumPy arrays: a folder a patient, as research code keeps them.
+"""A study from NumPy arrays: one folder per patient, as in research code.
 
-Two layouts are known.
+Two layouts are supported.
 
-- That of Dong et al. 2025: ``Met_filtered/<metabolite>.npy`` (Z, X, Y), 0 where the fit failed,
-  and ``MRI_sliced/T1_sliced.npy`` and ``flair_sliced.npy``, three slices for each of the maps' and
-  three times their matrix: (3 Z, 3 X, 3 Y).
+- That of Dong et al. 2025: ``Met_filtered/<metabolite>.npy`` (Z, X, Y), 0 where the fit failed, and
+  ``MRI_sliced/T1_sliced.npy`` and ``flair_sliced.npy``, with three times the slices and the matrix
+  of the maps: (3 Z, 3 X, 3 Y).
 - Plain: ``<metabolite>.npy`` (X, Y, Z), and where there are any ``mask.npy`` on that grid,
   ``T1.npy`` and ``FLAIR.npy`` over the same field of view, on that grid or a finer one.
 
 An array has no world coordinates. ``study.json`` beside the maps, or above `Met_filtered`, states
 ``{"VoxelSize": [x, y, z]}`` of the maps in mm, and where known their 4x4 ``"Affine"`` and their
-``"Unit"``; without an affine the array's axes are taken as those of the world, and which side is
-left is not known. The first layout has the 3.4 mm of the paper where nothing is stated. An MRI
-fills the field of view of the maps: edges coincide.
+``"Unit"``; without an affine, the array's axes are taken as world axes, and left and right are
+unknown. The first layout defaults to the 3.4 mm of the paper. An MRI fills the field of view of the
+maps: their edges coincide.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from ftddm_core.imaging.volume import FloatArray, Study, Volume
 
 MAPS, MRI = "Met_filtered", "MRI_sliced"
 PUBLISHED_VOXEL = (3.4, 3.4, 3.4)
-"""In mm, of the maps of Dong et al. 2025."""
+"""Voxel size in mm of the maps of Dong et al. 2025."""
 GUIDES = ("mask", "t1", "flair")
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where a patient's arrays are, and how their axes are ordered."""
+    """Location of a patient's arrays, and the order of their axes."""
 
     folder: Path
     maps: dict[str, Path]
@@ -45,7 +45,7 @@ class _Layout:
 
 
 def can_read(paths: Sequence[Path | str]) -> bool:
-    """Return whether this is one folder with arrays of maps in it, and no NIfTI file."""
+    """Return whether this is one folder with arrays of maps and no NIfTI file."""
     if len(paths) != 1:
         return False
     folder = Path(paths[0])
@@ -53,7 +53,7 @@ def can_read(paths: Sequence[Path | str]) -> bool:
         if (folder / MAPS).is_dir():
             return True
         names = [path.name.lower() for path in folder.iterdir()]
-    except OSError:  # no folder, or none that may be listed
+    except OSError:  # no folder, or no permission to list it
         return False
     return any(n.endswith(".npy") for n in names) and not any(
         n.endswith((".nii", ".nii.gz")) for n in names
@@ -73,18 +73,20 @@ def read_npy_study(
     paths
         The folder.
     t1, flair, mask
-        Arrays that take these roles, before those of the folder; laid out as those are.
+        Arrays that take these roles instead of the folder's, in the same layout.
 
     Raises
     ------
     FormatError
-        If there is no map, an array cannot be read or is not 3D, or the voxel size is not known.
+        If there is no map, an array cannot be read or is not 3D, or the voxel size is unknown.
     GeometryError
         If the maps do not share one matrix, or the mask has another.
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     if len(listed) != 1:
-        raise FormatError(f"Arrays are read from one folder a patient, found {len(listed)} paths.")
+        raise FormatError(
+            f"Arrays are read from one folder per patient, found {len(listed)} paths."
+        )
     given = {
         role: Path(p) for role, p in (("t1", t1), ("flair", flair), ("mask", mask)) if p is not None
     }
@@ -99,7 +101,8 @@ def read_npy_study(
         data = _array(path, layout)
         if role == "mask" and data.shape != shape:
             raise GeometryError(
-                f"{path} has the matrix {data.shape}, the maps have {shape}: they share one grid."
+                f"{path} has the matrix {data.shape}, the maps have {shape}: they must share one "
+                "grid."
             )
         guides[role] = Volume(data, _over(affine, shape, data.shape))
     return Study(
@@ -112,7 +115,7 @@ def read_npy_study(
 
 
 def _layout(folder: Path, given: dict[str, Path]) -> _Layout:
-    """Return what a folder holds, by the names of its files."""
+    """Return the layout of a folder, by the names of its files."""
     research = (folder / MAPS).is_dir()
     inside = {p.stem: p for p in _arrays(folder / MAPS if research else folder)}
     guides = {role: inside.pop(name) for name in list(inside) if (role := name.lower()) in GUIDES}
@@ -162,7 +165,7 @@ def _stated(folder: Path) -> dict[str, Any]:
 
 
 def _affine(layout: _Layout, stated: dict[str, Any]) -> FloatArray:
-    """Return the affine of the maps, as it is stated or from their voxel size."""
+    """Return the affine of the maps, as stated or from their voxel size."""
     where = layout.folder / "study.json"
     default = PUBLISHED_VOXEL if layout.slices_first else None
     try:
@@ -174,7 +177,7 @@ def _affine(layout: _Layout, stated: dict[str, Any]) -> FloatArray:
         size = stated.get("VoxelSize", default)
         if size is None:
             raise FormatError(
-                f"Arrays do not say how large a voxel is: write {where} with "
+                f"Arrays do not state their voxel size: write {where} with "
                 '{"VoxelSize": [x, y, z]} in mm, as in {"VoxelSize": [3.4, 3.4, 3.4]}.'
             )
         voxel = np.asarray(size, float)

@@ -1,8 +1,8 @@
-"""A study from NIfTI files: what each file is for is read from its name.
+"""A study from NIfTI files, whose names determine their roles.
 
-`ROLES` is the whole convention, and the place to teach the reader another one. The first pattern
-that matches the whole name without .nii or .nii.gz decides, whatever the case of its letters. A
-name that matches nothing known is a metabolite map, so that no map is ever left out silently.
+`ROLES` is the complete convention; extend it to support another one. The first pattern that matches
+the whole name without .nii or .nii.gz decides, ignoring case. A name that matches no pattern is a
+metabolite map, so that no map is ever left out silently.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ PathLike = Path | str
 
 
 class Role(StrEnum):
-    """What a file is for."""
+    """Role of a file."""
 
     MAP = "metabolite map"
     DERIVED = "derived map"
-    """Computed from a map: read only where it is listed and its metabolite has no map."""
+    """Computed from a map: read only if it is listed and its metabolite has no map."""
     CRLB = "CRLB"
     MASK = "mask"
-    """Of one metabolite if the name before it is that of a map, else of the study."""
+    """Mask of one metabolite if the preceding part of the name is that of a map, else of the
+    study."""
     METABOLITE_MASK = "mask of one metabolite"
     T1 = "T1"
     FLAIR = "FLAIR"
@@ -44,7 +45,7 @@ _LABELS = (
 )
 _CRLB = r"crlbs?(?:[_-](?:maps?|percent|perc|pct|relative|rel|mrsi))*"
 _CONTRAST = r"(?:contrast|postcontrast|post|ce|gd|gad|gado|gadolinium|enhanced)"
-# What is done to an image. Not "corrected": tNAA_T1_corrected is a map.
+# Processing steps of an image. Not "corrected": tNAA_T1_corrected is a map.
 _DONE = (
     r"(?:[_-](?:brain|head|bet|stripped|skullstripped|(?:co)?reg(?:istered)?|resampled|warped|"
     r"native|orig|mni|acpc|n4|norm|preproc|iso|[0-9.]+mm))*"
@@ -84,9 +85,9 @@ class _File(NamedTuple):
     path: Path
     role: Role
     name: str
-    """Of the metabolite; "" where the file's name holds none."""
+    """Name of the metabolite; "" if the file's name has none."""
     listed: bool
-    """Named by the user, not found in a folder."""
+    """Whether it was named by the user, not found in a folder."""
 
 
 _Named = dict[str, tuple[Volume, Path]]
@@ -94,18 +95,18 @@ _Named = dict[str, tuple[Volume, Path]]
 
 
 def can_read(paths: Sequence[PathLike]) -> bool:
-    """Return whether every path is a folder, or named as a NIfTI file or its sidecar."""
+    """Return whether every path is a folder, or has the name of a NIfTI file or its sidecar."""
     known = (p.is_dir() or is_nifti(p) or p.suffix == ".json" for p in map(Path, paths))
     return bool(paths) and all(known)
 
 
 def holds_map(paths: Sequence[PathLike]) -> bool:
-    """Return whether, by their names alone, there is a map among files and folders that exist."""
+    """Return whether there is a map among existing files and folders, by their names alone."""
     return any(f.role is Role.MAP or (f.role is Role.DERIVED and f.listed) for f in _find(paths))
 
 
 def classify(path: PathLike) -> tuple[Role, str]:
-    """Return a file's role and its metabolite's name ("" where it has none), by its name alone."""
+    """Return a file's role and its metabolite ("" if it has none), by its name alone."""
     stem = stem_of(Path(path))
     for pattern, role in _PATTERNS:
         if match := pattern.fullmatch(stem):
@@ -119,29 +120,29 @@ def read_study(
     flair: PathLike | None = None,
     mask: PathLike | None = None,
 ) -> Study:
-    """Read the maps of one examination and what guides them.
+    """Read the maps of one examination, and its mask and MRI.
 
     Parameters
     ----------
     paths
-        A folder, of which the NIfTI files are read and not those of its subfolders, or a list of
-        files. Names are understood as `ROLES` has them; a CRLB or `met-` mask without its map is
-        ignored. A 4D file holds several maps, which its sidecar names.
+        A folder, whose NIfTI files are read without those of subfolders, or a list of files. Names
+        are interpreted by `ROLES`; a CRLB or `met-` mask without its map is ignored. A 4D file
+        holds several maps, named by its sidecar.
     t1, flair, mask
-        Files that take these roles, before any that `paths` holds.
+        Files that take these roles, with priority over those in `paths`.
 
     Returns
     -------
     Study
-        Maps in the unit that their sidecar or the study's states, which also says what they hold
-        beside their mask (`nifti.outside_of`), CRLB in per cent; `source` keys
-        are "t1", "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask".
+        Maps in the unit stated by their sidecar or the study's, which also states the content
+        outside the mask (`nifti.outside_of`), CRLB in per cent; the keys of `source` are "t1",
+        "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask".
 
     Raises
     ------
     FormatError
-        If a path does not exist, there is no map, two files claim one role, a file cannot be
-        read, or sidecars disagree about what is beside the mask.
+        If a path does not exist, there is no map, two files claim one role, a file cannot be read,
+        or sidecars disagree about the content outside the mask.
     GeometryError
         If the maps do not share one grid, or an affine is singular.
     """
@@ -193,7 +194,7 @@ def read_study(
 
 
 def _outside(paths: Iterable[Path]) -> Outside:
-    """Return what all maps hold beside their mask."""
+    """Return the content outside the mask, common to all maps."""
     stated = {outside_of(path): path for path in paths}
     if len(stated) > 1:
         told = ", ".join(f"{path.name}: {outside}" for outside, path in stated.items())
@@ -204,16 +205,16 @@ def _outside(paths: Iterable[Path]) -> Outside:
 
 
 def _find(paths: Sequence[PathLike]) -> list[_File]:
-    """Return the files that the paths stand for, each once, with their roles."""
+    """Return the files of the paths, each once, with their roles."""
 
     def expand() -> Iterator[tuple[Path, bool]]:
         for path in map(Path, paths):
             if path.is_dir():
-                # Hidden files are copies that file systems leave behind ("._tNAA.nii.gz").
+                # Hidden files are artefacts of file systems ("._tNAA.nii.gz").
                 inside = (p for p in path.iterdir() if is_nifti(p) and p.name[0] != ".")
                 yield from ((p, False) for p in sorted(inside))
             elif path.exists():
-                if path.suffix != ".json":  # a sidecar is read with its image
+                if path.suffix != ".json":  # a sidecar is read together with its image
                     yield path, True
             else:
                 raise FormatError(f"{path} does not exist. Check the path.")
@@ -223,7 +224,7 @@ def _find(paths: Sequence[PathLike]) -> list[_File]:
 
 
 def _spelling(name: str, of: Iterable[str]) -> str | None:
-    """Return a metabolite's name as it is spelled in `of`, whatever the case of its letters."""
+    """Return a metabolite's name as spelled in `of`, ignoring case."""
     return next((other for other in of if other.casefold() == name.casefold()), None)
 
 
@@ -247,12 +248,12 @@ def _read_named(
 
 
 def _only(role: Role, files: Iterable[_File]) -> Path | None:
-    """Return the one file of a role, None where there is none."""
+    """Return the only file of a role, None if there is none."""
     paths = [file.path for file in files if file.role is role]
     if len(paths) > 1:
         raise FormatError(
             f"{paths[0]} and {paths[1]} both claim to be the {role} of the study. "
-            f"Keep only one of them, or say which with {role.name.lower()}."
+            f"Keep only one of them, or name it as {role.name.lower()}."
         )
     return paths[0] if paths else None
 
