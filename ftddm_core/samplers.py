@@ -1,8 +1,9 @@
-"""Samplers: one step of reverse diffusion each, from x_t to x_r, and the levels it goes through.
+"""Samplers: a step of reverse diffusion from x_t to x_r, and the levels of the chain.
 
-A sampler is only its step from level t down to level r, given the denoiser's x0 and the one
-before; the loop over the levels is `sampling.chain.truncated_chain`. To add one, write a function
-of a `Transition` and enter it in `SAMPLERS`: commands and both front ends offer it.
+A sampler consists only of its step from level t down to level r, given the denoiser's current and
+previous x0; the loop over the levels is `sampling.chain.truncated_chain`. To add one, write a
+function of a `Transition` and enter it in `SAMPLERS`: the command line and both front ends will
+offer it.
 """
 
 from __future__ import annotations
@@ -15,37 +16,37 @@ from typing import TYPE_CHECKING, Any
 
 from ftddm_core.errors import SettingsError
 
-if TYPE_CHECKING:  # a menu of samplers opens without torch
+if TYPE_CHECKING:  # a menu of samplers does not need torch
     from torch import Tensor
 
     from ftddm_core.model.schedule import NoiseSchedule
 
 LAST_LEVEL = 3
-"""Where `log_snr_timesteps` make their last estimate: below, there is next to no noise left."""
+"""Level of the last estimate of `log_snr_timesteps`: below it, there is almost no noise."""
 
 LEAST_LOG_SNR = -5.1
-"""Where `log_snr_timesteps` begin to count, as `_log_snr` has it: there is next to no signal above,
-however many levels of it there are."""
+"""Half log-SNR, see `_log_snr`, where `log_snr_timesteps` start: beyond it there is almost no
+signal, whatever the number of levels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """One step of a chain, from level t to level r < t, and all that it may use.
+    """One step of a chain, from level t to level r < t, and its inputs.
 
     Parameters
     ----------
     x_t, x0
         The map at level t and its clean estimate, (B, 1, H, W), in units of ``scale``.
     t, r
-        The levels; no noise goes into r = 0.
+        The levels; no noise is added at r = 0.
     z
-        Noise N(0, I) in the shape of ``x_t``; None where none is to be added.
+        Noise N(0, I) in the shape of ``x_t``; None for no noise.
     tau_diffusion
         tau_d, which multiplies the variance of the noise.
     schedule
-        Of the noise levels.
+        Schedule of the noise levels.
     before
-        The level and the clean estimate of the step before; None at the first.
+        Level and clean estimate of the previous step; None at the first step.
     """
 
     x_t: Tensor
@@ -68,18 +69,18 @@ levels, strictly falling from T_trunc to 0."""
 
 @dataclass(frozen=True)
 class Sampler:
-    """A way to go down a chain.
+    """A sampler of a chain.
 
     Parameters
     ----------
     step
-        From one level to the next.
+        Step from one level to the next.
     label, help
-        Its usual name, and what it does in a few words.
+        Its usual name, and a short description.
     levels
-        Through which the chain goes.
+        Levels of the chain.
     deterministic
-        Whether the step ignores its noise, and tau_d with it: none is drawn then.
+        Whether the step ignores noise and tau_d; no noise is drawn then.
     """
 
     step: Step
@@ -97,7 +98,7 @@ def timesteps(
 ) -> tuple[int, ...]:
     """t_i = round(T_trunc (1 - i / n)), i = 0..n: the levels of a chain of n = ``steps`` steps.
 
-    Even strides, as in Nichol & Dhariwal 2021, section 4, whatever the schedule.
+    Even strides, as in Nichol & Dhariwal 2021, section 4, for any schedule.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def timesteps(
     Raises
     ------
     SettingsError
-        Where n steps do not fit between ``t_trunc`` and 0.
+        If n steps do not fit between ``t_trunc`` and 0.
     """
     n = _count(t_trunc, steps)
     # Rounded half up in integers: round(), half to even, would repeat a level at 1.5 and 2.5.
@@ -115,10 +116,10 @@ def timesteps(
 
 
 def log_snr_timesteps(t_trunc: int, steps: int | None, schedule: NoiseSchedule) -> tuple[int, ...]:
-    """Levels as even in log-SNR as integers can be, from T_trunc to `LAST_LEVEL`, and 0.
+    """Integer levels, as even in log-SNR as possible, from T_trunc to `LAST_LEVEL`, and 0.
 
-    The uniform log-SNR steps of Lu et al. 2022. Returns and raises as `timesteps`, whose levels
-    these are for the full chain.
+    The uniform log-SNR steps of Lu et al. 2022. Returns and raises like `timesteps`; for the full
+    chain the levels are the same.
     """
     n = _count(t_trunc, steps)
     if n == 0:
@@ -129,7 +130,7 @@ def log_snr_timesteps(t_trunc: int, steps: int | None, schedule: NoiseSchedule) 
     levels = [t_trunc, *(int((known - value).abs().argmin()) + 1 for value in wanted)]
     for i in range(1, n):
         levels[i] = min(levels[i], levels[i - 1] - 1)
-    # Each level leaves room for those after it; both sequences fall, so their larger one does.
+    # Each level leaves room for the later ones; both sequences decrease, and so does their maximum.
     return (*(max(level, n - i) for i, level in enumerate(levels)), 0)
 
 
@@ -138,7 +139,7 @@ def _count(t_trunc: int, steps: int | None) -> int:
     if t_trunc < 0 or not min(1, t_trunc) <= n <= t_trunc:
         raise SettingsError(
             f"A chain from t_trunc = {t_trunc} cannot take {n} steps: "
-            "give t_trunc >= 0 and steps in 1..t_trunc, or none for the full chain."
+            "give t_trunc >= 0 and steps in 1..t_trunc, or no steps for the full chain."
         )
     return n
 
@@ -154,7 +155,7 @@ def ancestral(move: Transition) -> Tensor:
     Raises
     ------
     ValueError
-        Where r >= t.
+        If r >= t.
     """
     mean, sigma = move.schedule.posterior(move.x_t, move.x0, move.t, move.r)
     if move.z is None or move.r == 0:
@@ -181,17 +182,17 @@ def ddim(move: Transition) -> Tensor:
     Raises
     ------
     ValueError
-        Where r >= t.
+        If r >= t.
     """
     _ratio(move)
     ab_t, ab_r = (float(move.schedule.alpha_bar[level]) for level in (move.t, move.r))
     from_x_t = math.sqrt((1 - ab_r) / (1 - ab_t))
-    # One coefficient for x0, so that the two nearly equal terms cancel in float64.
+    # One coefficient for x0, so that two nearly equal terms cancel in float64.
     return from_x_t * move.x_t + (math.sqrt(ab_r) - from_x_t * math.sqrt(ab_t)) * move.x0
 
 
 def dpm_solver_2m(move: Transition) -> Tensor:
-    """`ddim` towards x0 as it is expected halfway down in log-SNR: DPM-Solver++(2M).
+    """DPM-Solver++(2M): `ddim` towards x0 extrapolated to half the step in log-SNR.
 
     Lu et al. 2022, "DPM-Solver++", algorithm 2: second order, from two estimates and one call.
     Ignores ``z`` and ``tau_diffusion``; without ``before`` it is `ddim`.
@@ -200,16 +201,16 @@ def dpm_solver_2m(move: Transition) -> Tensor:
 
 
 def dpm_solver_2m_sde(move: Transition) -> Tensor:
-    """`ancestral` towards x0 as it is expected halfway down in log-SNR: SDE-DPM-Solver++(2M).
+    """SDE-DPM-Solver++(2M): `ancestral` towards x0 extrapolated to half the step in log-SNR.
 
-    Lu et al. 2022, "DPM-Solver++", its solvers of diffusion SDEs: the noise is that of
-    `ancestral`, tau_d and all; without ``before`` it is `ancestral`.
+    Lu et al. 2022, "DPM-Solver++", solvers of diffusion SDEs: the noise is that of `ancestral`,
+    including tau_d; without ``before`` it is `ancestral`.
     """
     return ancestral(_halfway(move))
 
 
 def _halfway(move: Transition) -> Transition:
-    """Extrapolate x0 to the middle between t and r in log-SNR, through the one before."""
+    """Extrapolate x0 to the middle between t and r in log-SNR, from the previous estimate."""
     if move.before is None or move.r == 0:  # the log-SNR of 0 is infinite, and x_0 is x0
         return move
     u, x0_before = move.before
@@ -235,7 +236,7 @@ def _ratio(move: Transition) -> float:
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {
         "ancestral": Sampler(
-            ancestral, "DDPM", "draws from the posterior of every step", timesteps
+            ancestral, "DDPM", "draws from the posterior in every step", timesteps
         ),
         "ancestral_fixed_large": Sampler(
             ancestral_fixed_large,
@@ -247,20 +248,20 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
         "dpm_solver_2m": Sampler(
             dpm_solver_2m,
             "DPM-Solver++ (2M)",
-            "is ddim of second order, for few steps: it also uses the previous estimate",
+            "is second-order ddim, for few steps: it also uses the previous estimate",
             log_snr_timesteps,
             deterministic=True,
         ),
         "dpm_solver_2m_sde": Sampler(
             dpm_solver_2m_sde,
             "SDE-DPM-Solver++ (2M)",
-            "is ancestral of second order, for few steps: it also uses the previous estimate",
+            "is second-order ancestral, for few steps: it also uses the previous estimate",
             log_snr_timesteps,
         ),
     }
 )
-"""By the name that settings, sidecars and links know them by."""
+"""Key: the name in settings, sidecars and links."""
 
 FULL_SAMPLER, FEW_STEPS_SAMPLER = "ancestral", "dpm_solver_2m_sde"
-"""The method's own, for the full chain; and of those that follow tau_d the one that comes closest
-to it in fewer steps: `ftddm bench` compares them, `ftddm evaluate` holds it against the chain."""
+"""The method's own sampler for the full chain; and for fewer steps, of those that use tau_d, the
+one closest to it: `ftddm bench` compares them, and `ftddm evaluate` compares it with the chain."""

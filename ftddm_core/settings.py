@@ -1,8 +1,8 @@
-"""Every control of the method, once: bounds, unit, label, help and symbol beside its default.
+"""All controls of the method, defined once: default, bounds, unit, label, help and symbol.
 
 A field of `SamplerSettings` is at the same time a slider in napari, a slider on the web page, a
 command-line flag, an entry of the sidecar and a parameter of a permalink; front ends build all of
-them from `controls`. Nothing here imports torch, so that a menu opens at once.
+them from `controls`. This module does not import torch, so that menus open at once.
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ from ftddm_core.samplers import FEW_STEPS_SAMPLER, FULL_SAMPLER, SAMPLERS
 
 DEFAULT_TAU_FLOW = 0.5
 DEFAULT_TAU_DIFFUSION = 0.5
-"""Below the highest that is clearly ahead of its peers on subjects kept for this choice, which
-`ftddm evaluate` finds: on patients unlike those of the training the lower one is nearer to the
-truth. The paper's are 0.81."""
+"""Below the highest temperature that clearly exceeds the other methods on the validation subjects,
+which `ftddm evaluate` determines: on patients unlike the training data, the lower one is closer to
+the truth. The paper uses 0.81."""
 AUTOMATIC = "automatic"
-"""In place of a sampler: the one that suits the number of steps."""
+"""In place of a sampler: chosen by the number of steps."""
 
 CONSISTENCY = ("noise", "exact", "off")
-"""How a map is held to the measurement: to within its noise, exactly, or not at all."""
+"""Agreement of a map with the measurement: to within its noise, exact, or not enforced."""
 
 Value = float | int | bool | str | None
 
 
 @dataclass(frozen=True)
 class Control:
-    """What a front end needs to draw, label and limit one setting.
+    """Everything a front end needs to display, label and limit one setting.
 
     Attributes
     ----------
     name, symbol
         The field of `SamplerSettings`, and its symbol in the documentation.
     type, default
-        float, int, bool or str; None only where ``optional``, the value then
-        following from the data or from another setting.
+        float, int, bool or str; None only if ``optional``; the value then follows from the data or
+        from another setting.
     bounds, step
-        Smallest and largest value, both allowed, and a handy increment; None unless a number.
+        Smallest and largest allowed value, and a convenient increment; None unless a number.
     choices
         The values allowed; empty unless a str.
     unit
-        Empty where the setting has no dimension.
+        Empty if dimensionless.
     label, help
-        A few words for beside the control, and a sentence or two for its tooltip.
+        Short label of the control, and text of its tooltip.
     empty
-        Words for the value None, "" where None is not allowed.
+        Label of the value None, "" if None is not allowed.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Control:
         Raises
         ------
         SettingsError
-            Where it is of another type, not a number, out of bounds or not among the choices.
+            If it has another type, is not a number, out of bounds or not among the choices.
         """
         if value is None and self.optional:
             return None
@@ -90,7 +90,7 @@ class Control:
             if self.bounds[0] <= number <= self.bounds[1]:  # false for a NaN
                 if self.type is float:
                     return float(number)
-                if number == int(number):  # sliders may hand over 100.0 for 100
+                if number == int(number):  # sliders may pass 100.0 for 100
                     return int(number)
         raise SettingsError(f"{self.label} ({self.name}) cannot be {value!r}: {self._advice()}.")
 
@@ -123,12 +123,12 @@ def _control(
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """What the user chooses about one super-resolution; immutable and valid once it exists.
+    """Settings of one super-resolution; immutable and always valid.
 
     Raises
     ------
     SettingsError
-        Where a value is of the wrong type or out of bounds, or ``steps`` contradicts ``t_trunc``.
+        If a value has the wrong type or is out of bounds, or ``steps`` contradicts ``t_trunc``.
     """
 
     upscale: float | None = _control(
@@ -172,7 +172,7 @@ class SamplerSettings:
         None,
         "Denoising steps",
         "steps",
-        "Calls of the denoiser on the way from T_trunc to 0. Empty: one for every timestep, the "
+        "Denoiser calls from T_trunc to 0. Empty: one for every timestep, the "
         "full chain; 10 is enough for a live preview.",
         bounds=(1, N_TRAIN_STEPS),
         empty="full chain",
@@ -181,7 +181,7 @@ class SamplerSettings:
         1,
         "Samples",
         "samples",
-        "Independent draws. 8 or more show the uncertainty as their spread.",
+        "Number of independent draws. With 8 or more, their spread shows the uncertainty.",
         bounds=(1, 64),
     )
     seed: int = _control(
@@ -195,9 +195,9 @@ class SamplerSettings:
         "noise",
         "Data consistency",
         "DC",
-        "What holds the map to the measurement, in every denoising step. noise: it agrees with the "
-        "acquired map to within that map's noise. exact: it agrees as far as the mask allows, "
-        "noise and all. off: the network alone decides, as in the paper.",
+        "Agreement with the measurement, enforced in every denoising step. noise: to within the "
+        "noise of the acquired map. exact: including noise, as far as the mask allows. off: the "
+        "network alone decides, as in the paper.",
         choices=CONSISTENCY,
     )
     noise: float | None = _control(
@@ -205,7 +205,7 @@ class SamplerSettings:
         "Noise",
         "σ",
         "Standard deviation of the acquired map's noise, in per cent of its scale. Empty: from the "
-        "CRLB maps where there are some, else estimated from the map.",
+        "CRLB maps if available, else estimated from the map.",
         bounds=(0, 50),
         step=0.5,
         unit="%",
@@ -215,8 +215,8 @@ class SamplerSettings:
         None,
         "MRI weight",
         "MRI",
-        "How far T1 and FLAIR guide the map: 0 not at all, 1 as the network would have it. Empty: "
-        "what suits the study best when it is degraded once more and restored (the self-check).",
+        "Influence of T1 and FLAIR on the map: 0 none, 1 full, as in training. Empty: the weight "
+        "that works best when the study is degraded once more and restored (the self-check).",
         bounds=(0, 1),
         step=0.01,
         empty="automatic",
@@ -225,8 +225,8 @@ class SamplerSettings:
         None,
         "Detail",
         "detail",
-        "Share of the drawn detail that is shown: 0 shows what the measurement alone says, 1 all "
-        "that the model draws. Empty: the share that the study supports, by the self-check.",
+        "Share of the drawn detail that is shown: 0 shows the estimate from the measurement alone, "
+        "1 all drawn detail. Empty: the share that the study supports by its self-check.",
         bounds=(0, 1),
         step=0.01,
         empty="automatic",
@@ -235,7 +235,7 @@ class SamplerSettings:
         AUTOMATIC,
         "Sampler",
         "step",
-        "How one denoising step goes. "
+        "Type of the denoising step. "
         f"{AUTOMATIC}: {FULL_SAMPLER} for the full chain, {FEW_STEPS_SAMPLER} for fewer steps. "
         + " ".join(f"{name} ({way.label}) {way.help}." for name, way in SAMPLERS.items()),
         choices=(AUTOMATIC, *SAMPLERS),
@@ -263,7 +263,7 @@ class SamplerSettings:
         return FULL_SAMPLER if full else FEW_STEPS_SAMPLER
 
     def exact(self, upscale: float | None) -> SamplerSettings:
-        """Return the settings for the record: nothing is left to be chosen by the program."""
+        """Return the settings for the record, with all automatic choices filled in."""
         return self.replace(upscale=upscale, sampler=self.sampler_used)
 
     def replace(self, **changes: Value) -> SamplerSettings:
@@ -272,7 +272,7 @@ class SamplerSettings:
         Raises
         ------
         SettingsError
-            For an unknown name or an invalid result; these settings stay as they are.
+            For an unknown name or an invalid result; these settings are unchanged.
         """
         return SamplerSettings.from_dict({**self.to_dict(), **changes})
 
@@ -284,7 +284,7 @@ class SamplerSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
         """Build settings from a sidecar or permalink; names left out take their defaults.
 
-        Older ones have true or false for `consistency`: true stands for "exact", false for "off".
+        Older sidecars and links have true or false for `consistency`: "exact" or "off".
 
         Raises
         ------

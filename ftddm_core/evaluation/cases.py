@@ -335,7 +335,7 @@ def given_case(
     if min(acquired) < SMALLEST_TRUTH:
         raise GeometryError(
             f"{name}: the maps hold {acquired[0]}x{acquired[1]} samples, fewer than "
-            f"{SMALLEST_TRUTH} an axis: a low-resolution study has no truth to compare with. Give "
+            f"{SMALLEST_TRUTH} per axis: a low-resolution study has no truth to compare with. Give "
             "a high-resolution one, or use this one as the measured study."
         )
     matrix = study.grid.shape[:2]

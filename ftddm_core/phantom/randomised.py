@@ -1,23 +1,23 @@
-r"""Patients as varied as measured ones, and beyond: domain randomisation.
+r"""Randomised patients, at least as varied as measured ones: domain randomisation.
 
-After SynthSeg (Billot et al. 2023, doi 10.1016/j.media.2023.102789): a network that is to hold on
-any scanner is taught on images that no scanner makes, drawn so widely that real ones lie among
-them. Here the anatomy stays that of a head; what is drawn is
+After SynthSeg (Billot et al. 2023, doi 10.1016/j.media.2023.102789): a network for any scanner is
+trained on synthetic images with such wide variation that real images fall within it. Here the
+anatomy remains that of a head; drawn at random are
 
 tissue
     the contrast between any two tissues, of either sign; fluid from nearly 0 to the tissue's level,
     as in normalised and partial-volume-corrected fits;
 fields
-    a lognormal factor with several lengths at once and a spread of its own, part shared by all
-    metabolites and part one's own: what tissue leaves unexplained in measured maps;
+    a lognormal factor with several length scales and a random spread, partly shared by all
+    metabolites and partly individual: the residual that tissue does not explain in measured maps;
 edge
     a bright or a dark rim of the brain;
 lesions
-    the tumour of the MRI, which the maps may not show; and others that the MRI does not;
+    the tumour of the MRI, which the maps may not show, and others that the MRI does not show;
 MRI
-    of a real sequence or of any contrast, beside the maps by some millimetres;
+    of a real sequence or of any contrast, displaced from the maps by some millimetres;
 mask
-    what passes quality control, the whole brain, or either with holes;
+    the voxels that pass quality control, the whole brain, or either with holes;
 noise
     from 1.5 to 15 % of the level.
 """
@@ -43,59 +43,60 @@ FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
 MIXTURE = 0.7
-"""Share of randomised patients among those that the networks are trained on; the others are after
-the literature."""
+"""Default share of randomised patients in the training; the others follow the literature."""
 
 LENGTHS, SHARES = (3.5, 8.0, 16.0, 30.0), (0.36, 0.17, 0.22, 0.25)
-"""Length scales in mm of what tissue leaves unexplained, and their shares of the variance: inside a
-mask near the autocorrelation of 0.6, 0.35 and 0.27 at 5, 10 and 15 mm of measured maps."""
+"""Length scales in mm of the residual that tissue does not explain, and their shares of the
+variance: inside a mask close to the autocorrelation of measured maps, 0.6, 0.35 and 0.27 at 5, 10
+and 15 mm."""
 SHARES_SPREAD, LENGTH_SPREAD = 8.0, 0.25
 """Concentration of the shares' Dirichlet distribution, deviation of the log of the lengths."""
 
 FASTER_ACROSS = 1.5
-"""How much faster fields change from slice to slice than in the plane: measured maps of 5 mm
-correlate by 0.6 in the plane and by 0.4 across it."""
+"""Ratio of the rates of change of fields across slices and in the plane: measured maps of 5 mm have
+a correlation of 0.6 in the plane and 0.4 across it."""
 
 VARIATION = (0.2, 0.75)
-"""Least and largest coefficient of variation of the fields' factor."""
+"""Smallest and largest coefficient of variation of the fields' factor."""
 CORRELATION = (0.45, 0.98)
-"""Least and largest share of a field's variance that all metabolites have in common."""
+"""Smallest and largest share of a field's variance common to all metabolites."""
 
 TISSUE_CONTRAST = 0.5
-"""Largest deviation of the log of a tissue's level; half of its variance is shared by all
+"""Largest standard deviation of the log level of a tissue; half of its variance is shared by all
 metabolites."""
 FLUID = (0.05, 1.0)
-"""Least and largest level of fluid, relative to the mean of the tissues."""
+"""Smallest and largest level of fluid, relative to the mean of the tissues."""
 
 EDGE, EDGE_WIDTH, EDGE_PATCHES = (-0.15, 0.5), (3.0, 9.0), 0.3
-"""Mean and deviation of the log of the rim's level, its widths in mm, and the deviation of the log
-from one stretch of the rim to the next."""
+"""Mean and standard deviation of the log level of the rim, its widths in mm, and the standard
+deviation of the log along the rim."""
 
 HIDDEN_LESIONS, SHOWN = 0.7, 0.5
-"""Mean number of lesions that no MRI shows; share of the MRI's tumours that the maps show."""
+"""Mean number of lesions not visible in the MRI; share of the MRI's tumours visible in the maps."""
 LESION_SPREAD = 0.5
-"""Deviation of the log of a metabolite's level in a lesion; as much again is shared by all."""
+"""Standard deviation of the log level of a metabolite in a lesion; a shared part of the same size
+is added."""
 
 NOISE = (0.015, 0.15)
-"""Least and largest deviation of the noise relative to the level."""
+"""Smallest and largest standard deviation of the noise relative to the level."""
 
 MOTION = (1.5, 2.0)
-"""Deviations in degrees and mm of each rotation and shift by which the MRI misses the maps."""
+"""Standard deviations in degrees and mm of the rotations and shifts between MRI and maps."""
 
 ANY_CONTRAST = 0.5
-"""Share of the patients whose MRI no sequence makes."""
+"""Share of the patients with MRI of arbitrary contrast."""
 SIGNALS = (0.05, 1.6)
-"""Least and largest signal of a substance in such an MRI; white matter's is 1."""
+"""Smallest and largest signal of a substance in such an MRI, relative to white matter."""
 
 WHOLE, HOLES = 0.3, 0.4
-"""Share of the patients whose mask is the whole brain, and of those whose mask has holes."""
+"""Share of patients whose mask is the whole brain, and of those whose mask has holes."""
 HOLE_LENGTH, HOLE_SHARE = (5.0, 12.0), (0.03, 0.25)
-"""Length scale in mm of the holes, and the share of the mask that they take."""
+"""Length scale in mm of the holes, and the share of the mask that they remove."""
 
 
 @dataclass(frozen=True, eq=False)
 class AnyContrast(Contrast):
-    """T1w and FLAIR with any signal for any tissue.
+    """T1w and FLAIR with arbitrary signals of the tissues.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ class AnyContrast(Contrast):
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> AnyContrast:
-        """Draw an MRI: coil, noise and resolution are those of a real one."""
+        """Draw an MRI; coil, noise and resolution are realistic."""
         signals = rng.uniform(*SIGNALS, (2, len(RELAXATION)))
         signals[:, TISSUES.index("white")] = 1
         signals[:, TISSUES.index("air")] = 0
@@ -125,11 +126,11 @@ class Edge:
     Parameters
     ----------
     level
-        Of each metabolite at the very edge, relative to the inside, (metabolites,).
+        Level of each metabolite at the edge, relative to the inside, (metabolites,).
     width
-        Over which it fades, in mm.
+        Width in mm over which it fades.
     patches
-        A field: how the log of the level varies along the rim.
+        A field: variation of the log level along the rim.
     """
 
     level: FloatArray
@@ -138,7 +139,7 @@ class Edge:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Edge:
-        """Draw a rim; metabolites differ by little."""
+        """Draw a rim; metabolites differ only slightly."""
         mean, deviation = EDGE
         level = np.exp(rng.normal(mean, deviation) + rng.normal(0, 0.15, len(METABOLITES)))
         width = float(rng.uniform(*EDGE_WIDTH))
@@ -148,7 +149,7 @@ class Edge:
         """Return factors (X, Y, Z, metabolites) for shares of brain (X, Y, Z) at world points."""
         sigmas = np.minimum(self.width / voxel_size(points), 6) * (1, 1, 0)
         smooth = ndimage.gaussian_filter(brain, sigmas, mode="constant")
-        # A straight edge is smoothed to a half, what lies deep inside to 1.
+        # A straight edge is smoothed to one half, the deep inside to 1.
         near = np.clip(2 - 2 * smooth, 0, 1)[..., None]
         change = np.log(self.level) + np.float32(EDGE_PATCHES) * self.patches(points)
         factors: FloatArray = np.exp(near * change)
@@ -162,9 +163,10 @@ class MapLesion:
     Parameters
     ----------
     shape
-        Where it is.
+        Position and shape.
     level
-        Of each metabolite where its cells are densest, relative to the tissue, (metabolites,).
+        Level of each metabolite at the highest cell density, relative to the tissue,
+        (metabolites,).
     """
 
     shape: Glioma
@@ -186,20 +188,20 @@ class MapLesion:
 
 @dataclass(frozen=True, eq=False)
 class RandomisedPatient(Patient):
-    """A patient of any contrast, with detail that no tissue explains.
+    """A patient of arbitrary contrast, with detail that tissue does not explain.
 
     Parameters
     ----------
     field
         1 + n_metabolites fields, the shared one first.
     variation, correlation
-        Of each metabolite's field, (metabolites,).
+        Coefficient of variation and shared part of each metabolite's field, (metabolites,).
     edge
         The rim.
     lesions
-        Of the maps; the MRI shows `glioma` alone.
+        Lesions of the maps; the MRI shows `glioma` only.
     whole, holes
-        Whether the mask is the whole brain, and a field with the share that it cuts out of it.
+        Whether the mask is the whole brain; a field and the share of the mask that it removes.
     """
 
     field: MixedField
@@ -214,7 +216,7 @@ class RandomisedPatient(Patient):
     def draw(
         cls, anatomy: Anatomy, rng: np.random.Generator, glioma: bool | None = None
     ) -> RandomisedPatient:
-        """Draw a patient; `glioma` as for `Patient.draw`, and for the MRI alone."""
+        """Draw a patient; `glioma` as for `Patient.draw`, for the MRI only."""
         usual = Patient.draw(anatomy, rng, glioma)
         if rng.random() < ANY_CONTRAST:
             usual = replace(usual, contrast=AnyContrast.draw(rng))
@@ -247,7 +249,7 @@ class RandomisedPatient(Patient):
         )
 
     def concentrations(self, fractions: FloatArray, points: FloatArray) -> FloatArray:
-        """Return noise-free concentrations (metabolites, X, Y, Z), in mM by name only."""
+        """Return noise-free concentrations (metabolites, X, Y, Z), nominally in mM."""
         maps = np.einsum("txyz,tm->xyzm", fractions, self.metabolism.healthy)
         stretched = points * np.array([1, 1, FASTER_ACROSS], np.float32)
         fields = correlated_fields(self.field(stretched), self.correlation)
@@ -273,7 +275,7 @@ class RandomisedPatient(Patient):
 
 
 def _metabolism(rng: np.random.Generator) -> Metabolism:
-    """Draw the level of every tissue and the noise; the level of a lesion is drawn with it."""
+    """Draw the levels of all tissues and the noise; lesions have their own levels."""
     usual = Metabolism.draw(rng)
     spread = rng.uniform(0, TISSUE_CONTRAST)
     shape = (len(TISSUES), len(METABOLITES))

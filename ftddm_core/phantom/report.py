@@ -1,17 +1,18 @@
-"""Statistics of simulated patients beside those of the literature: is the simulation plausible?
+"""Statistics of simulated patients compared with the literature, as a plausibility check.
 
-Ratios are read from the noise-free maps, so from what a perfect scan of this resolution would
-show. Places, on the maps' grid:
+Ratios are taken from the noise-free maps, i.e. from a perfect scan of this resolution. Regions on
+the maps' grid:
 
 grey, white
     Voxels of more than 95 % cortex, or cerebral white matter, without tumour (cells < 0.01).
 hotspot
     The tenth of the tumour's voxels (cells > 0.3, brain > 0.9) with the most cells. Published hot
-    spots are chosen on the very map they are read from, which overstates them; these are not.
+    spots are selected on the same map they are read from, which overestimates them; these are not.
 brain
     Voxels of more than half brain and fluid.
 peritumoral
-    Brain outside what MRI shows as solid or necrotic, with oedema or with cells > 0.1.
+    Brain outside the tumour that is visible as solid or necrotic in MRI, with oedema or with cells
+    > 0.1.
 """
 
 from __future__ import annotations
@@ -30,23 +31,23 @@ from ftddm_core.phantom.patient import Patient
 Mask = NDArray[np.bool_]
 
 TUMOUR_METABOLITES = ("Gln", "Gly", "Ins", "tCho")
-"""Shown relative to tNAA."""
+"""Metabolites shown relative to tNAA."""
 
 ENOUGH = 10
-"""Voxels a place must have for its statistics to count; a hotspot needs 3."""
+"""Smallest number of voxels of a region for its statistics; a hotspot needs 3."""
 
 Statistics = dict[str, float]
 
 
 def patient_statistics(patient: Patient, measured: Study, noise_free: Study) -> Statistics:
-    """Return quantity -> value of one patient, NaN where undefined.
+    """Return quantity -> value for one patient, NaN if undefined.
 
     Parameters
     ----------
     patient
-        Who was scanned.
+        The scanned patient.
     measured, noise_free
-        What `ftddm_core.phantom.patient.simulate_study` returned.
+        Result of `ftddm_core.phantom.patient.simulate_study`.
     """
     grid = measured.grid
     fractions = patient.fractions(grid.shape, grid.affine)
@@ -66,10 +67,10 @@ def patient_statistics(patient: Patient, measured: Study, noise_free: Study) -> 
 
 
 def summarise(patients: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Return a table, one line a quantity: median, 10th and 90th percentile over the patients.
+    """Return a table, one line per quantity: median, 10th and 90th percentile over the patients.
 
-    The literature's value and source stand beside; a quantity that no patient has is left out.
-    "T1w grey brighter" is the share of the patients whose T1w grey/white exceeds 1.
+    The literature's value and source are added; a quantity that is undefined for all patients is
+    left out. "T1w grey brighter" is the share of the patients whose T1w grey/white exceeds 1.
     """
     table = []
     values = {name: [p[name] for p in patients] for name in patients[0]}
@@ -99,7 +100,7 @@ def summarise(patients: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
 
 
 def _places(patient: Patient, fractions: NDArray[Any], points: NDArray[Any]) -> dict[str, Mask]:
-    """Return the named places (X, Y, Z) of the module's text, and the brain."""
+    """Return the regions (X, Y, Z) of the module docstring, and the brain."""
     share = dict(zip(TISSUES, fractions, strict=True))
     brain = np.asarray(sum(share[name] for name in BRAIN))
     places: dict[str, Mask] = {"brain": brain + share["csf"] > 0.5}
@@ -133,7 +134,7 @@ def _quality(measured: Study, exact: Mapping[str, NDArray[Any]], brain: Mask) ->
     for name, truth in exact.items():
         shown, mask = measured.maps[name].data, measured.mask_of(name)
         trusted = brain if mask is None else np.asarray(mask.data > 0)
-        sure = trusted & (shown > 0)  # clamped values have lost their noise
+        sure = trusted & (shown > 0)  # clipped values have lost their noise
         deviation = 1.4826 * _median(np.abs(shown - truth), sure)
         statistics[f"SNR {name}"] = _ratio(_median(truth, sure), deviation)
         wild += (shown > 2 * truth[trusted].max(initial=0)) / len(exact)

@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sampling(Window):
-    """How a simulated scan samples k-space: its window is drawn, and colours the noise."""
+    """k-space sampling of a simulated scan: a random window, which also colours the noise."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Sampling:
@@ -24,7 +24,8 @@ class Sampling(Window):
         return cls(bool(elliptical), float(rng.uniform(0.5, 1)) if filtered else 0.0)
 
     def noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
-        """Draw noise (X, Y, ...) of unit deviation, coloured by the window as the signal is."""
+        """Draw noise (X, Y, ...) of unit standard deviation, coloured by the window like the
+        signal."""
         white = rng.standard_normal(shape, np.float32)
         if self == Sampling():
             return white
@@ -33,24 +34,24 @@ class Sampling(Window):
 
 
 FULL = Sampling()
-"""All of the box, unfiltered."""
+"""The full box, unfiltered."""
 
 
 def measure(
     truth: FloatArray, deviation: float, rng: np.random.Generator, sampling: Sampling = FULL
 ) -> FloatArray:
-    """Add the fit's noise to a true map and clamp at 0, as fitted concentrations are.
+    """Add the fit's noise to a true map and clip it at 0, like fitted concentrations.
 
     Parameters
     ----------
     truth
-        What the scan would show without noise, (X, Y, ...).
+        Noise-free map of the scan, (X, Y, ...).
     deviation
-        Of the noise in the map's unit: the CRLB.
+        Standard deviation of the noise in the map's unit: the CRLB.
     rng
         Of the noise.
     sampling
-        Of the scan, which colours the noise.
+        Sampling of the scan, which colours the noise.
     """
     measured: FloatArray = np.maximum(
         truth + np.float32(deviation) * sampling.noise(truth.shape, rng), 0
@@ -67,8 +68,8 @@ def scan_again(
 ) -> FloatArray:
     """Scan noise-free concentrations (X, Y, Z) at a coarse matrix, with that scan's own noise.
 
-    A coarse voxel holds more signal: for the same time per sample the noise falls with the square
-    root of the number of voxels it replaces.
+    A coarse voxel contains more signal: for the same time per sample, the noise falls with the
+    square root of the number of voxels it replaces.
     """
     share = np.sqrt(matrix[0] * matrix[1] / (truth.shape[0] * truth.shape[1]))
     coarse = sampling.blur(truncate(truth, matrix).astype(np.float32))

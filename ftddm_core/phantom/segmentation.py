@@ -1,6 +1,6 @@
-"""Grey matter, white matter and fluid of a real head, told apart by the intensity of its MRI.
+"""Segmentation of a real head into grey matter, white matter and fluid by MRI intensity.
 
-Simple, and approximate on purpose: it serves as anatomy under simulated metabolites only.
+Simple and approximate on purpose: it only provides anatomy for simulated metabolites.
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ FloatArray = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 CLASSES = ("csf", "cortex", "white")
-"""Of the tissue, in T1w from dark to bright."""
+"""Tissue classes, in T1w from dark to bright."""
 
 SHADING = 25.0
-"""Standard deviation in mm of the Gaussian that finds the slow shading."""
+"""Standard deviation in mm of the Gaussian that estimates the slow shading."""
 
 ROUNDS = 3
-"""Of classes and shading by turns."""
+"""Number of alternating updates of classes and shading."""
 
 WHITE_SHARE = 0.42
-"""Of a brain's tissue. The T1w of many examinations shows too little contrast to count it."""
+"""Assumed share of white matter in brain tissue; the contrast of many T1w is too low to measure
+it."""
 
 
 def tissue_classes(t1w: Volume, flair: Volume, head: Mask, lesion: Mask) -> NDArray[np.uint8]:
     """Return the class (X, Y, Z) of each voxel of a head: 0 fluid, 1 grey, 2 white matter.
 
     Both images are divided by their shading, the Gaussian mean of what is not fluid. Fluid is the
-    darkest of three classes that k-means makes of the T1w; of the rest, the `WHITE_SHARE` with the
-    highest T1w - FLAIR / 2 is white matter. Then the shading is found anew, as the mean of image
-    over class mean.
+    darkest of three k-means classes of the T1w; of the rest, the `WHITE_SHARE` with the highest T1w
+    - FLAIR / 2 is white matter. Then the shading is estimated again, as the mean of image over
+    class mean.
 
     Parameters
     ----------
     t1w, flair
         Skull-stripped, on one grid.
     head, lesion
-        Voxels of the brain with its fluid, and those whose tissue is not known, which count as
-        white matter.
+        Voxels of the brain with its fluid, and those of unknown tissue, which count as white
+        matter.
     """
     sigma = 0.7 / np.array(t1w.voxel_size)
     images = [
@@ -51,7 +52,7 @@ def tissue_classes(t1w: Volume, flair: Volume, head: Mask, lesion: Mask) -> NDAr
         for image in (t1w, flair)
     ]
     sure = head & ~lesion
-    # At first everything but fluid is one class, so that the shading cannot pass for tissue.
+    # Initially, everything except fluid is one class, so that shading is not mistaken for tissue.
     solid = images[0] > 0.6 * np.median(images[0][sure])
     classes: NDArray[np.uint8] = solid.astype(np.uint8)
     for _ in range(ROUNDS):
@@ -69,7 +70,7 @@ def _unshaded(
     image: FloatArray, classes: NDArray[np.uint8], sure: Mask, size: tuple[float, float, float]
 ) -> FloatArray:
     """Return an image divided by its shading: about 1 in grey and white matter."""
-    known = sure & (classes > 0)  # fluid says little of the coil: its signal is small
+    known = sure & (classes > 0)  # fluid is little informative about the coil: its signal is small
     means = np.ones(len(CLASSES), np.float32)
     for number in np.unique(classes[known]):
         means[number] = image[known & (classes == number)].mean() / image[known].mean()

@@ -1,13 +1,13 @@
 """The built-in head: tissue of the ICBM152 2009 average brain, inside a schematic skull and scalp.
 
 Grey, white and brain probabilities come with nilearn (ICBM 152 nonlinear symmetric 2009a, 1 mm;
-Fonov et al., NeuroImage 2011, doi 10.1016/j.neuroimage.2010.07.033), so nothing is fetched. A
-voxel of the brain mask takes the most probable of grey, white and fluid, fluid being what grey and
-white leave of 1. An average of many brains has smooth, shallow sulci and little fluid between the
-gyri, and at 1.7 l it is larger than most brains; a label map of one head is the better anatomy.
+Fonov et al., NeuroImage 2011, doi 10.1016/j.neuroimage.2010.07.033), so nothing is downloaded. A
+voxel of the brain mask gets the most probable of grey, white and fluid, where fluid is 1 minus grey
+and white. An average of many brains has smooth, shallow sulci and little fluid between the gyri,
+and at 1.7 l it is larger than most brains; a label map of a single head is a better anatomy.
 
-Where in the brain a voxel lies is decided by simple surfaces in MNI coordinates x, y, z in mm
-(right, front, up), good to some millimetres:
+The region of a voxel is determined by simple surfaces in MNI coordinates x, y, z in mm (right,
+front, up), accurate to some millimetres:
 
 brainstem
     Within an ellipse around the line from midbrain to medulla, see `STEM`.
@@ -18,11 +18,11 @@ deep grey
     Within ellipsoids around basal ganglia and thalamus, and around hippocampus and amygdala, see
     `DEEP`, where grey is more probable than 0.4; the insula lies outside.
 ventricular wall
-    Between fluid and white matter the average brain has a rim that counts as grey; where it is
-    thinner than 4 mm and touches the ventricles, it is white matter.
+    Between fluid and white matter, the average brain has a rim classified as grey; where it is
+    thinner than 4 mm and touches the ventricles, it is set to white matter.
 
-Around the brain are shells of constant thickness, see `SHELLS`, made on a grid of 2 mm: a head as
-schematic as that has no face, no neck and no air-filled sinus, and the shells close below the
+Around the brain are shells of constant thickness, see `SHELLS`, made on a grid of 2 mm: this
+schematic head has no face, no neck and no air-filled sinus, and the shells close below the
 brainstem.
 """
 
@@ -44,17 +44,17 @@ MARGIN = 22
 
 STEM = ((-75.0, -43.0, 9.0, 8.0), (-50.0, -37.0, 11.0, 10.0), (-35.0, -28.0, 18.0, 13.0),
         (-20.0, -25.0, 17.0, 12.0), (-6.0, -26.0, 13.0, 11.0))  # fmt: skip
-"""Height z, middle y, and half-widths in x and y of the brainstem, in mm from below."""
+"""Height z, middle y, and half-widths in x and y of the brainstem in mm, from bottom to top."""
 
 DEEP = (((17.0, -3.0, 6.0), (16.0, 31.0, 20.0)), ((26.0, -18.0, -16.0), (10.0, 21.0, 9.0)))
 """Centre (\\|x\\|, y, z) and half-axes in mm: basal ganglia and thalamus; hippocampus, amygdala."""
 
 FLUID, CLOSING = 2, 30
-"""Thickness in mm of the fluid around the brain, and radius of the closing that makes its outline
-a head's: hollows, as between temporal lobe and cerebellum, are filled with bone."""
+"""Thickness in mm of the fluid around the brain, and radius of the closing of its outline: hollows,
+as between temporal lobe and cerebellum, are filled with bone."""
 
 SHELLS = (("bone", 6.0), ("fat", 4.0), ("soft_tissue", 2.0))
-"""Thickness in mm around that outline, outwards."""
+"""Thickness in mm of the shells around that outline, from inside to outside."""
 
 
 def template() -> Anatomy:
@@ -63,7 +63,7 @@ def template() -> Anatomy:
     Raises
     ------
     FormatError
-        If nilearn, which holds the probabilities, is not installed.
+        If nilearn, which provides the probabilities, is not installed.
     """
     grey, white, mask, affine = _probabilities()
     x, y, z = (
@@ -101,7 +101,7 @@ def _probabilities() -> tuple[NDArray[np.float32], NDArray[np.float32], Mask, ND
     except ImportError:
         raise FormatError(
             "The built-in anatomy needs nilearn, which is not installed: "
-            "pip install 'ftddm-viewer[simulate]', or give a label map (--anatomy FILE)."
+            "pip install 'ftddm-viewer[simulate]', or give a label map."
         ) from None
     images = [
         load()
@@ -118,7 +118,8 @@ def _probabilities() -> tuple[NDArray[np.float32], NDArray[np.float32], Mask, ND
 
 
 def _regions(coordinates: Coordinates) -> tuple[Mask, Mask, Mask]:
-    """Return where brainstem, cerebellum and deep nuclei lie (X, Y, Z); see the module's text."""
+    """Return the masks (X, Y, Z) of brainstem, cerebellum and deep nuclei; see the module
+    docstring."""
     x, y, z = coordinates
     side = np.abs(x)
     height, middle, half_x, half_y = np.array(STEM).T
@@ -148,7 +149,7 @@ def _ventricular_rim(fluid: Mask, grey: Mask, coordinates: Coordinates) -> Mask:
 
 
 def _add_shells(tissue: NDArray[np.uint8], mask: Mask) -> None:
-    """Put fluid, skull and scalp around the brain, in place."""
+    """Add fluid, skull and scalp around the brain, in place."""
     room = CLOSING // 2 + 1
     coarse = np.pad(mask[::2, ::2, ::2], room)
     near = 2 * ndimage.distance_transform_edt(~coarse) <= CLOSING

@@ -1,4 +1,4 @@
-"""One batch of slices through flow and chain, as images that are still on the device."""
+"""One batch of slices through flow and chain, as images on the device."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from ftddm_core.settings import SamplerSettings
 
 
 class Networks(NamedTuple):
-    """What a batch goes through.
+    """The networks applied to a batch.
 
     Parameters
     ----------
     denoiser
-        Maps (x_t, channels, t, s) to what `prediction` says, as a `UNet` does.
+        Maps (x_t, channels, t, s) to the output described by `prediction`, like a `UNet`.
     prediction
         See `model.prediction`.
     flow
         Draws x_t.
     t_flow_max
-        Largest level that the flow draws.
+        Largest level of the flow.
     schedule
-        Of the noise.
+        Noise schedule.
     device
-        Where they are.
+        Device of the networks.
     half
         Whether the denoiser computes in float16.
     """
@@ -63,16 +63,17 @@ class Drawn(NamedTuple):
     Parameters
     ----------
     t
-        Noise level that the images were estimated at.
+        Noise level at which the images were estimated.
     images
         (B, Nx, Ny) in the maps' unit, on the device.
     new
-        Whether they were computed now, and not recalled.
+        Whether they were computed now instead of recalled.
     alone
-        What the measurement alone says, likewise.
+        The estimate from the measurement alone, in the same form.
     explained, beside, beside_alone
-        The acquired maps (B, nx, ny) that the images stand for before they were clipped, in units
-        of `scale`; and what lies outside the mask as they show it, beside the images and `alone`.
+        The acquired maps (B, nx, ny) corresponding to the images before clipping, in units of
+        `scale`; and the inferred contribution from outside the mask to these, for the images and
+        for `alone`.
     """
 
     t: int
@@ -85,7 +86,7 @@ class Drawn(NamedTuple):
 
 
 class Copy:
-    """Tensors on their way from the device to the CPU, while the device goes on."""
+    """Asynchronous copy of tensors from the device to the CPU."""
 
     def __init__(self, *tensors: Tensor) -> None:
         self._arrived: torch.cuda.Event | None = None
@@ -107,7 +108,7 @@ class Copy:
                     there.record_stream(beside)
 
     def fetch(self) -> tuple[FloatArray, ...]:
-        """Return the tensors as arrays, as soon as they are there."""
+        """Wait for the copy and return the tensors as arrays."""
         if self._arrived is not None:
             self._arrived.synchronize()
         return tuple(np.asarray(t.cpu().numpy(), np.float32) for t in self._tensors)
@@ -127,29 +128,29 @@ def draw_batch(
     Parameters
     ----------
     networks
-        What it goes through.
+        The networks to apply.
     keys
-        The slices, and what their noise is.
+        The slices, with the keys of their noise.
     conditions
-        Metabolite -> what the networks are told.
+        Metabolite -> network input.
     settings
-        What the user chose; `upscale` is the conditions'.
+        The user's settings; `upscale` is that of the conditions.
     weights
-        Of the MRI, one for each slice.
+        MRI weight of each slice.
     cancelled
-        Asked before every call of the denoiser.
+        Callback before every denoiser call: whether to stop.
     recall
-        Where results are kept and found; for whoever draws the same slices again and again.
+        Cache of results, for drawing the same slices repeatedly.
 
     Yields
     ------
     Drawn
-        Every estimate of the chain, the last of them the result; for T_trunc = 0 the flow's image.
+        Every estimate of the chain, the last being the result; for T_trunc = 0 the flow's image.
 
     Raises
     ------
     Cancelled
-        As soon as `cancelled()` is true.
+        If `cancelled()` returns true.
     """
     with computing():
         batch = _Batch(networks, keys, conditions, settings, weights, recall or Recall(0))
@@ -176,7 +177,7 @@ def draw_batch(
             cancelled,
         )
         while True:
-            with computing():  # never while whoever draws is busy with something else
+            with computing():  # not while the consumer is busy with something else
                 found = next((batch.drawing(t, x0) for t, x0 in chain), None)
             if found is None:
                 return
@@ -185,14 +186,14 @@ def draw_batch(
 
 
 class _Batch:
-    """The slices on the device, and what is computed of them or recalled.
+    """The slices on the device, and quantities computed from them or recalled.
 
     Attributes
     ----------
     mask
         m, (B, 1, H, W).
     new
-        Whether what was asked for last was computed, and not recalled.
+        Whether the last quantity was computed instead of recalled.
     """
 
     def __init__(
@@ -242,14 +243,14 @@ class _Batch:
             self._consistency.draw(normal, tau)
 
     def _temperature(self) -> float:
-        """Return the temperature that the samples' noise has where they end."""
+        """Return the temperature of the samples' noise at the end."""
         settings = self._settings
         if settings.t_trunc == 0 or SAMPLERS[settings.sampler_used].deterministic:
             return settings.tau_flow
         return settings.tau_diffusion
 
     def drawing(self, t: int, x0: Tensor) -> Drawn:
-        """Return x0 (B, 1, H, W), which was estimated at level t, and what belongs to it."""
+        """Return the `Drawn` of x0 (B, 1, H, W), estimated at level t."""
         inside = self._cropped(x0 * self.mask)
         return Drawn(
             t,
@@ -262,7 +263,7 @@ class _Batch:
         )
 
     def corrected(self, x0: Tensor) -> Tensor:
-        """Return m x0 (B, 1, H, W) held to the measurement, as the settings want it."""
+        """Return m x0 (B, 1, H, W) with data consistency as in the settings."""
         inside = self._cropped(x0)
         nx, ny = self._shape
         result = torch.zeros_like(x0)
@@ -280,17 +281,17 @@ class _Batch:
         return self.moved(self.drawn(tag))
 
     def drawn(self, tag: Tag) -> Tensor:
-        """Draw z on the CPU, and nothing else: on any thread."""
+        """Draw z on the CPU; safe on any thread."""
         height, width = self._channels.shape[2:]
         z = batch_normal(self._keys, tag, (height, width))
         return z.pin_memory() if self._networks.device.type == "cuda" else z
 
     def moved(self, z: Tensor) -> Tensor:
-        """Return z on the device; from pinned memory the copy holds nothing up."""
+        """Return z on the device; from pinned memory the copy is asynchronous."""
         return z.to(self._networks.device, non_blocking=True)
 
     def start(self) -> Tensor:
-        """Return x_{T_trunc}: by the flow, by the flow and more noise, or pure noise."""
+        """Return x_{T_trunc}: from the flow, from the flow with added noise, or pure noise."""
         return self._known(("start", self._began), self._start)
 
     def _start(self) -> Tensor:
@@ -317,8 +318,8 @@ class _Batch:
     def denoise(self, x_t: Tensor, t: int) -> Tensor:
         """Return x0 from x_t, the next level of the chain.
 
-        A chain that began alike and went the same way to here has left it to be recalled. The
-        first estimate depends on the start alone.
+        A chain with the same start and the same steps so far has stored it for recall. The first
+        estimate depends only on the start.
         """
         self._walked = (*self._walked, t)
         settings = self._settings
@@ -348,12 +349,12 @@ class _Batch:
 
 
 class _Guided:
-    """The conditions with and without their MRI, and how what comes of both is mixed.
+    """The conditions with and without MRI, and the mixing of their results.
 
     Attributes
     ----------
     weights
-        Of the MRI, one for each slice; 1 where all slices go without MRI anyway.
+        MRI weight of each slice; 1 if no slice has MRI anyway.
     stacked
         The conditions (B or 2B, 5, H, W) that the denoiser needs: with MRI, without, or both.
     """
@@ -374,11 +375,11 @@ class _Guided:
         return any(weight > 0 if guided else weight < 1 for weight in self.weights)
 
     def channels(self, guided: bool) -> Tensor:
-        """Return the conditions (B, 5, H, W) with their MRI or without."""
+        """Return the conditions (B, 5, H, W) with or without MRI."""
         return self._both[guided]
 
     def mixed(self, make: Callable[[bool], Tensor]) -> Tensor:
-        """Return what `make(guided)` returns, with MRI and without, mixed by the weights."""
+        """Return the results of `make(guided)` with and without MRI, mixed by the weights."""
         made = [make(guided) for guided in self._needed]
         return made[0] if len(made) == 1 else self.mix(*made)
 
@@ -388,14 +389,14 @@ class _Guided:
 
 
 class _Pace:
-    """Lets the CPU be one step ahead of a CUDA device, and no more: else it could not stop soon."""
+    """Keeps the CPU at most one step ahead of a CUDA device, so that a chain can stop soon."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._before: torch.cuda.Event | None = None
 
     def step(self) -> None:
-        """Note the end of a step, and wait for that of the one before."""
+        """Record the end of a step, and wait for the end of the previous one."""
         if self._device.type != "cuda":
             return
         if self._before is not None:
@@ -408,12 +409,12 @@ class _Pace:
 def _drawn_ahead(
     batch: _Batch, levels: Sequence[int]
 ) -> AbstractContextManager[Callable[[int], Tensor]]:
-    """Return noise(t); beside a CUDA device, the next level's is drawn while a step runs."""
+    """Return noise(t); with a CUDA device, the next level's noise is drawn while a step runs."""
     return _Ahead(batch, levels) if batch.mask.is_cuda else nullcontext(batch.normal)
 
 
 class _Ahead:
-    """Draws the noise of the next level on another thread while this level's step runs."""
+    """Draws the noise of the next level on another thread during the current step."""
 
     def __init__(self, batch: _Batch, levels: Sequence[int]) -> None:
         self._batch = batch
@@ -428,9 +429,9 @@ class _Ahead:
         self._pool.shutdown(cancel_futures=True)
 
     def __call__(self, t: int) -> Tensor:
-        """Return z of level t, and begin with that of the level after it."""
+        """Return z of level t, and start drawing that of the next level."""
         drawn = self._drawing.pop(t, None)
         after = self._next[t]
-        if self._next.get(after):  # no noise goes into level 0
+        if self._next.get(after):  # no noise is added at level 0
             self._drawing[after] = self._pool.submit(self._batch.drawn, after)
         return self._batch.moved(self._batch.drawn(t) if drawn is None else drawn.result())

@@ -1,6 +1,6 @@
-"""Truncated reverse diffusion: x_{T_trunc} -> ... -> x_0, the loop of every sampler.
+"""Truncated reverse diffusion: x_{T_trunc} -> ... -> x_0, the loop of all samplers.
 
-Mask, noise and cancelling live here, once; what a step is, `ftddm_core.samplers` says.
+Mask, noise and cancellation are handled here; the steps are in `ftddm_core.samplers`.
 """
 
 from __future__ import annotations
@@ -36,41 +36,41 @@ def truncated_chain(
     denoise
         Maps (x_t, t) to the expected x0.
     x_start
-        x_{T_trunc}, shape (B, 1, H, W), noise and all: the mask never multiplies it.
+        x_{T_trunc}, shape (B, 1, H, W), including noise; never multiplied by the mask.
     t_trunc, steps
-        Between which the sampler chooses its levels; T_trunc = 0 yields nothing, for x_start is
-        then the result.
+        Start level and number of steps for the sampler's levels; T_trunc = 0 yields nothing, since
+        x_start is then the result.
     noise
-        Maps t to z ~ N(0, I) in the shape of ``x_start``; called only where the step uses it.
+        Maps t to z ~ N(0, I) in the shape of ``x_start``; called only if the step uses it.
     tau_diffusion
-        tau_d, the variance of what ``noise`` contributes.
+        tau_d, the variance of the contribution of ``noise``.
     schedule, sampler
-        The noise levels, and how to go from one to the next.
+        The noise levels, and the sampler.
     mask
-        m, broadcastable to ``x_start``, 1 where x0 may be other than 0.
+        m, broadcastable to ``x_start``, 1 where x0 may differ from 0.
     cancelled
-        Asked before every call of the denoiser.
+        Callback before every denoiser call: whether to stop.
 
     Yields
     ------
     t, x0
-        After every step, the level it started from and its masked estimate; the last is the result.
+        For every step, its start level and its masked estimate; the last is the result.
 
     Raises
     ------
     Cancelled
-        As soon as ``cancelled()`` is true.
+        If ``cancelled()`` returns true.
     SettingsError
-        Where ``steps`` does not fit ``t_trunc``.
+        If ``steps`` does not fit ``t_trunc``.
     """
     x_t, before = x_start, None
     for t, r in pairwise(sampler.levels(t_trunc, steps, schedule)):
         if cancelled():
-            raise Cancelled(f"Stopped at timestep {t} of {t_trunc}, as asked.")
+            raise Cancelled(f"Stopped at timestep {t} of {t_trunc}, as requested.")
         x0 = mask * denoise(x_t, t)
         if r > 0:  # by the contract of `Step`, x_0 is x0
             wanted = tau_diffusion > 0 and not sampler.deterministic
             z = noise(t) if wanted else None
             x_t = sampler.step(Transition(x_t, x0, t, r, z, tau_diffusion, schedule, before))
-            before = t, x0.clone()  # whoever receives the estimate may change it
+            before = t, x0.clone()  # the consumer may modify the estimate
         yield t, x0

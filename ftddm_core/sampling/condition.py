@@ -1,9 +1,9 @@
-"""From a study to what the networks see: the one home of scaling and cleaning.
+"""From a study to the network inputs: scaling and cleaning.
 
 The acquired map is scaled by the 99th percentile of its trusted values and zero-filled to the
-output grid: trusted values as they are, beside them what was measured as surely, so that neither a
-wild voxel nor the mask's edge rings through the brain. Mask, T1 and FLAIR are brought there by
-world coordinates. Training forms its inputs with the same functions.
+output grid: trusted values unchanged, plus equally reliable values outside the mask, so that
+neither an outlier nor the mask's edge rings through the brain. Mask, T1 and FLAIR are resampled
+onto it by world coordinates. Training forms its inputs with the same functions.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ Shape = tuple[int, int, int]
 T = TypeVar("T")
 
 MULTIPLE = 8
-"""The networks halve the grid three times: slices are padded to a multiple of this."""
+"""Slices are padded to a multiple of this: the networks halve the grid three times."""
 
 SCALE_PERCENTILE = 99.0
 
 
 def cells(n: int, n_out: int) -> NDArray[np.intp]:
-    """Return for each of n_out >= n output voxels the acquired voxel whose cell it lies in.
+    """Return for each of n_out >= n output voxels the acquired voxel in whose cell it lies.
 
     Both grids share the centre of the first voxel, so output voxel J lies in the cell of the
     acquired voxel nearest to J n / N; a tie goes to the upper one, as in `regrid_nearest`. The last
-    output voxels lie up to half an acquired voxel beyond the last cell and are counted to it.
+    output voxels extend up to half an acquired voxel beyond the last cell and belong to it.
     """
     nearest = (np.arange(n_out) * n / n_out + 0.5).astype(np.intp)
     return np.minimum(nearest, n - 1)
 
 
 def trusted_cells(mask: BoolArray, acquired: Matrix) -> BoolArray:
-    """Return the acquired voxels (nx, ny, Z) whose cell holds a trusted output voxel.
+    """Return the acquired voxels (nx, ny, Z) whose cell contains a trusted output voxel.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def intensity_scale(cleaned: FloatArray, trusted: BoolArray) -> float:
     Raises
     ------
     FormatError
-        If it is not positive: there is nothing to sharpen.
+        If it is not positive: there is no signal.
     """
     values = cleaned[trusted]
     scale = float(np.percentile(values, SCALE_PERCENTILE)) if values.size else 0.0
@@ -110,7 +110,7 @@ def stack(
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """What the networks are told about one metabolite, for every slice of a volume.
+    """Network input of one metabolite, for every slice of a volume.
 
     Parameters
     ----------
@@ -127,15 +127,15 @@ class Condition:
     upscale
         Effective factor s = sqrt((Nx/nx)(Ny/ny)).
     scale
-        What a network value of 1 means in the map's unit.
+        Value in the map's unit that corresponds to 1 in the networks.
     unit
         The map's unit.
     outliers
-        Number of trusted acquired voxels beyond ten times the scale: kept, but worth a look.
+        Number of trusted acquired voxels beyond ten times the scale: kept, but suspicious.
     measurement
-        What was measured, and how well.
+        The measurement and its noise.
     header
-        The header the map came with, for the maps made from it to carry on; None where unknown.
+        Header of the map, passed on to the maps made from it; None if unknown.
     """
 
     metabolite: str
@@ -169,7 +169,7 @@ class Condition:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that decides what comes of it, in hexadecimal."""
+        """SHA-256 of everything that determines the result, in hexadecimal."""
         held = self.measurement
         stated = (self.metabolite, self.shape, self.upscale, self.scale)
         prior = (held.model_variance, held.outside_variance, held.spread, str(held.window))
@@ -207,17 +207,17 @@ def form_condition(
     metabolite, unit, header
         Name, unit and header of the map.
     acquired
-        The map as it was measured, (nx, ny, Z).
+        The measured map, (nx, ny, Z).
     mask
         Trusted voxels of the output grid, (Nx, Ny, Z).
     t1, flair
-        MRI on the output grid, scaled to 0..1; None where absent.
+        MRI on the output grid, scaled to 0..1; None if absent.
     affine
         Of the output grid, in mm.
     noise
-        Of the acquired map; None for an estimate.
+        Noise of the acquired map; None to estimate it.
     outside, window
-        As `imaging.volume.Study` has them.
+        See `imaging.volume.Study`.
 
     Raises
     ------
@@ -243,9 +243,9 @@ def form_condition(
     beside = np.where(_sure(measurement, trusted), measurement.y, 0)
     seen = np.where(trusted, cleaned / scale, beside)
     lowres = zero_fill(seen, (mask.shape[0], mask.shape[1]))
-    if outside is Outside.SEEN:  # not all of a scan's signal comes from inside the mask
+    if outside is Outside.SEEN:  # part of a scan's signal comes from outside the mask
         inside = np.maximum(lowres, 0) * mask
-    else:  # fits that failed are 0: they say nothing about their neighbours
+    else:  # failed fits are 0: they carry no information about their neighbours
         inside = fit_inside(cleaned / scale, cleaned != 0, mask)
     channels = stack(lowres, mask.astype(np.float32), t1, flair, inside)
     pad = [(0, 0), *((0, -n % MULTIPLE) for n in mask.shape[:2]), (0, 0)]
@@ -265,7 +265,8 @@ def form_condition(
 
 
 def _sure(measurement: Measurement, trusted: BoolArray) -> BoolArray:
-    """Return which acquired voxels (nx, ny, Z) are neither larger nor noisier than trusted ones."""
+    """Return the acquired voxels (nx, ny, Z) that are neither larger nor noisier than trusted
+    ones."""
     held = measurement.w & trusted
     if not held.any():
         return held
@@ -275,17 +276,17 @@ def _sure(measurement: Measurement, trusted: BoolArray) -> BoolArray:
 
 
 class Conditions(Mapping[str, Condition]):
-    """Metabolite -> the condition of its map, formed when it is first asked for; once.
+    """Metabolite -> the condition of its map, formed once, on first access.
 
-    Names, their number and `upscale` are known without forming any. To go through the values forms
-    all of them. Safe from any thread.
+    Names, their number and `upscale` are available without forming any. Iterating over the values
+    forms all of them. Thread-safe.
 
     Parameters
     ----------
     study
         Maps as they were acquired.
     guides
-        What guides them on the output grid.
+        Masks and MRI on the output grid.
     """
 
     def __init__(self, study: Study, guides: Guides) -> None:
@@ -304,8 +305,8 @@ class Conditions(Mapping[str, Condition]):
         return metabolite in self._study.maps
 
     def __getitem__(self, metabolite: str) -> Condition:
-        """Return one map's condition, always the same object; raises what `form` does."""
-        if metabolite not in self._formed:  # one that is there waits for none that is being formed
+        """Return one map's condition, always the same object; errors as for `form`."""
+        if metabolite not in self._formed:  # an existing one does not wait for others being formed
             with self._lock:
                 if metabolite not in self._formed:
                     self._formed[metabolite] = self.form(metabolite)
@@ -317,7 +318,7 @@ class Conditions(Mapping[str, Condition]):
         return effective_upscale(self._study.grid.shape[:2], self._guides.shape[:2])
 
     def form(self, metabolite: str) -> Condition:
-        """Form one map's condition anew, without keeping it.
+        """Form one map's condition without storing it.
 
         Raises
         ------
@@ -347,22 +348,20 @@ def form_conditions(
 ) -> Iterator[Condition]:
     """Yield the condition of every map of a study at a factor s.
 
-    A study without a mask trusts every acquired voxel that holds a value.
+    Without a mask, every acquired voxel with a value is trusted.
 
     Parameters
     ----------
     study
-        Maps as they were acquired.
-    upscale
-        Factor s.
+        Acquired maps. upscale Factor s.
     matrix
-        Output matrix where it is known, as for a degraded study; None computes it from s.
+        Output matrix if known, as for a degraded study; None to compute it from s.
 
     Raises
     ------
     GeometryError
-        If a mask or an MRI does not overlap the maps, which the message names; or if the output
-        would be larger than `LARGEST_MATRIX`.
+        If a mask or an MRI (named in the message) does not overlap the maps, or if the output would
+        be larger than `LARGEST_MATRIX`.
     FormatError
         If a map has no signal inside its mask.
     """

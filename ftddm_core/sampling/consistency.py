@@ -1,23 +1,22 @@
-r"""The update that holds a map to its measurement, for a batch of slices on a device.
+r"""Data consistency: the update that holds a map to its measurement, for a batch of slices.
 
-With the measurement y = w (T x + n) of `measurement`, n ~ N(0, Sigma), and a model that says x0
-inside the mask m and u outside it, with independent errors of variance C, the mean of what both say
-is
+With the measurement y = w (T x + n) of `measurement`, n ~ N(0, Sigma), and a model with estimates
+x0 inside the mask m and u outside, whose independent errors have variance C, the combined mean is
 
 .. math::  x_0 + K(C)\, (y - T (m x_0 + u)), \quad
            K(C) = C T^\top (T C T^\top + \Sigma)^{-1}.
 
-A sample is also moved by :math:`K(C_n)\, \sqrt\tau\, n'`, n' ~ N(0, Sigma) a draw of the noise,
-without which samples would all agree on what is measured as though there were none. C is all of the
-model's error, and most of that its samples share; C_n is the part by which they differ. Were the
-two alike, x_0 ~ N(., C) would give the posterior exactly; as samples differ less than the model
-errs, K(C) would pass on more noise than they have room for, above all where the mask hardly lets T
-tell voxels apart.
+A sample is also shifted by :math:`K(C_n)\, \sqrt\tau\, n'` with n' ~ N(0, Sigma), a draw of the
+noise; without it, all samples would agree on the measurement as if it had no noise. C is the total
+error of the model, most of which its samples share; C_n is the part by which they differ. If the
+two were equal, x_0 ~ N(., C) would give the exact posterior; since samples differ less than the
+model's error, K(C) would add too much noise, above all where the mask makes voxels nearly
+indistinguishable to T.
 
-The update is applied after every call of the denoiser, before the step, as in DDNM
-(Wang et al. 2023), PiGDM (Song et al. 2023) and DDRM (Kawar et al. 2022); there C follows from the
-schedule's noise, here it is the model's own error. The matrix in the middle has one row for every
-acquired voxel; its Cholesky factor is made once for a slice, whatever the samples and steps.
+The update is applied after every call of the denoiser, before the step, as in DDNM (Wang et al.
+2023), PiGDM (Song et al. 2023) and DDRM (Kawar et al. 2022); there C follows from the schedule's
+noise, here it is the model's own error. The matrix to invert has one row per acquired voxel; its
+Cholesky factor is computed once per slice, for any number of samples and steps.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.measurement import Measurement, truncation
 
 EXACT_DEVIATION = 3e-4
-"""Deviation of the noise, in units of `scale`, where there is to be none: the limit Sigma -> 0 as
-far as float32 goes. It leaves out what the mask makes of y that hardly depends on x."""
+"""Standard deviation of the noise, in units of `scale`, for exact consistency: the limit Sigma -> 0
+in float32. It leaves out components of y that hardly depend on x because of the mask."""
 
 FACTORED_TOGETHER = 2**23
-"""Entries of the matrices that are factored at a time: 64 MB as doubles."""
+"""Number of matrix entries that are factored at a time: 64 MB as doubles."""
 
 
 class Consistency:
@@ -45,16 +44,16 @@ class Consistency:
     Parameters
     ----------
     measurements, slices
-        Which slice of which measurement each item of the batch is; all on the same two grids.
+        Measurement and slice of each item of the batch; all on the same two grids.
     device
-        Where the update is to run.
+        Device of the update.
     exact
-        Whether the noise is taken to be nothing.
+        Whether to assume zero noise.
 
     Attributes
     ----------
     beside
-        T of what is inferred outside the mask, (B, nx, ny), as the last `correct` left it.
+        T of the inferred signal outside the mask, (B, nx, ny), from the last `correct`.
     """
 
     def __init__(
@@ -67,14 +66,14 @@ class Consistency:
     ) -> None:
         self.exact = exact
         first = measurements[0]
-        # Doubles, which Apple's GPU does not have: a factor of float32 fails where noise is low.
+        # Doubles, which Apple's GPU does not support: a float32 factorisation fails at low noise.
         place = torch.device("cpu") if device.type == "mps" else device
         rows, columns = (
             torch.from_numpy(truncation(n, n_out)).to(place)
             for n, n_out in zip(first.acquired, first.mask.shape[:2], strict=True)
         )
 
-        # Several samples of a slice share its factor.
+        # Samples of the same slice share its factor.
         pairs = list(zip(measurements, slices, strict=True))
         unique = list(dict.fromkeys(pairs))
         index = torch.tensor([unique.index(pair) for pair in pairs], device=device)
@@ -124,16 +123,16 @@ class Consistency:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the factors, next to which the rest is small, in bytes."""
+        """Memory of the factors in bytes; the rest is small."""
         return int(self._factor.nbytes + self._factor_of_spread.nbytes)
 
     def draw(self, normal: Tensor | None, tau: float) -> None:
-        """Move x by K(C_n) sqrt(tau) n' from now on.
+        """Shift x by K(C_n) sqrt(tau) n' from now on.
 
         Parameters
         ----------
         normal
-            z ~ N(0, I), (B, nx, ny), of which n' is made; None for none.
+            z ~ N(0, I), (B, nx, ny), the source of n'; None for no shift.
         tau
             Temperature.
         """
@@ -154,11 +153,12 @@ class Consistency:
         return corrected
 
     def explained(self, x0: Tensor) -> Tensor:
-        """Return T (m x0 + what is inferred outside), (B, nx, ny): the scan that x0 stands for."""
+        """Return T (m x0 + inferred signal outside), (B, nx, ny): the scan predicted by x0."""
         return self._acquire(self._mask * x0) + self.beside
 
     def _pulled(self, difference: Tensor, factor: Tensor) -> Tensor:
-        """Return C T' w (...)^-1 of a difference (B, nx, ny), the inverse given by its factor."""
+        """Return C T' w (...)^-1 of a difference (B, nx, ny), with the inverse given by its
+        factor."""
         solved = torch.cholesky_solve(difference.flatten(1)[..., None], factor)
         pulled: Tensor = self._variance * self._adjoint(self._w * solved.view_as(difference))
         return pulled
@@ -199,15 +199,15 @@ def _factors(
 def _gram(rows: Tensor, columns: Tensor, variance: Tensor, window: Tensor | None) -> Tensor:
     """Return T C T' (B, n, n) for variances (B, Nx, Ny).
 
-    T is a product of one matrix for each axis, so the sum over an output row is taken for all pairs
-    of acquired rows first, then that over the columns.
+    T is a product of one matrix per axis, so the sum over output rows is taken first, for all pairs
+    of acquired rows, then that over the columns.
     """
     nx, ny = len(rows), len(columns)
     of_rows = (rows[:, None] * rows).flatten(0, 1)
     of_columns = (columns[:, None] * columns).flatten(0, 1)
     gram = (of_rows @ variance @ of_columns.T).view(-1, nx, nx, ny, ny).transpose(2, 3)
     if window is not None:
-        for _ in range(2):  # from one side and, turned, from the other
+        for _ in range(2):  # along one axis, then, transposed, along the other
             gram = _windowed(gram.flatten(1, 2), window).reshape(-1, nx, ny, nx * ny)
             gram = gram.permute(0, 3, 1, 2).unflatten(1, (nx, ny))
     return gram.reshape(-1, nx * ny, nx * ny)

@@ -1,4 +1,4 @@
-"""Everything that is gathered of one map while its slices and samples come in."""
+"""Running statistics of one map, from its slices and samples."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ FloatArray = NDArray[np.float32]
 
 
 class Residual(NamedTuple):
-    """How far maps are from the measurement: |w (T x - y)| / |w y| over the computed slices.
+    """Relative residual of the measurement, |w (T x - y)| / |w y| over the computed slices.
 
     Parameters
     ----------
     drawn
-        Of the samples, before clipping, with what is inferred outside the mask: root mean square.
+        Residual of the samples before clipping, including the inferred signal outside the mask;
+        root mean square.
     shown
-        Of the map shown, likewise.
+        Residual of the map shown, in the same way.
     noise
-        What the noise alone is expected to leave.
+        Expected residual from noise alone.
     """
 
     drawn: float
@@ -34,15 +35,15 @@ class Residual(NamedTuple):
 
 
 class Traces(NamedTuple):
-    """What decides how far the slices of a map are from the measurement, besides their images.
+    """Quantities that, with the images, determine the residual of the slices of a map.
 
     Parameters
     ----------
     beside, beside_alone
-        What lies outside the mask as the scan shows it, beside x and beside z, (nx, ny, slices) in
+        Contribution from outside the mask to the acquired map, for x and for z, (nx, ny, slices) in
         units of `scale`.
     squares
-        |w (T x - y)|^2, mean over the samples, (slices,); NaN of a slice that was not computed.
+        |w (T x - y)|^2, mean over the samples, (slices,); NaN for slices that were not computed.
     """
 
     beside: FloatArray
@@ -50,7 +51,7 @@ class Traces(NamedTuple):
     squares: NDArray[np.float64]
 
     def of(self, k: int) -> Traces:
-        """Return those of one slice."""
+        """Return the traces of one slice."""
         return Traces(
             self.beside[..., k : k + 1].copy(),
             self.beside_alone[..., k : k + 1].copy(),
@@ -59,7 +60,7 @@ class Traces(NamedTuple):
 
 
 def joined(traces: Sequence[Traces]) -> Traces:
-    """Return those of several slices, one after the other."""
+    """Return the traces of several slices, concatenated."""
     return Traces(
         np.concatenate([each.beside for each in traces], axis=-1),
         np.concatenate([each.beside_alone for each in traces], axis=-1),
@@ -75,14 +76,14 @@ def residual_of(
     detail: float,
     noise: FloatArray,
 ) -> Residual:
-    """Return how far some slices of a map are from the measurement, with a share of their detail.
+    """Return the residual of some slices of a map, with a share of their detail.
 
     Parameters
     ----------
     condition
         Of the map.
     slices
-        Which; those that were not computed do not count.
+        Slices to use; those that were not computed are ignored.
     images
         x and z, (Nx, Ny, slices) in the map's unit.
     traces
@@ -90,7 +91,7 @@ def residual_of(
     detail
         Share of the drawn detail that is shown.
     noise
-        Deviation (nx, ny, Z) that was assumed, in units of `scale`.
+        Assumed standard deviation (nx, ny, Z), in units of `scale`.
     """
     computed = np.isfinite(traces.squares)
     if not computed.any():
@@ -112,7 +113,7 @@ def residual_of(
 
 
 class Sampled(NamedTuple):
-    """One slice of one sample, and what belongs to it; see `batch.Drawn`.
+    """One slice of one sample; see `batch.Drawn`.
 
     Parameters
     ----------
@@ -137,14 +138,14 @@ class Gathered:
     condition
         Of the map.
     spread
-        Whether a deviation will be asked for.
+        Whether a standard deviation is needed.
 
     Attributes
     ----------
     drawn
         The samples' running mean and deviation.
     alone
-        What the measurement alone says, (Nx, Ny, Z) in the map's unit.
+        Estimate from the measurement alone, (Nx, Ny, Z) in the map's unit.
     """
 
     def __init__(self, condition: Condition, *, spread: bool) -> None:
@@ -158,7 +159,7 @@ class Gathered:
         self._squares = np.zeros(acquired[2])
 
     def add(self, k: int, sample: Sampled) -> None:
-        """Take in one sample of slice k."""
+        """Add one sample of slice k."""
         self.drawn.add(k, sample.image)
         self.alone[..., k] = sample.alone
         self._beside.add(k, sample.beside)
@@ -171,14 +172,14 @@ class Gathered:
         return shown(self.drawn.mean.astype(np.float32), self.alone, detail)
 
     def residual(self, detail: float, noise: NDArray[np.float32]) -> Residual:
-        """Return the residual; `noise` is the deviation (nx, ny, Z) that was assumed."""
+        """Return the residual; `noise` is the assumed standard deviation (nx, ny, Z)."""
         x = self.drawn.mean.astype(np.float32)
         slices = range(x.shape[2])
         return residual_of(self._condition, slices, (x, self.alone), self.traces, detail, noise)
 
     @property
     def traces(self) -> Traces:
-        """What decides the residual besides the images, of all slices."""
+        """The traces of all slices."""
         count = self.drawn.count
         squares = np.where(count > 0, self._squares / np.maximum(count, 1), np.nan)
         return Traces(self._beside.mean.astype(np.float32), self._beside_alone, squares)

@@ -1,7 +1,7 @@
-"""A network whose work on a CUDA device is recorded once and replayed (CUDA graphs).
+"""A network whose computation on a CUDA device is recorded once and replayed (CUDA graphs).
 
-A small network spends most of its time on launching kernels one by one; a recording launches all
-of them at once. The kernels and their numbers are the same.
+A small network spends most of its time on launching kernels one by one; a recording launches all of
+them at once. Kernels and results are the same.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Shapes = tuple[Any, ...]
 logger = logging.getLogger(__name__)
 
 KEPT = 4
-"""Recordings that are kept, each with its own memory: one for every shape of the inputs."""
+"""Largest number of recordings, each with its own memory: one per shape of the inputs."""
 
 WARM_UP = 3
-"""Plain calls before a recording, in which libraries choose their algorithms; a shape that is met
-no more often is never recorded."""
+"""Plain calls before a recording, in which libraries choose their algorithms; a shape with fewer
+calls is never recorded."""
 
 
 class Graphed:
-    """Calls a network as it is, to the caller's eye; from one thread at a time.
+    """Drop-in replacement for a network; to be called from one thread at a time.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class Graphed:
         self._refused: set[Shapes] = set()
 
     def forget(self) -> None:
-        """Give up the memory of all recordings."""
+        """Release the memory of all recordings."""
         self._recordings.clear()
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Return the network's output, a tensor of its own."""
+        """Return the network's output as a new tensor."""
         key = tuple((given.shape, given.dtype) for given in inputs)
         with torch.cuda.device(inputs[0].device):
             if key not in self._recordings and not self._record(key, inputs):
@@ -56,7 +56,7 @@ class Graphed:
             return self._recordings[key](inputs)
 
     def _record(self, key: Shapes, inputs: tuple[Tensor, ...]) -> bool:
-        """Record the work for inputs of a shape, if its time has come; return whether it is."""
+        """Record the computation for a shape if it is due; return whether it is recorded."""
         self._calls[key] += 1
         if self._calls[key] <= WARM_UP or key in self._refused:
             return False
@@ -70,19 +70,19 @@ class Graphed:
             self._refused.add(key)
             return False
         finally:
-            torch.cuda.set_stream(here)  # a recording that fails leaves its own behind
+            torch.cuda.set_stream(here)  # a failed recording leaves its own stream behind
         while len(self._recordings) > KEPT:
             self._recordings.popitem(last=False)
         return True
 
 
 class _Recording:
-    """The work for inputs of one shape."""
+    """The recorded computation for inputs of one shape."""
 
     def __init__(self, network: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(given.clone() for given in inputs)
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads may use the device meanwhile: only this one's work is recorded.
+        # Other threads may use the device in the meantime: only this thread's work is recorded.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._output = network(*self._inputs)
 

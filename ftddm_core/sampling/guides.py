@@ -1,4 +1,4 @@
-"""What guides a map: trusted voxels, T1 and FLAIR, brought to the output grid once for all maps."""
+"""Guides of the maps: mask, T1 and FLAIR, resampled onto the output grid once for all maps."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ T = TypeVar("T")
 MRI_PERCENTILE = 99.5
 
 LARGEST_MATRIX = 512
-"""Most output voxels along an axis of a slice: the networks' memory grows with their number."""
+"""Largest output matrix per axis: the networks' memory grows with it."""
 
 MIN_COVER = 0.2
-"""Least share of the trusted voxels that an MRI must show: below, it belongs elsewhere."""
+"""Smallest share of the trusted voxels that an MRI must cover: below, it does not belong to the
+maps."""
 
 
 def scale_mri(image: FloatArray, mask: BoolArray) -> FloatArray:
@@ -44,7 +45,7 @@ def scale_mri(image: FloatArray, mask: BoolArray) -> FloatArray:
 
 
 def default_mask(volume: Volume) -> Volume:
-    """Return the voxels of an acquired map that hold a value: finite and not 0."""
+    """Return the voxels of an acquired map with a value: finite and not 0."""
     held = np.isfinite(volume.data) & (volume.data != 0)
     return volume.with_data(held.astype(np.float32))
 
@@ -52,16 +53,16 @@ def default_mask(volume: Volume) -> Volume:
 def output_grid(
     grid: Volume, upscale: float, matrix: Matrix | None = None
 ) -> tuple[Shape, FloatArray]:
-    """Return matrix (Nx, Ny, Z) and affine that maps are brought to at a factor s.
+    """Return matrix (Nx, Ny, Z) and affine of the output at a factor s.
 
     Parameters
     ----------
     grid
-        Any of the maps as they were acquired.
+        Any of the acquired maps.
     upscale
         Factor s.
     matrix
-        Output matrix where it is known, as for a degraded study; None computes it from s.
+        Output matrix if known, as for a degraded study; None to compute it from s.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def output_grid(
 
 
 class Guide(NamedTuple):
-    """What guides one map on the output grid: trusted voxels, and MRI scaled to 0..1 or None."""
+    """Guides of one map on the output grid: trusted voxels, and MRI scaled to 0..1 or None."""
 
     mask: BoolArray
     t1: NDArray[np.float32] | None
@@ -88,23 +89,23 @@ class Guide(NamedTuple):
 
 
 class Guides:
-    """What guides a study's maps on one output grid, each image brought there once.
+    """Guides of a study's maps on one output grid, each image resampled once.
 
-    T1 and FLAIR are placed when it is made, a mask when the first of its maps is asked for.
-    Conditions with the same output grid may share one, those of a study and of the same study
-    degraded, too. Safe from any thread.
+    T1 and FLAIR are resampled on construction, a mask on first access. Conditions with the same
+    output grid may share one instance, also those of a study and of its degraded version.
+    Thread-safe.
 
     Parameters
     ----------
     study
-        Masks, T1 and FLAIR. A map without a mask trusts every voxel of its own that holds a value.
+        Masks, T1 and FLAIR. Without a mask, every voxel of a map with a value is trusted.
     shape, affine
         Output matrix (Nx, Ny, Z) and affine in mm.
 
     Raises
     ------
     GeometryError
-        If a mask or an MRI does not overlap the output grid, which the message names.
+        If a mask or an MRI (named in the message) does not overlap the output grid.
     """
 
     def __init__(self, study: Study, shape: Shape, affine: FloatArray) -> None:
@@ -116,7 +117,7 @@ class Guides:
             for role, volume in (("T1", study.t1), ("FLAIR", study.flair))
             if volume is not None
         }
-        checked: set[Volume] = set()  # now, with the MRI; the work itself can wait
+        checked: set[Volume] = set()  # checked now, with the MRI; resampled later
         for name in study.maps:
             mask = study.mask_of(name)
             if mask is not None and mask not in checked:
@@ -126,7 +127,7 @@ class Guides:
         self._lock = Lock()
 
     def of(self, metabolite: str) -> Guide:
-        """Return what guides one map; maps with the same mask share it.
+        """Return the guides of one map; maps with the same mask share them.
 
         Raises
         ------

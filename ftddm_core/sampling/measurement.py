@@ -1,16 +1,15 @@
-r"""What was measured of one map: y = w (T x + n).
+r"""Measurement model of one map: y = w (T x + n).
 
 x is the whole field of view on the output grid, T its truncation to the acquired matrix (with the
-scan's window, where that is known), n the noise of the acquired voxels, independent and of known
-deviation, and w says which of them count. What lies inside the mask is to be found; about what lies
-outside, the prior depends on where the map comes from (`imaging.volume.Outside`):
+scan's window, if known), n the noise of the acquired voxels, independent and of known standard
+deviation, and w selects valid voxels. The signal inside the mask is unknown; the prior for the
+signal outside depends on the origin of the map (`imaging.volume.Outside`):
 
-- empty: the map was 0 there before its k-space was cut down, and is so here;
-- seen: a scan saw it; it is taken to be as zero-filling shows it, give or take `OUTSIDE_ERROR`.
+- empty: the map was 0 there before its k-space was truncated, and is 0 here;
+- seen: a scan includes it; its prior is the zero-filled map with an error of `OUTSIDE_ERROR`.
 
-Acquired voxels of exactly 0 in a scan are no measurement (fits that failed, maps that were blanked
-or clamped there); nor are wild ones. Values themselves are never altered. `consistency` holds maps
-to it.
+Acquired voxels of exactly 0 in a scan are not measurements (failed fits, blanked or clipped maps);
+neither are outliers. Values are never altered. `consistency` holds maps to the measurement.
 """
 
 from __future__ import annotations
@@ -30,43 +29,43 @@ FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
 MODEL_ERROR = 0.3
-"""Deviation of the model's error as an acquired voxel shows it, in units of `scale`. Errors of
+"""Standard deviation of the model's error in an acquired voxel, in units of `scale`. Errors of
 independent output voxels average out in an acquired one: each has s times this deviation."""
 
 OUTSIDE_ERROR = 1.4
-"""Deviation of what is assumed outside the mask of a scan, likewise, relative to the root mean
-square of the trusted acquired values."""
+"""Standard deviation of the prior outside the mask of a scan, relative to the root mean square of
+the trusted acquired values."""
 
 SPREAD = 0.04
-"""Deviation by which the model's samples differ from each other, as `MODEL_ERROR`; the rest of its
-error they share."""
+"""Standard deviation of the differences between the model's samples, defined like `MODEL_ERROR`;
+they share the rest of its error."""
 
 LEAST_DEVIATION = 0.001
-"""Least deviation of the noise, in units of `scale`: float32 would tell less apart."""
+"""Smallest standard deviation of the noise, in units of `scale`, limited by float32."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One acquired map and what is known of it, in units of `scale`.
+    """One acquired map and its measurement model, in units of `scale`.
 
     Parameters
     ----------
     y
-        The acquired map, uncleaned, (nx, ny, Z); 0 where it does not count.
+        The acquired map, uncleaned, (nx, ny, Z); 0 where invalid.
     w
-        Which acquired voxels count, (nx, ny, Z).
+        Valid acquired voxels, (nx, ny, Z).
     deviation
         Of the noise, (nx, ny, Z).
     mask
         Trusted voxels of the output grid, (Nx, Ny, Z).
     outside
-        Mean u of what is assumed outside the mask, (Nx, Ny, Z), 0 inside it.
+        Prior mean u outside the mask, (Nx, Ny, Z), 0 inside.
     model_variance, outside_variance
-        C of an output voxel inside and outside the mask.
+        Error variance C of an output voxel inside and outside the mask.
     spread
-        Share of C by which samples differ from each other.
+        Share of C that differs between samples.
     window
-        Of k-space; None for all alike.
+        Weighting of k-space; None for uniform.
     noise_source
         "CRLB", "estimate" or "set".
     """
@@ -88,25 +87,25 @@ class Measurement:
         return self.y.shape[0], self.y.shape[1]
 
     def with_noise(self, percent: float | None) -> Measurement:
-        """Return the same with noise of a deviation that the user has set, in per cent of scale."""
+        """Return the measurement with a noise level set by the user, in per cent of the scale."""
         if percent is None:
             return self
         flat = np.full_like(self.deviation, max(percent / 100, LEAST_DEVIATION))
         return replace(self, deviation=flat, noise_source="set")
 
     def of_slices(self, indices: NDArray[np.intp]) -> Measurement:
-        """Return the measurement of some slices, each as often as it is named."""
+        """Return the measurement of some slices, which may be repeated."""
         names = ("y", "w", "deviation", "mask", "outside")
         return replace(self, **{name: getattr(self, name)[..., indices] for name in names})
 
     def acquire(self, image: FloatArray) -> FloatArray:
-        """Return T of a map (Nx, Ny, ...), (nx, ny, ...): what the scan would show of it."""
+        """Return T of a map (Nx, Ny, ...), (nx, ny, ...): the scan of it."""
         seen = truncate(image, self.acquired)
         return seen if self.window is None else self.window.blur(seen)
 
     @property
     def typical_noise(self) -> float:
-        """Root mean square of the deviation over the voxels that count, in units of `scale`."""
+        """Root mean square of the deviation over valid voxels, in units of `scale`."""
         held = self.deviation[self.w]
         return float(np.sqrt(np.mean(np.square(held, dtype=np.float64)))) if held.size else 0.0
 
@@ -125,15 +124,15 @@ def form_measurement(
     Parameters
     ----------
     acquired, noise
-        The map as it was measured, (nx, ny, Z), and its noise, both in the map's unit.
+        The measured map, (nx, ny, Z), and its noise, both in the map's unit.
     mask
         Trusted voxels of the output grid, (Nx, Ny, Z).
     trusted
-        Acquired voxels whose cell holds one of them, (nx, ny, Z).
+        Acquired voxels whose cell contains one of them, (nx, ny, Z).
     scale
-        The map's unit that stands for 1.
+        Value in the map's unit that corresponds to 1.
     outside, window
-        As the study has them.
+        From the study.
     """
     finite = np.isfinite(acquired)
     y = np.where(finite, acquired, 0) / scale

@@ -2,7 +2,7 @@
 
 A counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) is
 keyed by what the noise is for. A slice computed alone, in another batch, in another order or on
-another device therefore meets the same noise, and a temperature only scales it.
+another device therefore gets the same noise, and a temperature only scales it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 Tag = int | str
-"""What the noise is for: a timestep t, or ``"flow"``."""
+"""Purpose of the noise: a timestep t, or ``"flow"``."""
 
 
 def keyed_normal(
@@ -29,16 +29,16 @@ def keyed_normal(
     Parameters
     ----------
     seed, metabolite, slice_index, sample, tag
-        The key: change one and the noise is independent. ``1`` and ``"1"`` are different tags.
+        The key: changing any part gives independent noise. ``1`` and ``"1"`` are different tags.
     shape
         Usually (H, W), filled row by row.
 
     Returns
     -------
     z
-        float32, without unit, drawn on the CPU.
+        float32, dimensionless, drawn on the CPU.
     """
-    # JSON tells numbers from text and escapes separators: no two keys share a spelling.
+    # JSON distinguishes numbers from text and escapes separators, so the encoding is unique.
     words = [int(seed), metabolite, int(slice_index), int(sample)]
     text = json.dumps([*words, tag if isinstance(tag, str) else int(tag)])
     digest = hashlib.blake2b(text.encode("ascii"), digest_size=16).digest()
@@ -48,7 +48,7 @@ def keyed_normal(
 
 @dataclass(frozen=True)
 class NoiseKey:
-    """One slice of one metabolite in one sample: all of the key but the tag."""
+    """One slice of one metabolite in one sample: the key without the tag."""
 
     seed: int
     metabolite: str
@@ -63,7 +63,7 @@ class NoiseKey:
 def batch_normal(
     keys: Sequence[NoiseKey], tag: Tag, shape: tuple[int, int], device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Draw z ~ N(0, I) of shape (B, 1, H, W), one key an item: see `keyed_normal`.
+    """Draw z ~ N(0, I) of shape (B, 1, H, W), one key per item: see `keyed_normal`.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What was computed a moment ago, for the next picture of the same slices to begin with.
+"""Cache of recent results for the next image of the same slices.
 
-A chain that begins as one before goes on where the two part: the conditions' features, the flow's
-image and the denoiser's estimates are kept by what decides them, and found again instead of
-computed. Nothing here knows what they are.
+A chain that starts like a previous one continues where the two diverge: the conditions' features,
+the flow's image and the denoiser's estimates are stored under everything they depend on, and
+reused. This module is independent of their type.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 
 class Sized(Protocol):
-    """Whatever tells how much memory it holds."""
+    """An object that reports its memory."""
 
     @property
     def nbytes(self) -> int:
@@ -25,12 +25,12 @@ Kept = TypeVar("Kept", bound=Sized)
 
 
 class Recall:
-    """The newest results about one subject, within a bound of memory.
+    """The most recent results about one subject, within a memory limit.
 
     Parameters
     ----------
     limit
-        Bytes that are kept at most; what was not used for longest goes first.
+        Memory limit in bytes; the least recently used entries are dropped first.
     """
 
     def __init__(self, limit: int = 32 * 2**20) -> None:
@@ -39,7 +39,7 @@ class Recall:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
 
     def about(self, *subject: object) -> None:
-        """Forget everything that is not about these very objects."""
+        """Drop everything that does not belong to exactly these objects."""
         if len(subject) != len(self._subject) or any(
             new is not old for new, old in zip(subject, self._subject, strict=True)
         ):
@@ -50,7 +50,7 @@ class Recall:
         return key in self._kept
 
     def __call__(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
-        """Return what is kept under a key, else what `make` returns, which is kept from now on."""
+        """Return the entry of a key; if missing, create it with `make` and store it."""
         if key not in self._kept:
             self._kept[key] = make()
         found: Kept = self._kept[key]
@@ -61,5 +61,5 @@ class Recall:
 
     @property
     def nbytes(self) -> int:
-        """Memory of all that is kept, in bytes."""
+        """Memory of all entries in bytes."""
         return sum(kept.nbytes for kept in self._kept.values())

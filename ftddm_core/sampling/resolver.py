@@ -43,7 +43,8 @@ from ftddm_core.settings import SamplerSettings
 def settle_upscale(
     settings: SamplerSettings, study: Study, trained_voxel: float
 ) -> SamplerSettings:
-    """Fill in an empty `upscale` by the value that brings the voxel nearest to the trained one."""
+    """Fill in an empty `upscale` with the value that gives the voxel nearest to the training
+    data's."""
     if settings.upscale is not None:
         return settings
     voxel = float(np.sqrt(study.grid.voxel_size[0] * study.grid.voxel_size[1]))
@@ -60,17 +61,17 @@ class SuperResolver:
     device
         "auto", or a torch device.
     batch
-        Slices that go through the networks together; None for as many as suit the device.
+        Batch size in slices; None to choose it for the device.
     half
-        Whether the denoiser computes in float16, which is for GPUs: faster, and maps then differ by
-        about 1e-3 of the scale from those of the same seed.
+        Whether the denoiser computes in float16, for GPUs only: faster; maps differ by about 1e-3
+        of the scale for the same seed.
 
     Raises
     ------
     SettingsError
-        If this machine does not have the device, or float16 is asked of a CPU.
+        If this machine does not have the device, or float16 is requested on a CPU.
     CheckpointError
-        If the networks know other conditions than are formed here.
+        If the networks expect other conditions than are formed here.
 
     Examples
     --------
@@ -92,14 +93,14 @@ class SuperResolver:
         for config in (weights.denoiser.config, weights.flow.config.encoder):
             if config.condition_channels != len(CHANNELS):
                 raise CheckpointError(
-                    f"The weights '{weights.name}' know {config.condition_channels} condition "
-                    f"channels, this program forms {len(CHANNELS)} ({', '.join(CHANNELS)}): train "
-                    "on from them, or take newer ones."
+                    f"The weights '{weights.name}' expect {config.condition_channels} condition "
+                    f"channels, this program forms {len(CHANNELS)} ({', '.join(CHANNELS)}): use "
+                    "newer weights."
                 )
         self.weights = weights
         self.device = pick_device(device)
         if half and self.device.type == "cpu":
-            raise SettingsError("Half precision is for GPUs; on a CPU it is slower: leave it out.")
+            raise SettingsError("Half precision is for GPUs; it is slower on a CPU: leave it out.")
         self.batch = batch
         self.half = half
         self.schedule = NoiseSchedule()
@@ -121,7 +122,7 @@ class SuperResolver:
 
     @property
     def where(self) -> str:
-        """The device, and the precision where it is not float32."""
+        """The device, and the precision if it is not float32."""
         return f"{self.device}, float16" if self.half else str(self.device)
 
     def check(
@@ -134,7 +135,7 @@ class SuperResolver:
     ) -> SelfCheck:
         """Return the self-check of a study, made once; see `self_check.check_study`.
 
-        One that was cancelled is gone on with.
+        A cancelled check is resumed.
         """
         if study not in self._checks:
             begun = self._begun.setdefault(study, {})
@@ -170,32 +171,32 @@ class SuperResolver:
         cancelled: Callable[[], bool] = lambda: False,
         every: float = 0.0,
     ) -> Iterator[Update]:
-        """Super-resolve a study, showing pictures on the way: `check`, `conditions`, `sample`.
+        """Super-resolve a study with intermediate images: `check`, `conditions`, `sample`.
 
-        The self-check is made where a weight is to be automatic, and only then.
+        The self-check is made only if a weight is automatic.
 
         Parameters
         ----------
         study
             Maps as they were acquired.
         settings
-            What the user chose.
+            The user's settings.
         matrix
-            Output matrix, where `upscale` must not decide it (a degraded study has its own).
+            Output matrix, if it is not derived from `upscale` (a degraded study has its own).
         cancelled, every
             See `sample`.
 
         Yields
         ------
         Update
-            As `sample` does.
+            As from `sample`.
 
         Raises
         ------
         Cancelled
             As soon as `cancelled()` is true.
         FormatError, GeometryError
-            If the study cannot be conditioned on; see `form_conditions`.
+            If no conditions can be formed from the study; see `form_conditions`.
         """
         settings = settle_upscale(settings, study, self.weights.trained_voxel)
         conditions = list(form_conditions(study, settings.upscale or 0.0, matrix))
@@ -217,45 +218,45 @@ class SuperResolver:
         recall: Recall | None = None,
         batch: int | None = None,
     ) -> Iterator[Update]:
-        """Super-resolve metabolites whose conditions are formed, showing pictures on the way.
+        """Super-resolve metabolites from their conditions, with intermediate images.
 
-        Every slice's noise depends on (seed, metabolite, slice, sample, t) alone, so a slice
-        computed by itself equals the same slice of the volume to rounding.
+        A slice's noise depends only on (seed, metabolite, slice, sample, t), so a slice computed
+        alone equals the same slice of the volume up to rounding.
 
         Parameters
         ----------
         conditions
-            Of the metabolites to compute, in this order; all on one output grid.
+            Conditions of the metabolites to compute, in this order; all on one output grid.
         settings
-            What the user chose; `upscale` only goes on record, the conditions decided it.
+            The user's settings; `upscale` is only recorded, since the conditions determine it.
         check
-            The study's self-check, which automatic weights follow; None lets them be 1.
+            The study's self-check for automatic weights; None sets them to 1.
         slices
-            Which slices to compute; None for all. Others stay 0, and no residual counts them.
+            Slices to compute; None for all. Others stay 0 and are excluded from the residual.
         first
-            Slice to begin with, the others following outwards; None for the order they lie in.
+            Slice to start with, followed by the others outwards; None for ascending order.
         cancelled
-            Asked before every batch of slices and every denoising step.
+            Callback before every batch of slices and every denoising step: whether to stop.
         every
-            Least time between two running estimates, in s: each one is a copy from the device.
+            Shortest time between two running estimates, in s: each one is a copy from the device.
         recall
-            Where a picture before this one left what both need, and this one leaves the like; for
-            one slice at a time, whose settings change. Estimates that it knew are not yielded.
+            Cache shared by successive images, for one slice with changing settings. Recalled
+            estimates are not yielded.
         batch
-            Slices that go through the networks together; None for the resolver's own.
+            Batch size in slices; None for the resolver's own.
 
         Yields
         ------
         Update
-            Running estimates and the samples of each batch of slices; at last the result.
+            Running estimates and the samples of each batch of slices; finally the result.
 
         Raises
         ------
         Cancelled
             As soon as `cancelled()` is true.
         SettingsError
-            If the device has not enough memory for one slice; where it has not enough for a batch,
-            smaller ones are taken.
+            If the device's memory is too small for one slice; if it is too small for a batch,
+            smaller batches are used.
         """
         start = time.perf_counter()
         named = {condition.metabolite: condition for condition in conditions}
@@ -287,7 +288,7 @@ class SuperResolver:
         recall: Recall | None,
         size: int,
     ) -> Iterator[tuple[Update, list[Sampled]]]:
-        """Yield the estimates that are due, and every sample with what belongs to it.
+        """Yield the estimates that are due, and every sample.
 
         A batch's samples are copied from the device while the next batch's first step runs.
         """
@@ -306,8 +307,8 @@ class SuperResolver:
         ready: tuple[Update, Copy] | None = None
         done, told, due = 0, 0.0, 0.0
         while done < len(keys):
-            if cancelled():  # the chain asks too, but T_trunc = 0 has none
-                raise Cancelled(f"Stopped after {done} of {len(keys)} slices, as asked.")
+            if cancelled():  # the chain checks too, but T_trunc = 0 has no chain
+                raise Cancelled(f"Stopped after {done} of {len(keys)} slices, as requested.")
             height, width = conditions[keys[done].metabolite].channels.shape[1:3]
             size = size or slices_together(self.device, height, width)
             batch, lacking = keys[done : done + size], None
@@ -332,7 +333,7 @@ class SuperResolver:
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
-                lacking = str(error)  # not the error: it holds on to what the step had made
+                lacking = str(error)  # not the error itself, which keeps the step's tensors alive
             if lacking is not None:
                 size = self._less(len(batch), (height, width), lacking)
                 continue
@@ -342,10 +343,10 @@ class SuperResolver:
             yield _arrived(*ready)
 
     def _less(self, size: int, grid: tuple[int, int], lacking: str) -> int:
-        """Make room, and return the size of a smaller batch."""
+        """Release memory, and return the size of a smaller batch."""
         if size == 1:
             raise SettingsError(
-                f"{self.device} has not enough memory for one slice of {grid[0]} x {grid[1]} "
+                f"{self.device} does not have enough memory for one slice of {grid[0]} x {grid[1]} "
                 f"voxels ({lacking}): choose a smaller upscaling, or another device."
             )
         if isinstance(self.denoiser, Graphed):
@@ -396,7 +397,7 @@ class SuperResolver:
 
 
 def _arrived(update: Update, copy: Copy) -> tuple[Update, list[Sampled]]:
-    """Return an update with the images that were copied for it, and what belongs to each."""
+    """Return an update with its copied images, and their samples."""
     arrays = copy.fetch()
     return update.showing(*arrays[:2]), [Sampled(*slices) for slices in zip(*arrays, strict=True)]
 
@@ -407,7 +408,7 @@ def _in_order(
     slices: Collection[int] | None,
     first: int | None,
 ) -> tuple[NoiseKey, ...]:
-    """Return what is to be drawn, slices without trusted voxels left out."""
+    """Return the slices to draw, without those that have no trusted voxels."""
 
     def distance(k: int) -> int:
         return 0 if first is None else abs(k - first)

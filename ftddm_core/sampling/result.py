@@ -1,4 +1,4 @@
-"""What a super-resolution yields: pictures on the way, and the result with its full record."""
+"""Output of a super-resolution: intermediate images, and the result with its full record."""
 
 from __future__ import annotations
 
@@ -16,50 +16,50 @@ from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting, shown, shown_error
 from ftddm_core.settings import SamplerSettings
 
-if TYPE_CHECKING:  # it brings torch, which what is shown of a result can do without
+if TYPE_CHECKING:  # it imports torch, which displaying a result does not need
     from ftddm_core.sampling.noise import NoiseKey
 
 FloatArray = NDArray[np.float32]
 
 PROGRESS = 0.1
-"""In s: how often work that nobody watches tells how far it is, which costs a picture each time."""
+"""In s: interval of progress updates of unattended work, each of which costs an image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Super-resolved maps and everything needed to make them again.
+    """Super-resolved maps and everything needed to reproduce them.
 
     Parameters
     ----------
     maps
         Metabolite -> the map to show and save (Nx, Ny, Z): max(0, z + detail (x - z)).
     drawn
-        Metabolite -> x, what the model drew: one sample, or the mean of several.
+        Metabolite -> x, drawn by the model: one sample, or the mean of several.
     alone
-        Metabolite -> z, what the measurement alone says.
+        Metabolite -> z, the estimate from the measurement alone.
     deviation
         Metabolite -> standard deviation of x over samples; empty for one.
     conditions
-        What the networks were told about each metabolite.
+        Network inputs of each metabolite.
     settings
-        The exact settings: `upscale` and `sampler` as they were used.
+        The exact settings, with the `upscale` and `sampler` that were used.
     weighting
-        Metabolite -> the weights of MRI and detail that were used.
+        Metabolite -> MRI weight and detail that were used.
     noise
-        Metabolite -> typical deviation of the noise that was assumed, in units of `scale`, and
-        where it is from.
+        Metabolite -> typical standard deviation of the assumed noise, in units of `scale`, and its
+        source.
     check
-        The self-check that automatic weights follow; None where there was none.
+        The self-check behind automatic weights; None if there was none.
     residual
-        Metabolite -> how far the map is from the measurement.
+        Metabolite -> residual of the map against the measurement.
     weights, digest
         Name and SHA-256 of the networks.
     device
-        Where they ran, and in which precision where it is not float32.
+        Device, and precision if it is not float32.
     seconds
         Time from start to end.
     traces
-        Metabolite -> what decides the residual besides the images.
+        Metabolite -> quantities that determine the residual together with the images.
     """
 
     maps: Mapping[str, Volume]
@@ -79,14 +79,14 @@ class Result:
     traces: Mapping[str, Traces] = field(default_factory=dict, repr=False)
 
     def showing(self, detail: float | None, check: SelfCheck | None) -> Result:
-        """Return the same draw with another share of its detail: nothing is computed anew.
+        """Return the same draw with another share of its detail, without recomputation.
 
         Parameters
         ----------
         detail
-            As in the settings; None for the share that the study supports.
+            As in the settings; None for the share supported by the study.
         check
-            The study's self-check, if it is known by now.
+            The study's self-check, if available.
         """
         settings = self.settings.replace(detail=detail)
         maps, weighting, residual = {}, {}, {}
@@ -114,7 +114,7 @@ class Result:
         )
 
     def error(self, metabolite: str) -> Volume:
-        """Return how far the map shown may be off, of several samples; see `shown_error`."""
+        """Return the estimated error of the map shown, for several samples; see `shown_error`."""
         x, z, deviation = (
             volumes[metabolite] for volumes in (self.drawn, self.alone, self.deviation)
         )
@@ -124,21 +124,21 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Update:
-    """A picture on the way.
+    """An intermediate update.
 
     Parameters
     ----------
     stage
-        "estimate" for a running estimate of x0, "sample" for one that is finished (the flow's image
-        at T_trunc = 0), "result" for the end, when `result` is set and `images` is empty.
+        "estimate" for a running estimate of x0, "sample" for a finished one (the flow's image at
+        T_trunc = 0), "result" for the end, when `result` is set and `images` is empty.
     done
         Share of the work that is done, 0..1.
     keys
-        What each image shows: seed, metabolite, slice and sample.
+        Identity of each image: seed, metabolite, slice and sample.
     images
-        x, what the model drew, (B, Nx, Ny) in the maps' unit.
+        x, drawn by the model, (B, Nx, Ny) in the maps' unit.
     alone
-        z, what the measurement alone says of each, likewise.
+        z, the estimate from the measurement alone, in the same form.
     t
         Noise level at which the images were estimated.
     """
@@ -152,5 +152,5 @@ class Update:
     result: Result | None = None
 
     def showing(self, images: FloatArray, alone: FloatArray) -> Update:
-        """Return the same with images."""
+        """Return a copy with images."""
         return replace(self, images=images, alone=alone)

@@ -1,14 +1,14 @@
-r"""The self-check: how well the model does on a study, measured on the study itself.
+r"""The self-check: performance of the model on a study, measured on the study itself.
 
 The study is degraded twofold once more, restored to its own acquired matrix, and compared inside
-the mask with what it had acquired, y'. No truth is needed: it shows whether the model, and whether
-the MRI, suits this scanner and this patient, one scale up. With x the restored map and z what the
-coarser measurement alone says, both as the study's own scan would show them, the share of the drawn
-detail that is right in the mean is
+the mask with the acquired map y'. No truth is needed: the check shows whether the model and the MRI
+suit this scanner and this patient, at twice the voxel size. With x the restored map and z the
+estimate from the coarser measurement alone, both at the resolution of the study's own scan, the
+share of the drawn detail that is right on average is
 
 .. math::  a = \langle x - z, y' - z \rangle / |x - z|^2,
 
-the factor with which z + a (x - z) comes closest to y'. That share of the detail is shown.
+the factor for which z + a (x - z) is closest to y'. This share of the detail is shown.
 """
 
 from __future__ import annotations
@@ -40,72 +40,76 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.floating[Any]]
 
 CHECK_FACTOR = 2.0
-"""By which the study is degraded once more."""
+"""Factor by which the study is degraded once more."""
 
 LEAST_MATRIX = 6
-"""Fewest samples an axis that must be left of it."""
+"""Smallest number of samples per axis after the degradation."""
 
 MRI_WEIGHTS = (0.0, 0.5, 1.0)
-"""That are tried."""
+"""MRI weights that are tried."""
 
 MOST_SLICES, ALL_SLICES, FEWEST_SLICES = 8, 16, 2
-"""Of a map at most, of all maps about, and of a map at least, spread over the study."""
+"""Number of slices: largest per map, approximate total, and smallest per map, spread over the
+study."""
 
 LEAST_AREA = 0.5
-"""Trusted voxels that a slice must have, as a share of those of the slice that has most."""
+"""Smallest number of trusted voxels of a slice, as a share of the largest number in any slice."""
 
 PRIOR_VOXELS = 300
-"""What the mean share of all maps weighs beside a map's own, in voxels."""
+"""Weight of the mean share of all maps in a map's share, in voxels."""
 
 FEWEST_VOXELS = 20
-"""Trusted voxels that a slice must have."""
+"""Smallest number of trusted voxels of a slice."""
 
 SAMPLES = 4
-"""Draws at temperature 1 between whose extremes the acquired value should lie in (n - 1) / (n + 1)
-of the voxels."""
+"""Number n of draws at temperature 1, whose range should contain the acquired value in (n - 1) / (n
++ 1) of the voxels."""
 
 DECIDES = (
     CHECK_FACTOR, LEAST_MATRIX, MOST_SLICES, ALL_SLICES, FEWEST_SLICES, LEAST_AREA, FEWEST_VOXELS,
     PRIOR_VOXELS, SAMPLES, *MRI_WEIGHTS,
 )  # fmt: skip
-"""What decides a check beside study, networks and `FIXED`: kept checks are found by it."""
+"""Constants that, with study, networks and `FIXED`, determine a check; part of the key of cached
+checks."""
 
 UNCHECKED_MRI_WEIGHT = 0.5
-"""Of a study that cannot be checked: midway, for it may be of either kind."""
+"""MRI weight of a study that cannot be checked: a compromise, since the MRI may help or mislead."""
 
 UNCHECKED_DETAIL = {2.0: 0.4, 4.0: 0.6, 8.0: 0.7}
-"""Factor s -> detail that is shown of such a study: cautious, at most the median share that the
-truth supports on randomised patients at that MRI weight, for a measured study supports less.
-`ftddm evaluate` has the column "right" of it."""
+"""Factor s -> detail shown of such a study: cautious, at most the median share that the truth
+supports on randomised patients at that MRI weight, since a measured study supports less. `ftddm
+evaluate` reports this share in the column "detail supported"."""
 
 TIE = 0.2
-"""In dB: gains that are no farther apart are equal, for a few coarse slices cannot tell more."""
+"""In dB: smaller differences between gains are ignored, since few coarse slices cannot resolve
+them."""
 
 WORSE = -0.5
-"""Gain in dB below which a single map is warned of."""
+"""Gain in dB below which there is a warning for a single map."""
 
 FIXED = SamplerSettings(
     tau_flow=0, tau_diffusion=0, t_trunc=100, steps=10, detail=1, mri_weight=1, consistency="noise"
 )
-"""Settings of the check, whatever the user's."""
+"""Settings of the check, independent of the user's."""
 
 
 @dataclass(frozen=True, eq=False)
 class SelfCheck:
-    """What the self-check found.
+    """Result of the self-check.
 
     Parameters
     ----------
     gains
-        MRI weight -> metabolite -> PSNR over zero-filling in dB, inside the mask, all detail shown.
+        MRI weight -> metabolite -> gain in PSNR over zero-filling in dB, inside the mask, all
+        detail shown.
     shares
-        MRI weight -> metabolite -> share of the detail that is right in the mean, from 0 to 1.
+        MRI weight -> metabolite -> share of the detail that is right on average, from 0 to 1.
     within
         Share of the voxels whose acquired value lies within the range of `SAMPLES` draws.
     slices
         Number of slices of each map that were compared.
     reason
-        Why the study could not be checked; empty where it was.
+        Reason why the study could not be checked; empty if it was.
     """
 
     gains: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
@@ -116,14 +120,14 @@ class SelfCheck:
 
     @property
     def mri_weight(self) -> float:
-        """The weight of those tried with the largest mean gain; of equal ones the largest."""
+        """The tried weight with the largest mean gain; among equal gains the largest weight."""
         means = {weight: np.mean(list(found.values())) for weight, found in self.gains.items()}
         best = max(means.values(), default=np.nan)
         equal = [weight for weight, mean in means.items() if mean >= best - TIE]
         return max(equal, default=UNCHECKED_MRI_WEIGHT)
 
     def gain(self, metabolite: str) -> float:
-        """Return a map's gain in dB at the best MRI weight, NaN where it was not checked."""
+        """Return a map's gain in dB at the best MRI weight, NaN if it was not checked."""
         return self.gains.get(self.mri_weight, {}).get(metabolite, np.nan)
 
     @property
@@ -134,31 +138,31 @@ class SelfCheck:
 
     @property
     def worse(self) -> tuple[str, ...]:
-        """The maps that the model makes clearly worse than zero-filling does."""
+        """The maps for which the model is clearly worse than zero-filling."""
         names = self.gains.get(self.mri_weight, {})
         return tuple(name for name in names if self.gain(name) < WORSE)
 
     @property
     def warned(self) -> bool:
-        """Whether the user is to be warned: the model does worse in the mean, or for some map."""
+        """Whether to warn the user: the model is worse on average or for some map."""
         return bool(self.mean_gain < 0 or self.worse)
 
     def warns_of(self, metabolite: str) -> bool:
-        """Return whether the user is warned of this map, by its name or with the whole study."""
+        """Return whether there is a warning for this map, by name or for the whole study."""
         return bool(self.mean_gain < 0 or metabolite in self.worse)
 
     @property
     def expected_within(self) -> float:
-        """What `within` is of a calibrated sampler."""
+        """Value of `within` for a calibrated sampler."""
         return (SAMPLES - 1) / (SAMPLES + 1)
 
     def weighting(
         self, settings: SamplerSettings, metabolite: str, upscale: float | None = None
     ) -> Weighting:
-        """Return a map's weights: the user's, else what the study supports at that MRI weight.
+        """Return a map's weights: the user's, else those that the study supports.
 
-        The factor s, `upscale`, decides only where the study could not be checked; without one it
-        counts as the least.
+        The factor s, `upscale`, matters only if the study could not be checked; None counts as the
+        smallest.
         """
         weight = self.mri_weight if settings.mri_weight is None else settings.mri_weight
         if settings.detail is not None:
@@ -171,7 +175,7 @@ class SelfCheck:
 
 
 def unchecked_detail(upscale: float | None) -> float:
-    """Return the share of the detail of an unchecked study that is shown at a factor s."""
+    """Return the share of the detail to show of an unchecked study at a factor s."""
     known = sorted(UNCHECKED_DETAIL)
     shares = [UNCHECKED_DETAIL[s] for s in known]
     share = np.interp(np.log(upscale or known[0]), np.log(known), shares)
@@ -209,18 +213,18 @@ def check_study(
     study
         Maps as they were acquired.
     progress
-        Told the share of the work that is done, 0..1.
+        Callback with the share of the work that is done, 0..1.
     cancelled
-        Asked before every denoising step.
+        Callback before every denoising step: whether to stop.
     batch
-        Slices that go through the networks together; None as for `SuperResolver`.
+        Batch size in slices; None as for `SuperResolver`.
     begun
-        What a check of the same study that was cancelled got done, for this one to go on from.
+        Partial results of a cancelled check of the same study, to resume from.
 
     Raises
     ------
     Cancelled
-        As soon as `cancelled()` is true.
+        If `cancelled()` returns true.
     """
     begun = {} if begun is None else begun
     left = coarse_matrix((study.grid.shape[0], study.grid.shape[1]), CHECK_FACTOR)
@@ -232,7 +236,7 @@ def check_study(
     try:
         held = [_Held.of(study, name) for name in study.maps]
         conditions = _conditions(resolver, study, left)
-    except FtddmError as error:  # whatever is wrong with the study is said where it is sampled
+    except FtddmError as error:  # problems of the study are reported when it is sampled
         return SelfCheck(reason=str(error))
     most = int(np.clip(ALL_SLICES // len(held), FEWEST_SLICES, MOST_SLICES))
     slices = {item.name: item.slices(most, i / len(held)) for i, item in enumerate(held)}
@@ -281,7 +285,7 @@ class _Restored:
 
 @dataclass(frozen=True)
 class _Compared:
-    """Of one map: PSNR over zero-filling in dB, the share that is right, and in how many voxels."""
+    """Comparison of one map: gain over zero-filling in dB, right share, and number of voxels."""
 
     gain: float
     share: float
@@ -290,7 +294,7 @@ class _Compared:
 
 @dataclass(frozen=True, eq=False)
 class _Held:
-    """One map of the study, and where it can be compared."""
+    """One map of the study, and the voxels to compare."""
 
     name: str
     data: FloatArray
@@ -309,26 +313,27 @@ class _Held:
         return cls(name, np.asarray(volume.data, np.float64), np.asarray(where), study.window)
 
     def seen(self, image: FloatArray, beside: FloatArray) -> FloatArray:
-        """Return a map as the study's own scan would show it, (nx, ny, ...).
+        """Return a map at the resolution of the study's own scan, (nx, ny, ...).
 
         Parameters
         ----------
         image, beside
-            Inside the mask and outside it, each 0 where the other is not; (Nx, Ny, ...).
+            Map inside and outside the mask, each 0 elsewhere; (Nx, Ny, ...).
         """
         seen = truncate(image + beside, (self.data.shape[0], self.data.shape[1]))
         return seen if self.window is None else self.window.blur(seen)
 
     def slices(self, most: int, start: float = 0.0) -> tuple[int, ...]:
-        """Return slices to compare in, evenly spread over those that show enough.
+        """Return slices to compare, evenly spread over those with enough voxels.
 
         Parameters
         ----------
         most
-            How many there are at most.
+            Largest number of slices.
         start
-            From 0 to below 1, where in its part of the study each slice lies: maps with different
-            values share few slices, and all maps together see more of the study.
+            Relative position of each slice within its part of the study, from 0 to below 1: maps
+            with different values share few slices, so that all maps together cover more of the
+            study.
         """
         area = self.where.sum((0, 1))
         enough = np.flatnonzero(area >= max(FEWEST_VOXELS, LEAST_AREA * area.max()))
@@ -354,20 +359,20 @@ class _Held:
         return _Compared(float(gain), share_of(x - z, truth - z), truth.size)
 
     def within(self, restored: _Restored) -> BoolArray:
-        """Return for every voxel whether its value lies within the samples' range."""
+        """Return for every voxel whether its value lies within the range of the samples."""
         truth = self._values(restored, self.data[..., restored.slices])
         x = self._values(restored, restored.drawn)
         return np.asarray((x.min(0) <= truth) & (truth <= x.max(0)))
 
 
 def share_of(drawn: FloatArray, missing: FloatArray) -> float:
-    """Return the factor from 0 to 1 with which the drawn detail comes closest to the missing."""
+    """Return the factor from 0 to 1 that brings the drawn detail closest to the missing detail."""
     square = float(np.sum(np.square(drawn)))
     return float(np.clip(np.sum(drawn * missing) / square, 0, 1)) if square > 0 else 1.0
 
 
 def _shares(found: Sequence[_Compared]) -> list[float]:
-    """Return every map's share, drawn towards the mean of all as far as it has few voxels."""
+    """Return every map's share, shrunk towards the mean of all maps if it has few voxels."""
     mean = float(np.mean([one.share for one in found]))
     return [
         (one.voxels * one.share + PRIOR_VOXELS * mean) / (one.voxels + PRIOR_VOXELS)
@@ -376,10 +381,10 @@ def _shares(found: Sequence[_Compared]) -> list[float]:
 
 
 def _conditions(resolver: SuperResolver, study: Study, left: Matrix) -> dict[str, Condition]:
-    """Return the conditions of the degraded study, on the grid that it is restored on.
+    """Return the conditions of the degraded study, on the grid of the restoration.
 
-    About the voxel that the networks know, as a user would choose it, where that is finer than the
-    study's own.
+    The grid has about the voxel size of the training data, as a user would choose, if that is finer
+    than the study's own.
     """
     masked = study
     if any(study.mask_of(name) is None for name in study.maps):
@@ -405,7 +410,7 @@ def _restore(
     cancelled: Callable[[], bool],
     batch: int | None,
 ) -> _Restored:
-    """Restore some slices of a map, and bring them to the study's own grid."""
+    """Restore some slices of a map, and resample them to the study's own grid."""
     own = (item.data.shape[0], item.data.shape[1])
     beside = condition.measurement.outside * np.float32(condition.scale)
     drawn = np.zeros((settings.samples, *own, len(slices)))

@@ -1,4 +1,4 @@
-"""Mean and deviation over the samples of every slice, as a stream: memory for one, for any number.
+"""Streaming mean and standard deviation over the samples of every slice, in constant memory.
 
 Welford, "Note on a method for calculating corrected sums of squares and products" (1962).
 """
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 
 
 class Tally:
-    """Running mean and squared deviation of the samples of every slice.
+    """Running mean and squared deviation of the samples of each slice.
 
     Parameters
     ----------
     shape
-        Of the volume, (Nx, Ny, Z).
+        Shape of the volume, (Nx, Ny, Z).
     spread
-        Whether a deviation will be asked for; without, there is no memory for it.
+        Whether a standard deviation is needed; otherwise no memory is reserved for it.
 
     Attributes
     ----------
     mean
-        So far, (Nx, Ny, Z); 0 where there is no sample.
+        Mean so far, (Nx, Ny, Z); 0 without samples.
     count
-        Samples so far, (Z,).
+        Number of samples so far, (Z,).
     """
 
     def __init__(self, shape: tuple[int, int, int], *, spread: bool) -> None:
@@ -35,7 +35,7 @@ class Tally:
         self._squares: NDArray[np.float64] = np.zeros(shape if spread else (0, 0, 0))
 
     def add(self, k: int, image: NDArray[Any]) -> None:
-        """Take in one sample (Nx, Ny) of slice k."""
+        """Add one sample (Nx, Ny) of slice k."""
         self.count[k] += 1
         change = image - self.mean[..., k]
         self.mean[..., k] += change / self.count[k]

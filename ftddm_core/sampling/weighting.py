@@ -1,4 +1,4 @@
-"""How far a map follows its MRI, and how much of its drawn detail is shown."""
+"""MRI weight of a map, and the share of its drawn detail that is shown."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ class Weighting(NamedTuple):
 
 
 def shown(x: FloatArray, z: FloatArray, detail: float) -> NDArray[np.float32]:
-    """Return max(0, z + detail (x - z)): the map that is shown and saved.
+    """Return max(0, z + detail (x - z)): the map to show and save.
 
     Parameters
     ----------
     x
-        What the model drew, or the mean of its samples; 0 outside the mask.
+        Map drawn by the model, or the mean of its samples; 0 outside the mask.
     z
-        What the measurement alone says, of the same shape and unit.
+        Estimate from the measurement alone, of the same shape and unit.
     detail
         Share of the drawn detail.
     """
-    share = np.float32(detail)  # written so that 1 gives x, and 0 gives z, to the bit
+    share = np.float32(detail)  # written so that 1 gives exactly x, and 0 exactly z
     return np.asarray(np.maximum((1 - share) * z + share * x, 0), np.float32)
 
 
 def shown_error(
     x: FloatArray, z: FloatArray, deviation: FloatArray, detail: float
 ) -> NDArray[np.float32]:
-    """Return sqrt(sd(x)^2 + (1 - detail)^2 (x - z)^2): how far the map shown may be off.
+    """Return sqrt(sd(x)^2 + (1 - detail)^2 (x - z)^2), the estimated error of the map shown.
 
-    The samples' deviation, and what was left out of their mean on purpose.
+    It combines the samples' standard deviation and the detail left out on purpose.
     """
     left_out = np.float32(1 - detail) * (x - z)
     return np.asarray(np.sqrt(np.square(deviation) + np.square(left_out)), np.float32)

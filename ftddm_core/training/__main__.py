@@ -1,8 +1,8 @@
-"""`python -m ftddm_core.training`: fit a network on patients that are there already.
+"""`python -m ftddm_core.training`: fit a network on existing patients.
 
-For GPU machines: needs torch and numpy alone (and safetensors for --start-from), and runs in
-several processes under torchrun. `ftddm train pool` makes the patients, `ftddm train export` ships
-what was fitted.
+For GPU machines: needs only torch and numpy (and safetensors for --start-from), and runs in several
+processes under torchrun. `ftddm train pool` makes the patients, `ftddm train export` exports the
+networks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ftddm_core.training.plan import NETWORKS, FitPlan
 from ftddm_core.training.pools import read_pools
 
 EVERY = 50
-"""Steps between the lines of progress."""
+"""Steps between lines of progress."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The batches of a fit, in order: drawn as they are needed, or ahead by other processes."""
+"""Batches of a fit in order: drawn on demand, or ahead by other processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Drawn = tuple[Batch, torch.Generator]
 
 
 def draw(pool: Pool, size: int, seed: Sequence[int]) -> Drawn:
-    """Return a batch of `size` and a generator, both on the CPU, that depend on the seed alone."""
+    """Return a batch of `size` and a generator, both on the CPU, that depend only on the seed."""
     rng = np.random.default_rng(seed)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
     return pool.draw(rng, size), generator
@@ -26,16 +26,16 @@ def draw(pool: Pool, size: int, seed: Sequence[int]) -> Drawn:
 def batches(
     pool: Pool, size: int, seeds: Sequence[Sequence[int]], workers: int = 0
 ) -> Iterator[Drawn]:
-    """Yield `draw` of every seed, in their order.
+    """Yield `draw` of every seed, in order.
 
     Parameters
     ----------
     pool, size
-        Patients, and slices a batch.
+        Patients, and slices per batch.
     seeds
-        One a batch.
+        One seed per batch.
     workers
-        Processes that draw ahead; 0 draws here. The batches are the same.
+        Processes that draw ahead; 0 for none. The batches are the same.
     """
     if workers == 0:
         for seed in seeds:
@@ -46,7 +46,7 @@ def batches(
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
-        generator=torch.Generator(),  # or it would draw from torch's own
+        generator=torch.Generator(),  # otherwise it would use torch's global generator
     )
     for batch, state in loader:
         generator = torch.Generator()
@@ -56,7 +56,7 @@ def batches(
 
 @dataclass(frozen=True)
 class _Draws(Dataset[tuple[Batch, Tensor]]):
-    """Batches by their number, each with the state of its generator, which can be sent."""
+    """Batches by their number, each with the state of its generator, which can be pickled."""
 
     pool: Pool
     size: int

@@ -1,8 +1,8 @@
-"""Training examples: patients in memory, scanned, degraded and turned anew for every batch.
+"""Training examples: patients in memory, scanned, degraded and augmented for every batch.
 
 Anatomy and metabolism come from files (`render` makes simulated ones, `own` converts measured
 ones); point spread, noise, factor s, orientation, field of view and missing MRI are drawn here.
-Only numpy and torch are needed.
+Needs only numpy and torch.
 """
 
 from __future__ import annotations
@@ -33,28 +33,29 @@ from ftddm_core.sampling.condition import (
 FloatArray = NDArray[np.floating[Any]]
 Grid = tuple[int, int]
 
-"""Factors s that are drawn; `settings` lets users ask for no others, which a test compares."""
+"""Range of the drawn factors s; a test compares it with the bounds in `settings`."""
 
 GRIDS = (
     (64, 64), (64, 64), (64, 64), (56, 56), (64, 48), (48, 64), (56, 64), (48, 56), (72, 64),
     (64, 80), (16, 16), (16, 24), (24, 16), (24, 24), (24, 32), (32, 24), (32, 32), (32, 40),
     (40, 32), (40, 40), (40, 48), (48, 40),
 )  # fmt: skip
-"""Grids of the batches, drawn with equal chance of those that suit a patient. A matrix fills its
-grid or is 2, 4 or 6 voxels smaller and padded, as `form_condition` pads: every even one occurs."""
+"""Grids of the batches, drawn with equal probability from those that suit a patient. A matrix fills
+its grid or is 2, 4 or 6 voxels smaller and padded, as in `form_condition`: every even one
+occurs."""
 
 SUITS = (0.65, 1.6)
-"""Least and largest ratio of a grid to a patient's matrix, on each axis: what is smaller cuts too
-much of the head off, what is larger holds mostly air."""
+"""Smallest and largest ratio of a grid to a patient's matrix, on each axis: a smaller grid cuts off
+too much of the head, a larger one contains mostly air."""
 
 LEAST_COARSE = 5
-"""Samples that a coarse matrix keeps on each axis, where s = 2 leaves as many."""
+"""Smallest number of samples of a coarse matrix on each axis, if s = 2 leaves as many."""
 
 TRIES = 1000
-"""Volumes that are drawn for a batch before it is given up."""
+"""Largest number of volumes drawn for a batch."""
 
 MISSING = {"t1": 0.12, "flair": 0.2}
-"""Share of volumes that go without an MRI that the patient has."""
+"""Share of volumes in which an existing MRI is withheld."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,11 @@ class Pool:
     Parameters
     ----------
     paths
-        One .npz a patient: `truth` (M, X, Y, Z), maps without noise and point spread in their own
-        unit; `noise` (M,), the deviation of their noise, 0 for measured maps, which are taken as
-        they are; `mask` (X, Y, Z) or (M, X, Y, Z); `t1` and `flair` (X, Y, Z) scaled to 0..1,
-        left out where the patient has none; `lipid` (X, Y, Z) and `lipid_amount` (M,), left out
-        for measured maps.
+        One .npz per patient: `truth` (M, X, Y, Z), maps without noise and point spread in their own
+        unit; `noise` (M,), the standard deviation of their noise, 0 for measured maps, which are
+        used unchanged; `mask` (X, Y, Z) or (M, X, Y, Z); `t1` and `flair` (X, Y, Z) scaled to 0..1,
+        left out where the patient has none; `lipid` (X, Y, Z) and `lipid_amount` (M,), left out for
+        measured maps.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -109,7 +110,7 @@ class Pool:
     def draw(self, rng: np.random.Generator, size: int, per_volume: int = 2) -> Batch:
         """Draw a batch of `size` slices, `per_volume` from each volume drawn.
 
-        All are of patients that suit the grid of the first one drawn.
+        All are from patients that suit the grid of the first one drawn.
         """
         grids = self.grids[rng.integers(len(self.patients))]
         grid = grids[rng.integers(len(grids))]
@@ -120,8 +121,8 @@ class Pool:
         while len(x0) < size:
             if (tries := tries + 1) > TRIES:
                 raise FormatError(
-                    f"In {TRIES} draws the patients showed too few trusted voxels for {size} "
-                    "slices. Are their masks whole?"
+                    f"In {TRIES} draws, the patients had too few trusted voxels for {size} "
+                    "slices. Are their masks complete?"
                 )
             volume_x0, channels, factor = self._volume(rng, grid)
             filled = np.flatnonzero(channels[1].sum((0, 1)) > 20)
@@ -191,7 +192,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class View:
-    """How a patient is laid out in a batch: flipped, turned, then cropped or given more air.
+    """Augmentation of a patient: flipped, rotated, then cropped or padded with air.
 
     Parameters
     ----------
@@ -200,9 +201,9 @@ class View:
     turn
         Quarter turns after that.
     matrix
-        Even matrix that comes out.
+        Resulting even matrix.
     start
-        First voxel on each axis, of the turned image; below 0 where air is added.
+        First voxel on each axis of the rotated image; negative where air is added.
     """
 
     flip: bool
@@ -221,7 +222,7 @@ class View:
         return cls(bool(rng.random() < 0.5), turn, (nx, ny), (x, y))
 
     def __call__(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return an image (X, Y, Z) as this view shows it, (nx, ny, Z)."""
+        """Return the view (nx, ny, Z) of an image (X, Y, Z)."""
         turned = np.rot90(image[::-1] if self.flip else image, self.turn)
         shown = np.zeros((*self.matrix, image.shape[2]), image.dtype)
         ours, theirs = [], []
@@ -234,7 +235,7 @@ class View:
 
 
 def _grids_of(shape: Sequence[int]) -> list[Grid]:
-    """Return the grids that suit a patient's matrix, as it is or turned; all where none does."""
+    """Return the grids that suit a patient's matrix or its transpose; all if none does."""
     low, high = SUITS
 
     def suits(grid: Grid) -> bool:
@@ -247,7 +248,8 @@ def _grids_of(shape: Sequence[int]) -> list[Grid]:
 
 
 def _failing_fits(acquired: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return a coarse map where, in three of ten, some trusted fits are 0 and a few are wild."""
+    """Return a coarse map in which, in three of ten cases, some trusted fits are 0 and a few
+    outliers."""
     if rng.random() > 0.3:
         return acquired
     chance = rng.random(acquired.shape)
@@ -257,7 +259,7 @@ def _failing_fits(acquired: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def _coarse_mask(mask: NDArray[np.bool_], matrix: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask a coarse scan comes with: its cells that are trusted for the larger part."""
+    """Return the mask of a coarse scan: its cells that are mostly trusted."""
     trusted, size = mask.astype(int), np.ones(mask.shape, int)
     for axis in (0, 1):
         cell = cells(matrix[axis], mask.shape[axis])

@@ -1,8 +1,8 @@
 """The experiment behind the denoiser's parametrisation: what it predicts, and at which levels.
 
-Every variant is the same small UNet with the same first weights, batches and noise; only
-`prediction` and `levels` differ. What is compared is what the chain uses: the x0 that an output
-amounts to.
+Every variant is the same small UNet with the same initial weights, batches and noise; only
+`prediction` and `levels` differ. Variants are compared by the quantity that the chain uses: the x0
+of an output.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VARIANTS: tuple[Variant, ...] = tuple(product(PREDICTIONS, LEVELS))
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is compared, and how each variant is fitted.
+    """Setup of the comparison, and the fit of each variant.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ class Experiment:
     unet
         Sizes of the network.
     fit
-        How it is fitted.
+        Parameters of the fit.
     at
-        Levels t at which x0 is judged.
+        Levels t at which x0 is evaluated.
     batches
-        Batches of the validation patients that it is judged on.
+        Number of batches of validation patients for the evaluation.
     """
 
     patients_of: str
@@ -56,7 +56,7 @@ class Experiment:
     batches: int
 
     def of_steps(self, steps: int) -> Experiment:
-        """Return the same experiment with that many steps a variant."""
+        """Return the same experiment with that many steps per variant."""
         return replace(self, fit=replace(self.fit, steps=steps))
 
     @classmethod
@@ -95,7 +95,7 @@ def compare_variants(
     device: str = "cpu",
     progress: Callable[[Variant, int], None] = lambda variant, step: None,
 ) -> dict[Variant, dict[int, float]]:
-    """Fit every variant in a folder of its own and judge it; runs go on where they stopped.
+    """Fit every variant in its own folder and evaluate it; interrupted runs are resumed.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def compare_variants(
     Raises
     ------
     SettingsError
-        If a level to be judged at is not in 1..1000.
+        If a level of the evaluation is not in 1..1000.
     """
     if not all(1 <= t <= SCHEDULE.n_train_steps for t in experiment.at):
         raise SettingsError(f"Levels lie in 1..{SCHEDULE.n_train_steps}, found {experiment.at}.")
@@ -152,7 +152,7 @@ def x0_error(
 ) -> float:
     """Return the root mean square error of x0 inside the mask, in units of `scale`, at level t.
 
-    Over fixed batches of the validation patients, with fixed noise, all voxels alike.
+    Over fixed batches of the validation patients, with fixed noise, all voxels with equal weight.
     """
     squared = voxels = 0.0
     target = torch.device(device)
@@ -170,7 +170,8 @@ def x0_error(
 
 
 def to_table(found: Mapping[Variant, Mapping[int, float]]) -> str:
-    """Return the errors as a markdown table, a variant a line; the best at each level is bold."""
+    """Return the errors as a Markdown table, one line per variant; the best at each level is
+    bold."""
     at = list(next(iter(found.values())))
     best = {t: min(errors[t] for errors in found.values()) for t in at}
 

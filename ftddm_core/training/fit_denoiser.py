@@ -1,9 +1,9 @@
-r"""The denoiser's loss: what it predicts, inside the mask, over the whole chain.
+r"""The denoiser's loss: its prediction inside the mask, over the whole chain.
 
 E w(t) \|m (output - target)\|^2 / \|m\|^2, with the velocity or the noise as the target. `LEVELS`
-says how t is drawn; the weight w is 1 but for `min-snr`, min(SNR, 5) / (SNR + 1) for the velocity
-and min(SNR, 5) / SNR for the noise, SNR = ab_t / (1 - ab_t) (Hang et al. 2023, eq. 8), which in
-terms of x0 is min(SNR, 5) for both.
+defines how t is drawn; the weight w is 1 except for `min-snr`, min(SNR, 5) / (SNR + 1) for the
+velocity and min(SNR, 5) / SNR for the noise, SNR = ab_t / (1 - ab_t) (Hang et al. 2023, eq. 8),
+which in terms of x0 is min(SNR, 5) for both.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ GAMMA = 5.0
 """Largest weight of an x0 under `min-snr` (Hang et al. 2023)."""
 
 Levels = Literal["low", "uniform", "min-snr"]
-"""Half of the levels from 1..200, where the truncated chain works, the other half from 1..1000, so
-that one network serves every T_trunc; all from 1..1000; all from 1..1000 and weighted."""
+"""`low`: half of the levels from 1..200, the range of the truncated chain, the other half from
+1..1000, so that one network serves every T_trunc; `uniform`: all from 1..1000; `min-snr`: the same,
+weighted."""
 LEVELS: tuple[Levels, ...] = get_args(Levels)
 
 
@@ -36,7 +37,7 @@ def draw_levels(size: int, generator: torch.Generator, levels: Levels = "low") -
 
 
 def weight_of(t: Tensor, prediction: Prediction, levels: Levels) -> Tensor:
-    """Return the weights w(t) (size,) of the squared error of what is predicted."""
+    """Return the weights w(t) (size,) of the squared error of the prediction."""
     if levels != "min-snr":
         return torch.ones(len(t), device=t.device)
     ab = SCHEDULE.alpha_bar[t.cpu()]
@@ -51,7 +52,7 @@ def denoiser_loss(
     prediction: Prediction = "v",
     levels: Levels = "low",
 ) -> dict[str, Tensor]:
-    """Return the loss; and that of even items, which for `low` is its part on the low levels."""
+    """Return the loss, and that of even items, which for `low` is the part on low levels."""
     x0, mask = batch.x0, batch.mask
     t = draw_levels(len(x0), generator, levels).to(x0.device)
     eps = torch.randn(x0.shape, generator=generator).to(x0.device)

@@ -1,8 +1,8 @@
 """The flow's loss: likelihood of noisy truths, and an image loss at the base mean.
 
 Negative log-likelihood in bits per voxel + 10 (0.16 L1 + 0.84 (1 - MS-SSIM)) between the sample at
-the base mean and sqrt(ab_t) x0 inside the mask (Dong et al. 2025; they compare with x0, which is
-right only near t = 0).
+the base mean and sqrt(ab_t) x0 inside the mask (Dong et al. 2025, who compare with x0, which is
+correct only near t = 0).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IMAGE_WEIGHT = 10.0
 
 
 def draw_levels(size: int, t_flow_max: int, generator: torch.Generator) -> Tensor:
-    """Draw levels t (size,) from 1..t_flow_max: uniform, but even items lean towards 1."""
+    """Draw levels t (size,) from 1..t_flow_max: uniform, with even items biased towards 1."""
     share = torch.rand(size, generator=generator)
     share = torch.where(torch.arange(size) % 2 == 0, share**2.5, share)
     return 1 + (share * t_flow_max).long().clamp_max(t_flow_max - 1)

@@ -1,4 +1,4 @@
-"""One network of a plan fitted on rendered patients: built, started, fitted, and put on record."""
+"""Fitting one network of a plan on rendered patients: build, initialise, fit, record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RECORD, STATE = "run.json", "state.pt"
 
 
 def build(which: Which, preset: str, prediction: Prediction = "v") -> Network:
-    """Return an untrained network of a preset; its first weights are always the same."""
+    """Return an untrained network of a preset; its initial weights are always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if which == "flow":
@@ -40,7 +40,7 @@ def build(which: Which, preset: str, prediction: Prediction = "v") -> Network:
 
 
 def loss_of(which: Which, plan: FitPlan) -> LossFunction:
-    """Return the loss that a network of a plan is fitted with."""
+    """Return the loss of a network of a plan."""
     if which == "denoiser":
         return partial(denoiser_loss, prediction=plan.prediction, levels=plan.levels)
     return flow_loss if which == "flow" else regression_loss
@@ -59,21 +59,22 @@ def fit_network(
     workers: int = 0,
     progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
 ) -> nn.Module:
-    """Fit a network in `folder`/<which>, or go on where an earlier run stopped.
+    """Fit a network in `folder`/<which>, or resume an earlier run.
 
     Parameters
     ----------
     which, plan
-        The network, and how it is fitted.
+        The network, and the plan of its fit.
     training, validation
         Patients.
     folder
-        Of the run. Its <which>/run.json says what was fitted on what, and from which weights.
+        Folder of the run. Its <which>/run.json records the network, its patients and initial
+        weights.
     data
-        What the patients are, for that record.
+        Description of the patients for that record.
     start_from
-        Name or folder of exported weights that the network and its average start from; a
-        regression starts from a denoiser or from a regression.
+        Name or folder of exported weights to initialise the network and its average from; a
+        regression can start from a denoiser or from a regression.
     device, workers, progress
         As for `loop.fit`.
 
@@ -82,7 +83,7 @@ def fit_network(
     CheckpointError
         If the weights to start from cannot be read or have other sizes.
     SettingsError
-        If the run in the folder was started from other weights, or predicts something else.
+        If the run in the folder was started from other weights, or has another prediction.
     """
     network = build(which, plan.preset, plan.prediction)
     record: dict[str, Any] = {"preset": plan.preset, "fit": asdict(plan.of(which)), **data}
@@ -112,14 +113,14 @@ def fit_network(
 
 
 def start(which: Which, network: Network, weights: str) -> dict[str, Any]:
-    """Give a network the values of exported weights; return their name, digest and record.
+    """Initialise a network with exported weights; return their name, digest and record.
 
     Raises
     ------
     CheckpointError
         If the weights cannot be read, or have other sizes or another prediction.
     """
-    # Only here: fitting needs no more than torch and numpy, reading weights needs safetensors.
+    # Imported here only: fitting needs torch and numpy, but reading weights needs safetensors.
     from ftddm_core.model import checkpoint
 
     source: Network
@@ -137,32 +138,32 @@ def start(which: Which, network: Network, weights: str) -> dict[str, Any]:
             if value != asdict(network.config).get(key)
         ]
         raise CheckpointError(
-            f"The {which} cannot start from '{weights}', whose network is another one "
-            f"({'; '.join(differ)}): take weights of the same preset."
+            f"The {which} cannot start from '{weights}', whose network is different "
+            f"({'; '.join(differ)}): use weights of the same preset."
         )
     network.load_state_dict(source.state_dict())
     return {"name": name, "digest": digest, "record": record}
 
 
 def _check_same_run(folder: Path, record: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run of another kind, of other patients, or from other weights."""
+    """Refuse to resume a run of another kind, with other patients, or from other weights."""
     before = read_record(folder / RECORD)
     for what in ("preset", "prediction", "levels"):
         if before.get(what) != record.get(what):
             raise SettingsError(
                 f"The run in {folder} has {what} '{before.get(what)}', not '{record.get(what)}': "
-                "choose another --out."
+                "choose another run folder."
             )
     for side in SIDES:
         if side in before and before[side] != record.get(side):
             raise SettingsError(
                 f"The run in {folder} was fitted on other {side} patients: its record would name "
-                "the new ones alone. Choose another --out."
+                "only the new ones. Choose another run folder."
             )
     held, asked = before.get("start_from") or {}, record.get("start_from") or {}
     if held.get("digest") != asked.get("digest"):
         words = [f"'{s['name']}' {s['digest'][:12]}" if s else "scratch" for s in (held, asked)]
         raise SettingsError(
-            f"The run in {folder} was started from {words[0]} and cannot go on as one from "
-            f"{words[1]}: give the same --start-from, or choose another --out."
+            f"The run in {folder} was started from {words[0]} and cannot be resumed from "
+            f"{words[1]}: start from the same weights, or choose another run folder."
         )

@@ -1,6 +1,6 @@
 """One training loop: Adam, warm-up and final decay, weight averaging, checkpoints, a log.
 
-It runs in one process or in several that torchrun started, see `parallel`.
+It runs in one process, or in several started by torchrun, see `parallel`.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ LossFunction = Callable[[nn.Module, Batch, torch.Generator], dict[str, Tensor]]
 
 
 LOG = "log.jsonl"
-"""In the folder of a run: a line of JSON for every validation."""
+"""Log file in the folder of a run: one line of JSON per validation."""
 
 MOST_SKIPPED = 100
-"""Steps in a row without a finite gradient, after which a run has diverged."""
+"""Number of consecutive steps without a finite gradient after which a run has diverged."""
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a network is fitted.
+    """Parameters of a fit.
 
     Parameters
     ----------
     steps
-        Optimiser steps in all.
+        Total number of optimiser steps.
     batch
-        Slices a step, of each process.
+        Slices per step in each process.
     learning_rate
-        Of Adam, after `warmup` steps and before the decay.
+        Learning rate of Adam, after `warmup` steps and before the decay.
     warmup
         Steps of linear increase.
     decay
-        Share of all steps, at the end, over which the rate falls linearly to 0.
+        Final share of the steps over which the rate falls linearly to 0.
     average
-        Decay of the exponential moving average of the weights (EMA).
+        Decay of the exponential moving average (EMA) of the weights.
     clip
         Largest norm of the gradient.
     validate_every
         Steps between validations and checkpoints.
     seed
-        Of batches, levels and noise.
+        Seed of batches, levels and noise.
     bf16
         Compute the network in bfloat16 where torch's autocast does; weights, losses and
         validation stay in float32.
@@ -85,14 +85,14 @@ class FitConfig:
                 raise SettingsError(f"{name} is {getattr(self, name)}: give a share from 0 to 1.")
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         rise = min(1.0, (step + 1) / self.warmup)
         fall = min(1.0, (self.steps - step) / max(1.0, self.decay * self.steps))
         return self.learning_rate * rise * fall
 
 
 class Average:
-    """Exponential moving average of a network's weights, short at first so that it starts fast."""
+    """Exponential moving average of a network's weights, with a shorter window at the start."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False).eval()
@@ -111,7 +111,7 @@ class Average:
 class Losses(nn.Module):
     """A network and its loss as one module, (batch, generator) -> named losses.
 
-    So that a loss may call any method of the network, and torch still averages its gradients.
+    Thus a loss may call any method of the network, and torch still averages its gradients.
     """
 
     def __init__(self, network: nn.Module, loss: LossFunction, bf16: bool) -> None:
@@ -125,14 +125,14 @@ class Losses(nn.Module):
 
 
 class Bfloat16(nn.Module):
-    """A network under torch's autocast to bfloat16, answering in float32."""
+    """A network under torch's autocast to bfloat16, with float32 output."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor, *more: Tensor) -> Tensor:
-        """Return what the network answers."""
+        """Return the network's output."""
         with torch.autocast(x.device.type, torch.bfloat16):
             answer: Tensor = self.network(x, *more)
         return answer.float()
@@ -150,35 +150,34 @@ def fit(
     workers: int = 0,
     progress: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
 ) -> nn.Module:
-    """Fit a network and return its averaged weights; resumes from `folder` if it holds a state.
+    """Fit a network and return its averaged weights; resume from `folder` if it holds a state.
 
-    The folder gets `state.pt` (everything needed to go on) and `LOG` (losses of training and
-    validation). Batches and noise of step i depend on (seed, i, rank) alone, so an interrupted run
+    The folder gets `state.pt` (everything needed to resume) and `LOG` (losses of training and
+    validation). Batches and noise of step i depend only on (seed, i, rank), so an interrupted run
     sees the same data as an uninterrupted one.
 
     Parameters
     ----------
     network, loss
-        What is fitted, by what; the network's values are where it starts.
+        The network, with its initial values, and the loss.
     training, validation
         Patients.
     config
         How.
     folder
-        Of this network's state and log.
+        Folder of this network's state and log.
     device
         A torch device.
     workers
-        Processes that draw batches ahead, see `batches`.
+        Processes that draw batches in advance, see `batches`.
     progress
-        Called after every step by rank 0, with running means of the finite losses, and where there
-        were any with the number of steps that were `skipped` for want of a finite gradient.
+        Called after every step by rank 0, with running means of the finite losses and, if any, the
+        number of steps `skipped` because the gradient was not finite.
 
     Raises
     ------
     CheckpointError
-        If the folder holds the state of a network of other sizes, or no gradient is finite any
-        more.
+        If the folder holds the state of a network of other sizes, or the run diverges.
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = torch.device(device)
@@ -195,14 +194,14 @@ def fit(
             optimiser.load_state_dict(state["optimiser"])
         except (RuntimeError, ValueError, KeyError):
             raise CheckpointError(
-                f"{state_path} belongs to a network of other sizes: choose another --out."
+                f"{state_path} belongs to a network of other sizes: choose another run folder."
             ) from None
         first = int(state["step"])
 
     losses_of: nn.Module = Losses(network, loss, config.bf16)
     rank = parallel.rank()
     if parallel.size() > 1 and first == 0:
-        # What a layer learns from its first batch (ActNorm) it learns from rank 0's everywhere.
+        # Layers initialised by their first batch (ActNorm) use that of rank 0 in all processes.
         batch, generator = draw(training, config.batch, [config.seed, 0])
         with torch.no_grad():
             losses_of(batch.to(target), generator)
@@ -224,13 +223,13 @@ def fit(
             optimiser.step()
             average.update(network, step)
             in_a_row = 0
-        else:  # a rare batch; its step is left out, and counted
+        else:  # a rare batch; its step is skipped and counted
             skipped, in_a_row = skipped + 1, in_a_row + 1
         if in_a_row == MOST_SKIPPED:
             raise CheckpointError(
                 f"The gradient was not finite in {in_a_row} steps in a row, up to step {step + 1}: "
                 f"the run has diverged. Lower the learning rate ({config.learning_rate:g}), or "
-                "start again from other weights; the last state that was kept is of step "
+                "start again from other weights; the last saved state is of step "
                 f"{(step + 1) // config.validate_every * config.validate_every}."
             )
         if rank:

@@ -1,4 +1,4 @@
-"""Image losses shared by the flow and by regression: L1 and multi-scale SSIM."""
+"""Image losses of the flow and the regression: L1 and multi-scale SSIM."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ L1_WEIGHT, SSIM_WEIGHT = 0.16, 0.84
 """Weights of L1 and 1 - MS-SSIM (Zhao et al. 2017, as used by Dong et al. 2025)."""
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001)
-"""The first three of the five scales of Wang et al. 2003: a 48-pixel grid has no more."""
+"""The first three of the five scales of Wang et al. 2003: a 48-pixel grid supports no more."""
 WINDOW = 7
-"""Side of the Gaussian window; a scale on which the image is smaller is left out."""
+"""Side of the Gaussian window; scales on which the image is smaller are left out."""
 
 
 def _window(size: int = WINDOW, sigma: float = 1.5) -> Tensor:

@@ -1,7 +1,7 @@
-"""Training on measured patients: their studies, a folder each, converted to the files of a `Pool`.
+"""Training on measured patients: their studies, one folder each, converted to files of a `Pool`.
 
-The maps of a patient are taken as they were measured, noise included: what is learned is to restore
-them from their own k-space, cut down. Patients are split by folder, never by slice.
+The measured maps of a patient are used unchanged, including noise: the task is to restore them from
+their own truncated k-space. Patients are split by folder, never by slice.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from ftddm_core.sampling.guides import default_mask, scale_mri
 from ftddm_core.training.pools import keep_record, pool_folder
 
 SMALLEST = 16
-"""Least matrix that still has something to learn from at s = 2."""
+"""Smallest matrix with useful information at s = 2."""
 
 LARGEST = (64, 80)
-"""Most voxels that the trusted ones may extend over, in either order: the largest of the grids
-that batches are drawn on, of which smaller ones show a part."""
+"""Largest extent of the trusted voxels, in either order: the largest grid of the batches; smaller
+grids show a part."""
 
 FEWEST = 64
-"""Least number of trusted voxels in some slice of a map: `Pool` draws no slice of 20 or fewer."""
+"""Smallest number of trusted voxels in the best slice of a map: `Pool` draws no slice with 20 or
+fewer."""
 
 
 def convert_pools(
@@ -42,18 +43,18 @@ def convert_pools(
 ) -> None:
     """Convert two folders of patients into `folder`/pool-training and `folder`/pool-validation.
 
-    What goes on record is how many they are, their voxel, and digests of their maps. Names do not,
-    since weights travel further than patients' names may.
+    Recorded are their number, their voxel, and digests of their maps. Names are not, since weights
+    may be shared more widely than patients' names.
 
     Parameters
     ----------
     patients, validation
-        Folders that hold one folder a patient, in any format that `open_study` reads; high
-        resolution, with a mask or 0 where no fit is to be trusted.
+        Folders with one folder per patient, in any format of `open_study`; high resolution, with a
+        mask or 0 in untrusted voxels.
     folder
-        Of the run.
+        Folder of the run.
     progress
-        Called with patients done and in all.
+        Callback with the numbers of patients done and in total.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def convert_pools(
     if shared:
         raise SettingsError(
             f"The patient '{min(shared)}' is in {patients} and in {validation}: keep the patients "
-            "apart, or what is validated was trained on."
+            "apart, or the validation would use training data."
         )
     total = sum(map(len, sources.values()))
     converted: dict[str, list[_Converted]] = {side: [] for side in sources}
@@ -121,11 +122,10 @@ class _Converted:
 def convert(study: Study) -> dict[str, NDArray[Any]]:
     """Return a study in the format of a `Pool`'s file.
 
-    Maps are divided by the 99th percentile of their trusted values, so that float16 holds them in
-    whatever unit they are; noise is 0, since what they hold is theirs already. T1 and FLAIR come
-    onto the maps' grid by world coordinates and are scaled as `condition` scales them, by all
-    trusted voxels. Of a matrix above `LARGEST` what lies around these is cut off; an odd one gets a
-    row of zeros.
+    Maps are divided by the 99th percentile of their trusted values, so that float16 can hold any
+    unit; noise is 0, since the maps already contain it. T1 and FLAIR are resampled onto the maps'
+    grid by world coordinates and scaled as in `condition`, by all trusted voxels. A matrix above
+    `LARGEST` is cropped around the trusted voxels; an odd one is padded with zeros.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def convert(study: Study) -> dict[str, NDArray[Any]]:
     if any(n < have - 2 for n, have in zip(acquired, grid.shape[:2], strict=True)):
         raise FormatError(
             f"The {grid.shape[0]} x {grid.shape[1]} maps were zero-filled from {acquired[0]} x "
-            f"{acquired[1]} samples: they are no truth at that matrix. Give them as acquired."
+            f"{acquired[1]} samples: they are no truth at that matrix. Give the acquired maps."
         )
     if min(grid.shape[:2]) < SMALLEST:
         raise FormatError(
@@ -195,7 +195,7 @@ def _fits(box: tuple[slice, ...]) -> bool:
 
 
 def _extent(held: NDArray[np.bool_]) -> slice:
-    """Return from where to where values are true, at least `SMALLEST` of them where there are."""
+    """Return the range of true values, extended to at least `SMALLEST` where possible."""
     first, last = np.flatnonzero(held)[[0, -1]]
     first = max(0, min(first, len(held) - SMALLEST))
     return slice(int(first), int(max(last + 1, first + SMALLEST)))
@@ -203,7 +203,7 @@ def _extent(held: NDArray[np.bool_]) -> slice:
 
 def _patients(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise FormatError(f"{folder} is no folder: give one that holds a folder for each patient.")
+        raise FormatError(f"{folder} is not a folder: give one with a folder for each patient.")
     found = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
     if not found:
         raise FormatError(f"{folder} holds no patients: expected a folder for each.")

@@ -1,7 +1,7 @@
-"""Several processes that fit one network, a GPU each: started by torchrun, averaged by torch.
+"""Several processes that fit one network, one GPU each: started by torchrun, averaged by torch.
 
-Every process draws batches of its own and takes the same step: the mean of all gradients. The first
-process, rank 0, alone validates, writes and logs.
+Every process draws its own batches and takes the same step, with the mean of all gradients. Only
+the first process, rank 0, validates, writes and logs.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def rank() -> int:
-    """Return this process's number, 0 where it is alone."""
+    """Return this process's number, 0 for a single process."""
     return distributed.get_rank() if _joined() else 0
 
 
 def size() -> int:
-    """Return how many processes fit the network."""
+    """Return the number of processes that fit the network."""
     return distributed.get_world_size() if _joined() else 1
 
 
 @contextmanager
 def group(device: str) -> Iterator[str]:
-    """Join the processes that torchrun started, if it did; yield the device of this one.
+    """Join the processes started by torchrun, if any; yield the device of this one.
 
     Parameters
     ----------
     device
-        What all of them were asked to use; of several GPUs each process takes its own.
+        Device requested for all of them; of several GPUs, each process takes its own.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device

@@ -1,4 +1,4 @@
-"""What a configuration file says about the networks: their sizes, and how each is fitted."""
+"""The networks' part of a configuration file: their sizes, and the parameters of each fit."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NETWORKS: tuple[Which, ...] = get_args(Which)
 
 @dataclass(frozen=True)
 class FitPlan:
-    """How the networks of a preset are fitted.
+    """Fits of the networks of a preset.
 
     Parameters
     ----------
     preset
         Sizes of the networks, a key of `UNET_PRESETS` and `FLOW_PRESETS`.
     denoiser, flow, regression
-        How each network is fitted.
+        Parameters of the fit of each network.
     prediction
-        What the denoiser predicts.
+        Prediction of the denoiser.
     levels
-        At which noise levels it is trained, see `fit_denoiser.Levels`.
+        Noise levels of its training, see `fit_denoiser.Levels`.
 
     Raises
     ------
@@ -75,12 +75,12 @@ class FitPlan:
             raise misfit(path, error) from None
 
     def of(self, which: Which) -> FitConfig:
-        """Return how one network is fitted."""
+        """Return the parameters of the fit of one network."""
         config: FitConfig = getattr(self, which)
         return config
 
     def changed(self, which: Which, **changes: Any) -> Self:
-        """Return the same plan but for some fields of how one network is fitted."""
+        """Return the plan with some parameters of the fit of one network changed."""
         changed: Any = {which: replace(self.of(which), **changes)}
         return replace(self, **changed)
 
@@ -109,5 +109,5 @@ def fields_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def misfit(path: Path, error: Exception) -> SettingsError:
-    """Return the error of a configuration file that holds the wrong things."""
+    """Return the error for an invalid configuration file."""
     return SettingsError(f"{path} does not fit: {error}. Compare with the bundled small.toml.")

@@ -1,7 +1,7 @@
-"""The patients of a run on disk: pool-training and pool-validation, and the record of each.
+"""The patients of a run on disk: pool-training and pool-validation, with their records.
 
-Whoever fills them (`render` with simulated patients, `own` with measured ones) keeps a `pool.json`
-that says what they are; a folder with another record is refused, so that patients never mix.
+They are filled by `render` (simulated patients) or `own` (measured ones), with a `pool.json` that
+describes them; a folder with another record is refused, so that patients never mix.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ RECORD = "pool.json"
 
 
 def pool_folder(run: Path, side: str) -> Path:
-    """Return where the patients of one of `SIDES` are in the folder of a run."""
+    """Return the folder of the patients of one of `SIDES` in the folder of a run."""
     return run / f"pool-{side}"
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return a record of JSON.
+    """Return a record from a JSON file.
 
     Raises
     ------
@@ -39,20 +39,20 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def keep_record(pool: Path, record: Mapping[str, Any]) -> None:
-    """Write what the patients of a pool are.
+    """Write the record of the patients of a pool.
 
     Raises
     ------
     FormatError
         If there is a record that cannot be read.
     SettingsError
-        If the folder holds others.
+        If the folder holds other patients.
     """
     path = pool / RECORD
     if path.exists() and read_record(path) != record:
         raise SettingsError(
-            f"{pool} holds other patients (see {RECORD}): choose another --out, or remove that "
-            "folder."
+            f"{pool} holds other patients (see {RECORD}): choose another run folder, or remove "
+            "this one."
         )
     path.write_text(json.dumps(record, indent=2) + "\n")
 
@@ -63,7 +63,7 @@ def read_pools(run: Path) -> tuple[Pool, Pool, dict[str, Any]]:
     Raises
     ------
     FormatError
-        If a side is not there, or not all of it.
+        If a side is missing or incomplete.
     SettingsError
         If a subject is on both sides.
     """
@@ -92,5 +92,5 @@ def read_pools(run: Path) -> tuple[Pool, Pool, dict[str, Any]]:
 
 
 def _subjects(record: Mapping[str, Any]) -> set[str]:
-    """Return the digests of the label maps or of the patients that a pool was made from."""
+    """Return the digests of the label maps or patients of a pool."""
     return {*record.get("anatomies", {}).values(), *record.get("digests", [])}

@@ -1,9 +1,9 @@
-"""Simulated patients for training, rendered once into a folder: a file a patient.
+"""Simulated patients for training, rendered once into a folder: one file per patient.
 
-A pool mixes two kinds: patients after the literature, and randomised ones (`phantom.randomised`).
+A pool mixes two kinds: literature patients, and randomised ones (`phantom.randomised`).
 
-Rendering a patient takes a second or two; what can be drawn anew in milliseconds (point spread,
-noise, factor s, orientation) is left to `dataset.Pool`.
+Rendering a patient takes a second or two; properties that can be drawn in milliseconds (point
+spread, noise, factor s, orientation) are left to `dataset.Pool`.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from ftddm_core.training.pools import keep_record
 FloatArray = NDArray[np.floating[Any]]
 
 VOXELS, RANDOM_VOXELS = (2.5, 5.0), (2.5, 10.0)
-"""In-plane voxels in mm that are drawn for patients after the literature and for randomised ones,
-and `COMMON_VOXEL` for four patients in ten of either."""
+"""Ranges of the in-plane voxel in mm for literature patients and for randomised ones; four in ten
+patients of either kind have `COMMON_VOXEL`."""
 COMMON_VOXEL = 3.4
 MATRICES, RANDOM_MATRICES = (48, 80), (14, 80)
-"""Smallest and largest matrix, in voxels an axis."""
+"""Smallest and largest matrix, in voxels per axis."""
 FIELDS_OF_VIEW = (190.0, 240.0)
-"""From front to back in mm; from left to right it is 3/4 to all of that."""
+"""Field of view from front to back in mm; from left to right it is 3/4 to 1 times that."""
 
 NARROW = 0.25
-"""Share of the randomised patients of whom a field of view half as large is seen."""
+"""Share of the randomised patients with a field of view half as large."""
 
 BOXES = 0.25
-"""Share of the patients whose scan excites a box only."""
+"""Share of the patients with a box excitation."""
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """What is rendered.
+    """Parameters of a pool.
 
     Parameters
     ----------
     patients
-        How many, taken in turn from the anatomies.
+        Number of patients, taken in turn from the anatomies.
     slices
         Slices of each patient's slab.
     seed
-        Of the whole pool; patient i draws from (seed, i).
+        Seed of the whole pool; patient i uses (seed, i).
     randomised
-        Chance of each patient to be a randomised one, 0..1.
+        Probability of each patient to be a randomised one, 0..1.
     """
 
     patients: int = 240
@@ -76,7 +76,7 @@ class PoolConfig:
 def draw_grid(rng: np.random.Generator, randomised: bool = False) -> tuple[tuple[int, int], float]:
     """Draw an even matrix (nx, ny) and its voxel in mm.
 
-    They show a whole head where they can, or, for some randomised patients, its middle.
+    They cover the whole head if possible or, for some randomised patients, its middle.
     """
     common = rng.random() < 0.4
     voxels, matrices = (VOXELS, MATRICES) if not randomised else (RANDOM_VOXELS, RANDOM_MATRICES)
@@ -148,9 +148,9 @@ def render_pool(
     folder: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Path]:
-    """Render the patients that the folder does not hold yet; return all of their files in order.
+    """Render the patients missing from the folder; return all files in order.
 
-    `pool.json` in the folder says what they were rendered from.
+    `pool.json` in the folder records their origin.
 
     Raises
     ------
@@ -176,6 +176,6 @@ def render_pool(
 
 
 def pool_record(anatomies: Sequence[Path], config: PoolConfig) -> dict[str, Any]:
-    """Return what decides a pool: its configuration and the label maps' names and SHA-256."""
+    """Return the record of a pool: its configuration and the label maps' names and SHA-256."""
     maps = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in anatomies}
     return {"anatomies": maps, **asdict(config)}

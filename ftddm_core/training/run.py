@@ -1,4 +1,4 @@
-"""A training run from a configuration file: `train` fits a network, `export` ships it."""
+"""A training run from a configuration file: `train` fits a network, `export` exports it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from ftddm_core.training.render import PoolConfig, render_pool
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig(FitPlan):
-    """What is trained on what, and how.
+    """Networks, patients and fits of a run.
 
     Parameters
     ----------
     pool, validation
-        The patients that are rendered.
+        The patients to render.
     preset, denoiser, flow, regression, prediction, levels
         As for `FitPlan`.
     """
@@ -63,7 +63,7 @@ def render_pools(
     folder: Path,
     rendering: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Render the patients of both sides into `folder`/pool-*, those that are not there yet.
+    """Render the missing patients of both sides into `folder`/pool-*.
 
     Raises
     ------
@@ -74,9 +74,8 @@ def render_pools(
     """
     if not anatomies or not validation:
         raise FormatError(
-            "Training needs label maps: give --anatomies FILE... and --validation FILE..., "
-            "of different subjects. For patients of your own, give --patients DIR and "
-            "--validation-patients DIR."
+            "Training needs label maps: give label maps for training and validation, of "
+            "different subjects. For your own patients, give folders for training and validation."
         )
     for path in (*anatomies, *validation):
         if not path.is_file():
@@ -85,8 +84,8 @@ def render_pools(
         names = [path.name for path in paths]
         if twice := {name for name in names if names.count(name) > 1}:
             raise SettingsError(
-                f"Two label maps are called {min(twice)}: the record of the patients goes by the "
-                "name, so give each one of its own."
+                f"Two label maps are called {min(twice)}: the record identifies them by name, "
+                "so give each its own name."
             )
     both = {path.resolve() for path in anatomies} & {path.resolve() for path in validation}
     if both:
@@ -136,30 +135,29 @@ def export(
 ) -> dict[str, int]:
     """Write a run's last averaged denoiser and flow as a weights folder; return the steps of each.
 
-    The record in its config.json names the label maps, the patients and the settings of the fit,
-    holds the losses on the validation patients along it, and names the weights that a network was
-    started from with theirs.
+    The record in its config.json contains the label maps, the patients and the settings of the fit,
+    the losses on the validation patients, and the weights that a network was started from with
+    their record.
 
     Parameters
     ----------
     folder
         Of the run.
     out
-        Of the weights.
+        Folder of the weights.
     blend
-        Share of the trained denoiser; the rest is the one that it started from. Between two
-        networks of which one went on from the other, their mean keeps much of what either knows
-        (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+        Share of the trained denoiser; the rest is its initial network. The mean of a network and
+        its fine-tuned version keeps much of the performance of both (Wortsman et al. 2022, "Robust
+        fine-tuning of zero-shot models").
     start_from
-        Where those weights are; needed for a share below 1.
+        Weights of the initial network; needed for a share below 1.
 
     Raises
     ------
     CheckpointError
-        If one of the two networks has not been trained in `folder`, or did not start from
-        `start_from`.
+        If one of the two networks was not trained in `folder`, or did not start from `start_from`.
     SettingsError
-        If the share is not between 0 and 1, or has nothing to be blended with.
+        If the share is not between 0 and 1, or there is no initial network to blend with.
     """
     if not 0 <= blend <= 1:
         raise SettingsError(
@@ -181,12 +179,12 @@ def export(
 
 
 def _blend(denoiser: UNet, record: Mapping[str, Any], share: float, start_from: str | None) -> str:
-    """Mix a denoiser with the one that it started from; return the digest of those weights."""
+    """Mix a denoiser with its initial network; return the digest of those weights."""
     began = record.get("start_from") or {}
     if start_from is None or not began:
         raise SettingsError(
-            "A share below 1 needs a denoiser that went on from other weights, and these weights: "
-            "say what it started from."
+            "A share below 1 needs a denoiser that was started from other weights: name these "
+            "weights."
         )
     weights = load_weights(start_from)
     if weights.digest != began["digest"]:
@@ -201,7 +199,7 @@ def _blend(denoiser: UNet, record: Mapping[str, Any], share: float, start_from: 
 
 
 def export_regression(folder: Path, out: Path) -> dict[str, int]:
-    """Write a run's last averaged regression as a folder of its own; otherwise as `export`."""
+    """Write a run's last averaged regression as a separate folder; otherwise like `export`."""
     network, steps, record = _trained(folder, "regression")
     if not isinstance(network, UNet):
         raise CheckpointError(f"{folder} does not hold a regression.")

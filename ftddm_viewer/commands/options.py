@@ -10,7 +10,17 @@ from ftddm_viewer.session.saving import CHOOSE_ANOTHER
 
 IN_FLAGS = {
     CHOOSE_ANOTHER: "choose another --out, or say --overwrite to replace it",
-    UNDO_ZERO_FILLING: "undo that (--unfill) to start from what was acquired",
+    UNDO_ZERO_FILLING: "undo that (--unfill) to start from the acquired maps",
+    "hoose another run folder": "hoose another --out",
+    "start from the same weights": "give the same --start-from",
+    "give label maps for training and validation": (
+        "give --anatomies FILE... and --validation FILE..."
+    ),
+    "give folders for training and validation": (
+        "give --patients DIR and --validation-patients DIR"
+    ),
+    "or give a label map.": "or give a label map (--anatomy FILE).",
+    "use this one as the measured study": "give this one as --real",
 }
 """Advice in a message -> the same advice for the command line."""
 

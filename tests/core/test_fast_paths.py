@@ -211,7 +211,7 @@ def test_no_memory_for_one_slice_is_said_in_words(
     resolver: SuperResolver, conditions: list[Condition]
 ) -> None:
     resolver.denoiser = Small(resolver.denoiser, 0)
-    with pytest.raises(SettingsError, match=r"cpu has not enough memory for one slice of 16 x 24"):
+    with pytest.raises(SettingsError, match=r"cpu does not have enough memory for one slice of 16 x 24"):
         drawn(resolver, conditions, QUICK)
 
 

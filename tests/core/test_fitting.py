@@ -157,7 +157,7 @@ def test_a_run_goes_on_only_as_it_was_started(exported, tmp_path) -> None:
     with pytest.raises(SettingsError, match="cannot go on as one from scratch"):
         run("denoiser", tmp_path / "a")
     save_weights(tmp_path / "more", tiny_unet(3), tiny_flow(), {})
-    with pytest.raises(SettingsError, match="give the same --start-from"):
+    with pytest.raises(SettingsError, match="start from the same weights"):
         run("denoiser", tmp_path / "a", tmp_path / "more")
     run("denoiser", tmp_path / "b")
     with pytest.raises(SettingsError, match="started from scratch"):

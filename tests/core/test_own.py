@@ -161,7 +161,7 @@ def test_a_run_keeps_its_patients(cohort, tmp_path):
 
 def test_patients_that_cannot_be_used_are_named(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FormatError, match="is no folder"):
+    with pytest.raises(FormatError, match="is not a folder"):
         convert_pools(tmp_path / "nowhere", tmp_path / "empty", tmp_path / "run")
     with pytest.raises(FormatError, match="holds no patients"):
         convert_pools(tmp_path / "empty", tmp_path / "empty", tmp_path / "run")

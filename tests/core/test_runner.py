@@ -242,7 +242,7 @@ def test_a_tumour_decides_the_slices() -> None:
 def test_studies_without_a_truth_are_refused_with_words() -> None:
     whole = study()
     small = {n: v.with_data(v.data[:14, :14]) for n, v in whole.maps.items()}
-    with pytest.raises(GeometryError, match=r"14x14 samples.*no truth.*--real"):
+    with pytest.raises(GeometryError, match=r"14x14 samples.*no truth.*measured study"):
         given_case("low", replace(whole, maps=small), protocol())
     with pytest.raises(FormatError, match="there is no mask"):
         given_case("bare", replace(whole, mask=None), protocol())

@@ -102,5 +102,5 @@ def test_it_makes_a_patient(head):
 
 def test_without_nilearn_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "nilearn", None)
-    with pytest.raises(FormatError, match=r"pip install 'ftddm-viewer\[simulate\]'.*--anatomy"):
+    with pytest.raises(FormatError, match=r"pip install 'ftddm-viewer\[simulate\]'.*label map"):
         template()

@@ -316,7 +316,7 @@ def test_bad_simulations(
 
 def test_a_map_that_is_no_label_map(study: Path, tmp_path: Path, ftddm: Ftddm) -> None:
     outcome = ftddm("simulate", "--anatomy", study / "T1w.nii.gz", "--out", tmp_path / "out")
-    judge(outcome, "not known as tissues")
+    judge(outcome, "are unknown")
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def test_parametrisations_are_compared_in_a_table(
     [
         (["--patients", "a"], "Give both --patients DIR and --validation-patients"),
         (["--patients", "a", "--validation-patients", "b", "--anatomies", "c"], "not both"),
-        (["--patients", "a", "--validation-patients", "b"], "a is no folder"),
+        (["--patients", "a", "--validation-patients", "b"], "a is not a folder"),
     ],
 )
 def test_patients_that_cannot_be_trained_on(
