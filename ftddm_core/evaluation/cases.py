@@ -158,7 +158,7 @@ class Case:
         low = replace(source, maps=maps, **nothing)
         return low if self.from_scans else degrade(low, factor, whole=self.whole)
 
-    def told(
+    def conditions(
         self, factor: float, metabolites: Sequence[str], drop: Sequence[str] = ()
     ) -> dict[str, Condition]:
         """Return the network inputs of the maps at a coarse matrix, by metabolite.

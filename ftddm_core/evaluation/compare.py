@@ -104,7 +104,7 @@ def compare(
     Raises
     ------
     Cancelled
-        As soon as `cancelled()` is true.
+        If `cancelled()` returns true.
     GeometryError
         If the study has no mask, or a method's map or a noise-free map has another matrix.
     FormatError

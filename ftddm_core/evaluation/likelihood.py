@@ -96,8 +96,9 @@ def flow_metrics(
         found: dict[str, list[Tensor]] = {}
         for x0, condition, upscale in cases:
             noisy = _Noisy.draw(x0, condition, level, generator, flow.schedule)
-            told = {"": (level, condition, upscale)} | _wrongly(level, other, condition, upscale)
-            for name, (t, channels, factor) in told.items():
+            wrong = _wrongly(level, other, condition, upscale)
+            given = {"": (level, condition, upscale)} | wrong
+            for name, (t, channels, factor) in given.items():
                 bits = noisy.flow_bits(flow, t, channels, factor)
                 found.setdefault(f"flow_bits{name}", []).append(bits)
                 loss = noisy.denoiser_loss(denoiser, t, channels, factor)
@@ -185,22 +186,22 @@ class _Noisy:
         return cls(schedule.add_noise(x0, level, eps), x0, eps, mask, level, schedule)
 
     def flow_bits(
-        self, flow: ConditionalGlow, told: int, condition: Tensor, upscale: Tensor
+        self, flow: ConditionalGlow, level: int, condition: Tensor, upscale: Tensor
     ) -> Tensor:
         """Return -log2 p(x_t) per voxel, (B,)."""
         with computing():
-            encoded = flow.encode(condition, _levels(told, upscale), upscale)
+            encoded = flow.encode(condition, _levels(level, upscale), upscale)
             nats = -flow.log_prob(self.x_t, encoded)
         return nats / (self.x_t[0].numel() * math.log(2))
 
     def denoiser_loss(
-        self, denoiser: UNet, told: int, condition: Tensor, upscale: Tensor
+        self, denoiser: UNet, level: int, condition: Tensor, upscale: Tensor
     ) -> Tensor:
         """Return the mean squared error of the prediction inside the mask, (B,)."""
         levels = torch.full((len(self.x0),), self.level, device=self.x0.device)
         target = target_of(self.schedule, denoiser.config.prediction, self.x0, self.eps, levels)
         with computing():
-            found = denoiser(self.x_t, condition, _levels(told, upscale), upscale)
+            found = denoiser(self.x_t, condition, _levels(level, upscale), upscale)
         error: Tensor = (self.mask * (found - target).square()).sum((1, 2, 3))
         return error / self.mask.sum((1, 2, 3)).clamp_min(1)
 
@@ -227,8 +228,12 @@ def _wrongly(
     shuffled = condition.clone()
     lowres = channel("lowres")
     shuffled[:, lowres] = condition[:, lowres].roll(1, dims=0)
-    told = ((other, condition, upscale), (level, condition, far), (level, shuffled, upscale))
-    return {f"_{name}": one for name, one in zip(WRONG, told, strict=True)}
+    wrong = (
+        (other, condition, upscale),
+        (level, condition, far),
+        (level, shuffled, upscale),
+    )
+    return {f"_{name}": one for name, one in zip(WRONG, wrong, strict=True)}
 
 
 def _regressed(regression: UNet, condition: Tensor, upscale: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 FLOW_BATCH = 16
 """Batch size in slices for the likelihood."""
 
-Tell = Callable[[str, float], None]
+Progress = Callable[[str, float], None]
 """Callback with the name of a stage and the share of it that is done."""
 
 
@@ -118,7 +118,7 @@ def evaluate(
     real: Case | None = None,
     glioma: Case | None = None,
     kinds: Sequence[KindCase] = (),
-    tell: Tell = lambda what, done: None,
+    progress: Progress = lambda what, done: None,
 ) -> Outcome:
     """Run missing maps, measure, and make all tables.
 
@@ -139,7 +139,7 @@ def evaluate(
         Case with simulated maps on real MRI of a tumour.
     kinds
         Cases of all kinds, for robustness; see `kinds`.
-    tell
+    progress
         Progress callback.
 
     Raises
@@ -153,16 +153,18 @@ def evaluate(
     tables = outcome.tables
     if protocol.choice and others:
         plans = choice_methods(protocol.choice)
-        runner.run(runner.entries(plans, others), lambda done: tell("choosing τ", done))
+        runner.run(runner.entries(plans, others), lambda done: progress("choosing τ", done))
         metrics = Metrics(measure(runner, plans, others).rows)
         tables["choice"] = choice_table(metrics, protocol.choice)
         outcome.chosen = chosen_tau(tables["choice"])
     measured = Measured()
     if cases:
         runner.run(
-            runner.entries(protocol.methods, cases), lambda done: tell("running methods", done)
+            runner.entries(protocol.methods, cases), lambda done: progress("running methods", done)
         )
-        measured = measure(runner, protocol.methods, cases, lambda done: tell("measuring", done))
+        measured = measure(
+            runner, protocol.methods, cases, lambda done: progress("measuring", done)
+        )
     metrics = Metrics(measured.rows)
     _fill(tables, protocol, metrics, measured)
     if protocol.timing and cases:
@@ -170,7 +172,7 @@ def evaluate(
         held = [name for name in metabolites if name in cases[0].study.maps]
         if held:
             outcome.timing = runner.time(
-                protocol.methods, cases[0], factor, held, lambda done: tell("timing", done)
+                protocol.methods, cases[0], factor, held, lambda done: progress("timing", done)
             )
     tables["checks"] = check(
         protocol,
@@ -182,18 +184,18 @@ def evaluate(
         choice_made="choice" in tables,
     )
     if protocol.flow_levels and cases:
-        tell("likelihood", 0)
+        progress("likelihood", 0)
         found = flow_tables(protocol, cases, others, runner)
         tables["flow"] = found["flow"]
         tables["checks"] += check_flow(found["flow"], found["spread"])
     for name, case in (("real", real), ("glioma", glioma)):
         if case is not None:
-            tables[name] = extra_case(protocol, case, name, runner, tell)
+            tables[name] = extra_case(protocol, case, name, runner, progress)
             tables["checks"] += check_real(name, tables[name], Roles.of(protocol))
     if cases and all(case.scans for case in cases):
-        tables["scans"] = scan_table(protocol, cases, runner, tell)
+        tables["scans"] = scan_table(protocol, cases, runner, progress)
     if kinds:
-        robust = run_robust(protocol, kinds, runner, tell)
+        robust = run_robust(protocol, kinds, runner, progress)
         fill_robust(tables, robust)
         tables["checks"] += check_robust(robust) + check_comparisons(metrics, Roles.of(protocol))
     tables["checks"].sort(key=lambda line: line["item"])
@@ -206,13 +208,13 @@ def _fill(
     contrast = Metrics(measured.contrast)
     roles = Roles.of(protocol)
     plain = [m for m in protocol.methods if not m.drop]
-    told_all = replace(protocol, methods=tuple(plain))
-    tables["methods"] = method_table(metrics, told_all, protocol.metabolites, contrast)
+    complete = replace(protocol, methods=tuple(plain))
+    tables["methods"] = method_table(metrics, complete, protocol.metabolites, contrast)
     parts = {m.metabolites for m in plain if m.metabolites != protocol.metabolites}
     tables["part"] = [
         {"metabolites": list(part)} | line
         for part in sorted(parts, key=len, reverse=True)
-        for line in method_table(metrics, told_all, part, contrast)
+        for line in method_table(metrics, complete, part, contrast)
     ]
     shown = (roles.zero_filling, roles.guided_tv, roles.regression, roles.at_zero, roles.at_default)
     tables["metabolites"] = metabolite_table(metrics, protocol, [name for name in shown if name])
@@ -230,12 +232,14 @@ def _fill(
     tables["calibration"] = calibration_table(measured)
 
 
-def scan_table(protocol: Protocol, cases: Sequence[Case], runner: Runner, tell: Tell) -> Table:
+def scan_table(
+    protocol: Protocol, cases: Sequence[Case], runner: Runner, progress: Progress
+) -> Table:
     """Run the main methods on coarse scans of the patients, for the full chain's metabolites."""
     plans = scan_plans(protocol)
     part = plans[0].metabolites if plans else protocol.metabolites
     anew = [scanned(case) for case in cases]
-    runner.run(runner.entries(plans, anew), lambda done: tell("coarse scans", done))
+    runner.run(runner.entries(plans, anew), lambda done: progress("coarse scans", done))
     measured = measure(runner, plans, anew)
     shown = replace(protocol, methods=tuple(plans))
     return method_table(Metrics(measured.rows), shown, part, Metrics(measured.contrast))
@@ -287,12 +291,14 @@ def extra_plans(protocol: Protocol, case: Case) -> list[MethodPlan]:
     return [replace(m, factors=tuple(factors), metabolites=names) for m in found]
 
 
-def extra_case(protocol: Protocol, case: Case, name: str, runner: Runner, tell: Tell) -> Table:
+def extra_case(
+    protocol: Protocol, case: Case, name: str, runner: Runner, progress: Progress
+) -> Table:
     """Run one additional case, "real" or "glioma"; return its table by factor."""
     plans = extra_plans(protocol, case)
     if not plans:
         return []
-    runner.run(runner.entries(plans, [case]), lambda done: tell(f"{name} case", done))
+    runner.run(runner.entries(plans, [case]), lambda done: progress(f"{name} case", done))
     measured = measure(runner, plans, [case])
     part = replace(
         protocol, factors=plans[0].factors, methods=tuple(plans), metabolites=tuple(case.study.maps)
@@ -344,7 +350,7 @@ def _batches(protocol: Protocol, cases: Sequence[Case], runner: Runner) -> list[
     groups: dict[tuple[int, ...], list[tuple[Any, Any, float]]] = {}
     for factor in protocol.factors:
         for case in cases:
-            for name, condition in runner.told(case, factor).items():
+            for name, condition in runner.conditions(case, factor).items():
                 if name not in protocol.metabolites:
                     continue
                 truth = case.truth(name) / condition.scale

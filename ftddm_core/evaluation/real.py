@@ -91,7 +91,7 @@ class Enlarged:
 
 
 def enlarge(
-    runner: Runner, study: Study, tell: Callable[[float], None] = lambda done: None
+    runner: Runner, study: Study, progress: Callable[[float], None] = lambda done: None
 ) -> dict[str, Enlarged]:
     """Return every map of a measured study enlarged at the default settings; maps are cached.
 
@@ -117,7 +117,7 @@ def enlarge(
         for update in runner.resolver.sample(
             missing, settings, check=check, cancelled=runner.cancelled, every=PROGRESS
         ):
-            tell(update.done)
+            progress(update.done)
             result = update.result
         for name, volume in result.maps.items() if result else ():
             runner.cache.save(keys[name], volume.data, 0.0)

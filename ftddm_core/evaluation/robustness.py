@@ -204,7 +204,7 @@ def run_robust(
     protocol: Protocol,
     items: Sequence[KindCase],
     runner: Runner,
-    tell: Callable[[str, float], None] = lambda what, done: None,
+    progress: Callable[[str, float], None] = lambda what, done: None,
 ) -> Robust:
     """Run missing maps on every kind of case, and measure all.
 
@@ -216,7 +216,7 @@ def run_robust(
         See `kinds`.
     runner
         Networks and cache.
-    tell
+    progress
         Progress callback.
 
     Raises
@@ -230,7 +230,7 @@ def run_robust(
         runner.check(
             item.case,
             factor,
-            progress=lambda done, start=number: tell(  # type: ignore[misc]
+            progress=lambda done, start=number: progress(  # type: ignore[misc]
                 "self-checks", (start + done) / len(checks)
             ),
         )
@@ -243,7 +243,7 @@ def run_robust(
         entries += runner.entries(plans, [item.case for item in group])
     # Equal settings together across kinds: larger batches.
     entries.sort(key=lambda entry: (entry.method.name, entry.draw, entry.factor))
-    runner.run(entries, lambda done: tell("other kinds of patients", done))
+    runner.run(entries, lambda done: progress("other kinds of patients", done))
     for (kind, acquisition), group in groups.items():
         plans = plans_of(protocol, group[0])
         cases = [item.case for item in group]

@@ -91,15 +91,17 @@ class Runner:
         self.cache = cache
         self.regression = regression
         self.cancelled = cancelled
-        self._told: dict[tuple[Case, float, tuple[str, ...]], dict[str, Condition]] = {}
+        self._conditions: dict[tuple[Case, float, tuple[str, ...]], dict[str, Condition]] = {}
         self._checks: dict[str, SelfCheck] = {}
 
-    def told(self, case: Case, factor: float, drop: Sequence[str] = ()) -> dict[str, Condition]:
+    def conditions(
+        self, case: Case, factor: float, drop: Sequence[str] = ()
+    ) -> dict[str, Condition]:
         """Return the network inputs of a case at a factor, without some of the MRI."""
         key = (case, factor, tuple(sorted(drop)))
-        if key not in self._told:
-            self._told[key] = case.told(factor, tuple(case.study.maps), drop)
-        return self._told[key]
+        if key not in self._conditions:
+            self._conditions[key] = case.conditions(factor, tuple(case.study.maps), drop)
+        return self._conditions[key]
 
     def runs(self, method: MethodPlan) -> bool:
         """Return whether this method can be run at all."""
@@ -148,7 +150,7 @@ class Runner:
 
     def condition(self, entry: Entry) -> Condition:
         """Return the network input for a map."""
-        return self.told(entry.case, entry.factor, entry.method.drop)[entry.metabolite]
+        return self.conditions(entry.case, entry.factor, entry.method.drop)[entry.metabolite]
 
     def settings(self, entry: Entry) -> SamplerSettings:
         """Return the sampling settings of a map, with its seed and MRI weight.
@@ -190,10 +192,10 @@ class Runner:
         Cancelled
             If `cancelled()` returns true.
         """
-        told = self.told(case, factor, drop)
+        conditions = self.conditions(case, factor, drop)
         key = key_of(
             {
-                "self-check": {name: condition.digest for name, condition in told.items()},
+                "self-check": {name: condition.digest for name, condition in conditions.items()},
                 "settings": FIXED.to_dict(),
                 "how": DECIDES,
                 "weights": self.resolver.weights.digest,
@@ -203,7 +205,7 @@ class Runner:
         if key not in self._checks:
             kept = self.cache.load_json(key)
             if kept is None:
-                low = case.acquired(factor, list(told), drop)
+                low = case.acquired(factor, list(conditions), drop)
                 found = self.resolver.check(low, progress=progress, cancelled=self.cancelled)
                 kept = _stated(found)
                 self.cache.save_json(key, kept)
@@ -237,10 +239,10 @@ class Runner:
                 raise Cancelled("The evaluation was stopped; finished maps are kept.")
             cost = sum(entry.cost for entry in chunk)
 
-            def tell(share: float, start: float = done, cost: float = cost) -> None:
+            def report(share: float, start: float = done, cost: float = cost) -> None:
                 progress((start + share * cost) / total)
 
-            images, seconds = self._compute(chunk, tell)
+            images, seconds = self._compute(chunk, report)
             for entry, image in zip(chunk, images, strict=True):
                 if not np.isfinite(image).all():
                     raise CheckpointError(
@@ -365,26 +367,26 @@ class Runner:
                 return
 
     def _compute(
-        self, chunk: Sequence[Entry], tell: Callable[[float], None]
+        self, chunk: Sequence[Entry], progress: Callable[[float], None]
     ) -> tuple[list[NDArray[np.float32]], float]:
         """Return the maps of entries of one method, draw, factor and matrix; seconds a slice."""
         method = chunk[0].method
-        told = [self.condition(entry) for entry in chunk]
+        conditions = [self.condition(entry) for entry in chunk]
         start = time.perf_counter()
         if method.settings is not None:
-            images = self._sample(self.settings(chunk[0]), told, tell)
+            images = self._sample(self.settings(chunk[0]), conditions, progress)
         elif method.kind == "regression":
-            images = self._regress(told)
+            images = self._regress(conditions)
         else:
-            images = [_plain(method.kind, t, self.cancelled) for t in told]
+            images = [_plain(method.kind, t, self.cancelled) for t in conditions]
         seconds = time.perf_counter() - start
-        return images, seconds / sum(condition.shape[2] for condition in told)
+        return images, seconds / sum(condition.shape[2] for condition in conditions)
 
     def _sample(
         self,
         settings: SamplerSettings,
         conditions: Sequence[Condition],
-        tell: Callable[[float], None],
+        progress: Callable[[float], None],
     ) -> list[NDArray[np.float32]]:
         """Return x of every condition, with all drawn detail."""
         result = None
@@ -392,7 +394,7 @@ class Runner:
             conditions, settings.replace(detail=1), cancelled=self.cancelled, every=PROGRESS
         )
         for update in updates:
-            tell(update.done)
+            progress(update.done)
             result = update.result
         if result is None:
             raise RuntimeError("The stream ended without a result.")
@@ -407,12 +409,12 @@ class Runner:
         return [np.asarray(maps[c.metabolite].data, np.float32) for c in conditions]
 
 
-def _plain(kind: str, told: Condition, cancelled: Callable[[], bool]) -> NDArray[np.float32]:
+def _plain(kind: str, condition: Condition, cancelled: Callable[[], bool]) -> NDArray[np.float32]:
     if cancelled():
         raise Cancelled("The evaluation was stopped; finished maps are kept.")
     if kind == "guided-tv":
-        return np.asarray(guided_tv(told), np.float32)
-    return (BASELINES | ANCHORS)[kind](told)
+        return np.asarray(guided_tv(condition), np.float32)
+    return (BASELINES | ANCHORS)[kind](condition)
 
 
 def _stated(check: SelfCheck) -> dict[str, Any]:

@@ -29,12 +29,12 @@ from ftddm_core.model.bijections import (
 )
 from ftddm_core.model.flow import ConditionalGlow
 
-StepTold = tuple[Tensor, Tensor, Tensor]
+StepTerms = tuple[Tensor, Tensor, Tensor]
 """Terms of one step: exp(-s) and b exp(-s) of its injector, and the term added in its coupling."""
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class Conditioning:
     """Precomputed conditions at a level for a `MergedFlow`, for any number of draws.
 
     Parameters
@@ -50,7 +50,7 @@ class Told:
     mean: Tensor
     deviation: Tensor
     base: list[tuple[Tensor, Tensor]]
-    steps: list[list[StepTold]]
+    steps: list[list[StepTerms]]
 
     @property
     def nbytes(self) -> int:
@@ -78,43 +78,43 @@ class MergedFlow:
         self.flow = flow
         self._levels = [_Level(cast(Sequence, level)) for level in flow.levels]
 
-    def tell(self, condition: Tensor, t: Tensor, upscale: Tensor) -> Told:
+    def encode(self, condition: Tensor, t: Tensor, upscale: Tensor) -> Conditioning:
         """Read the conditions; parameters as for `ConditionalGlow.encode`."""
         encoded = self.flow.encode(condition, t, upscale)
-        return Told(
+        return Conditioning(
             encoded.mean,
             encoded.deviation,
             [(mean, log_deviation.exp()) for mean, log_deviation in encoded.base],
             [
-                level.tell(feature)
+                level.terms(feature)
                 for level, feature in zip(self._levels, encoded.features, strict=True)
             ],
         )
 
-    def sample(self, normal: Tensor, told: Told, tau_flow: float) -> Tensor:
+    def sample(self, normal: Tensor, conditioning: Conditioning, tau_flow: float) -> Tensor:
         """Return x_t (B, 1, H, W) for z = mu + sqrt(tau_f) sigma n; see `ConditionalGlow.sample`.
 
         Parameters
         ----------
         normal
             Standard normal noise n of the grid's shape, (B, 1, H, W).
-        told
+        conditioning
             The conditions.
         tau_flow
             Temperature: a factor on the variance, 0..1.
         """
         scale = math.sqrt(tau_flow)
         latents = []
-        for mean, deviation in told.base:
+        for mean, deviation in conditioning.base:
             normal = functional.pixel_unshuffle(normal, 2)
             own, normal = normal.tensor_split([mean.shape[1]], dim=1)
             latents.append(mean + scale * deviation * own)
         rest = latents.pop()
-        for level, steps in reversed([*zip(self._levels, told.steps, strict=True)]):
+        for level, steps in reversed([*zip(self._levels, conditioning.steps, strict=True)]):
             rest = functional.pixel_shuffle(level.inverse(rest, steps), 2)
             if latents:
                 rest = torch.cat([latents.pop(), rest], dim=1)
-        return told.mean + told.deviation * rest
+        return conditioning.mean + conditioning.deviation * rest
 
 
 class _Level:
@@ -125,12 +125,12 @@ class _Level:
         steps = [_parts(layers[first : first + 4]) for first in range(0, len(layers), 4)][::-1]
         self._couplings = [coupling for *_, coupling in steps]
         self._constant = [_constant_inverse(norm, mix) for norm, mix, *_ in steps]
-        told = [layer for *_, injector, c in steps for layer in (injector.affine, c.from_cond)]
-        self._weight = torch.cat([layer.weight.detach() for layer in told])
-        self._bias = torch.cat([cast(Tensor, layer.bias).detach() for layer in told])
+        layers = [layer for *_, injector, c in steps for layer in (injector.affine, c.from_cond)]
+        self._weight = torch.cat([layer.weight.detach() for layer in layers])
+        self._bias = torch.cat([cast(Tensor, layer.bias).detach() for layer in layers])
         self._sizes = [n for *_, i, c in steps for n in _sizes(i.affine, c.from_cond)]
 
-    def tell(self, feature: Tensor) -> list[StepTold]:
+    def terms(self, feature: Tensor) -> list[StepTerms]:
         """Return the condition-dependent terms of every step."""
         parts = functional.conv2d(feature, self._weight, self._bias).split(self._sizes, dim=1)
         found = []
@@ -139,7 +139,7 @@ class _Level:
             found.append((factor, factor * shift, added))
         return found
 
-    def inverse(self, y: Tensor, steps: list[StepTold]) -> Tensor:
+    def inverse(self, y: Tensor, steps: list[StepTerms]) -> Tensor:
         """Undo the steps."""
         for coupling, (weight, bias), (factor, offset, added) in zip(
             self._couplings, self._constant, steps, strict=True

@@ -123,13 +123,13 @@ def _places(patient: Patient, fractions: NDArray[Any], points: NDArray[Any]) -> 
 
 
 def _quality(measured: Study, exact: Mapping[str, NDArray[Any]], brain: Mask) -> Statistics:
-    """Return signal to noise, and the shares in % of failing and of wild voxels in the brain.
+    """Return signal to noise, and the shares in % of failing voxels and outliers in the brain.
 
-    SNR is the trusted voxels' median over 1.4826 times the median size of the noise there. A wild
-    voxel exceeds twice the map's largest trusted noise-free value; its share is the maps' mean.
+    SNR is the trusted voxels' median over 1.4826 times the median size of the noise there. An
+    outlier exceeds twice the map's largest trusted noise-free value; its share is the maps' mean.
     """
     trusted = brain
-    wild = np.zeros(brain.shape)
+    outliers = np.zeros(brain.shape)
     statistics: Statistics = {}
     for name, truth in exact.items():
         shown, mask = measured.maps[name].data, measured.mask_of(name)
@@ -137,11 +137,11 @@ def _quality(measured: Study, exact: Mapping[str, NDArray[Any]], brain: Mask) ->
         sure = trusted & (shown > 0)  # clipped values have lost their noise
         deviation = 1.4826 * _median(np.abs(shown - truth), sure)
         statistics[f"SNR {name}"] = _ratio(_median(truth, sure), deviation)
-        wild += (shown > 2 * truth[trusted].max(initial=0)) / len(exact)
+        outliers += (shown > 2 * truth[trusted].max(initial=0)) / len(exact)
     statistics["failing voxels (%)"] = 100 * _ratio((~trusted & brain).sum(), brain.sum())
-    statistics["wild voxels (%)"] = 100 * _ratio(wild[brain].sum(), brain.sum())
-    inside = 100 * _ratio(wild[trusted].sum(), trusted.sum())
-    return statistics | {"wild voxels inside the mask (%)": inside}
+    statistics["outliers (%)"] = 100 * _ratio(outliers[brain].sum(), brain.sum())
+    inside = 100 * _ratio(outliers[trusted].sum(), trusted.sum())
+    return statistics | {"outliers inside the mask (%)": inside}
 
 
 def _contrast(patient: Patient, measured: Study) -> Statistics:

@@ -304,11 +304,11 @@ class _Batch:
 
         def flow(guided: bool) -> Tensor:
             channels = self._guided.channels(guided)
-            told = self._recall(
+            conditioning = self._recall(
                 ("told", self._slices, level, guided),
-                lambda: networks.flow.tell(channels, self._at(level), self._upscale),
+                lambda: networks.flow.encode(channels, self._at(level), self._upscale),
             )
-            return networks.flow.sample(normal, told, settings.tau_flow)
+            return networks.flow.sample(normal, conditioning, settings.tau_flow)
 
         x = self._guided.mixed(flow)
         if t > level:

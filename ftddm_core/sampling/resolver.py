@@ -194,7 +194,7 @@ class SuperResolver:
         Raises
         ------
         Cancelled
-            As soon as `cancelled()` is true.
+            If `cancelled()` returns true.
         FormatError, GeometryError
             If no conditions can be formed from the study; see `form_conditions`.
         """
@@ -253,7 +253,7 @@ class SuperResolver:
         Raises
         ------
         Cancelled
-            As soon as `cancelled()` is true.
+            If `cancelled()` returns true.
         SettingsError
             If the device's memory is too small for one slice; if it is too small for a batch,
             smaller batches are used.

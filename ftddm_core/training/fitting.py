@@ -164,6 +164,6 @@ def _check_same_run(folder: Path, record: Mapping[str, Any]) -> None:
     if held.get("digest") != asked.get("digest"):
         words = [f"'{s['name']}' {s['digest'][:12]}" if s else "scratch" for s in (held, asked)]
         raise SettingsError(
-            f"The run in {folder} was started from {words[0]} and cannot be resumed from "
-            f"{words[1]}: start from the same weights, or choose another run folder."
+            f"The run in {folder} was started from {words[0]} and cannot be resumed as one "
+            f"from {words[1]}: start from the same weights, or choose another run folder."
         )

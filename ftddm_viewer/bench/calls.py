@@ -69,7 +69,7 @@ def _networks(
 
     def draw() -> None:
         with computing():
-            flow.sample(normal, flow.tell(condition, level, upscale), tau_flow=TAU)
+            flow.sample(normal, flow.encode(condition, level, upscale), tau_flow=TAU)
 
     return {"denoiser": denoise, "flow": draw}
 

@@ -19,13 +19,15 @@ from ftddm_viewer import live_settings
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
-from ftddm_viewer.bench.timing import Tell, timed, warmed
+from ftddm_viewer.bench.timing import Progress, timed, warmed
 
 DIFFUSERS_CHANNELS = (32, 64, 96, 128)
 """Channels at each resolution of the UNet from diffusers; its other sizes are the defaults."""
 
 
-def comparisons(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
+def comparisons(
+    resolver: SuperResolver, inputs: Inputs, plan: Plan, progress: Progress
+) -> list[Line]:
     """Time every method on one slice.
 
     Returns
@@ -44,7 +46,7 @@ def comparisons(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell)
     def add(key: str, method: str, n: int, work: Callable[[], object]) -> None:
         found = timed(work, resolver.device, plan)
         lines.append({"key": key, "method": method, "calls": n, **found})
-        tell(sum(line["calls"] for line in lines) / total)
+        progress(sum(line["calls"] for line in lines) / total)
 
     def sampled(by: SuperResolver, settings: SamplerSettings) -> Callable[[], object]:
         return warmed(by, [inputs.condition], settings, [inputs.k])

@@ -10,10 +10,10 @@ from ftddm_viewer import live_settings
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
-from ftddm_viewer.bench.timing import Tell, timed, warmed
+from ftddm_viewer.bench.timing import Progress, timed, warmed
 
 
-def volumes(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
+def volumes(resolver: SuperResolver, inputs: Inputs, plan: Plan, progress: Progress) -> list[Line]:
     """Time whole volumes; the full chain of every metabolite only where there is a GPU.
 
     Returns
@@ -36,11 +36,11 @@ def volumes(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> 
         slices = len(conditions) * plan.volume_slices
         speed = {"slices": slices, "slices_a_second": slices / found["seconds"]}
         lines.append({"key": key, "what": what, **speed, **found})
-        tell((number + 1) / len(wanted))
+        progress((number + 1) / len(wanted))
     return lines
 
 
-def growth(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
+def growth(resolver: SuperResolver, inputs: Inputs, plan: Plan, progress: Progress) -> list[Line]:
     """Time one slice with live settings, varying one of matrix, slices, samples and steps at a
     time.
 
@@ -75,5 +75,5 @@ def growth(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> l
     for number, (varied, value) in enumerate(wanted):
         found = timed(work(varied, value), resolver.device, plan)
         lines.append({"varied": varied, "value": value, **found})
-        tell((number + 1) / len(wanted))
+        progress((number + 1) / len(wanted))
     return lines

@@ -12,7 +12,7 @@ from statistics import median
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
-from ftddm_viewer.bench.timing import Tell
+from ftddm_viewer.bench.timing import Progress
 from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
 from ftddm_viewer.session.session import Session
 
@@ -36,7 +36,7 @@ def opened(model: WatchedModel, inputs: Inputs) -> Iterator[Watch]:
         session.close()
 
 
-def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, tell: Tell) -> list[Line]:
+def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, progress: Progress) -> list[Line]:
     """Return for every kind of move the median time to the first and to the final image.
 
     Every repeat makes each move once, to a value not used before. The seed changes between any two
@@ -63,7 +63,7 @@ def moves(watch: Watch, inputs: Inputs, call: float, plan: Plan, tell: Tell) -> 
             watch.timed(partial(session.update, seed=seed))
             seed += move == "seed"
             found[move].append(watch.timed(_move(session, inputs, move, repeat, seed)))
-            tell((repeat + (number + 1) / len(MOVES)) / plan.repeats)
+            progress((repeat + (number + 1) / len(MOVES)) / plan.repeats)
     lines = []
     for move, times in found.items():
         first, final = _medians(times)
@@ -100,7 +100,7 @@ def _move(
     return partial(session.update, **{move: values[move]})
 
 
-def mri_weights(watch: Watch, plan: Plan, tell: Tell) -> list[Line]:
+def mri_weights(watch: Watch, plan: Plan, progress: Progress) -> list[Line]:
     """Return the latency after a move of tau_flow, by `WEIGHTINGS`.
 
     The pairs alternate within every repeat, so that a machine that slows down favours none. Each
@@ -128,7 +128,7 @@ def mri_weights(watch: Watch, plan: Plan, tell: Tell) -> list[Line]:
             chosen = partial(session.update, mri_weight=weight, consistency=consistency)
             watch.timed(partial(chosen, seed=before.seed + count))
             times.append(watch.timed(partial(session.update, tau_flow=0.5 - count % 50 / 100)))
-            tell(count / total)
+            progress(count / total)
     watch.timed(partial(session.update, **before.to_dict()))
     medians = [_medians(times) for times in found]
     return [

@@ -57,8 +57,8 @@ def measure(
     first = models[0].load()
     shape = inputs.condition.shape
     runs = [_run(model, inputs, weights, plan, stage) for model in models]
-    with stage("trade-off") as tell:
-        table = apart(partial(tradeoff, first, inputs, plan, tell))
+    with stage("trade-off") as progress:
+        table = apart(partial(tradeoff, first, inputs, plan, progress))
     return {
         "format": FORMAT,
         "software": version("ftddm-viewer"),
@@ -85,25 +85,25 @@ def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: S
     resolver: SuperResolver = model.load()
     name = str(resolver.device)
     run: Record = {"device": name}
-    with stage(f"{name}: memory") as tell:
+    with stage(f"{name}: memory") as progress:
         run["memory"] = memory(weights, name, plan)
-        tell(1)
+        progress(1)
     # Everything except the session runs on threads that end: see `jobs.apart`.
     with stage(f"{name}: calls"):
         run["calls"] = apart(partial(calls, resolver, inputs, plan))
     call = seconds_of_call(run["calls"])
     with opened(model, inputs) as watch:
-        with stage(f"{name}: moves") as tell:
-            run["moves"] = moves(watch, inputs, call, plan, tell)
-        with stage(f"{name}: MRI weights") as tell:
-            run["mri_weights"] = mri_weights(watch, plan, tell)
+        with stage(f"{name}: moves") as progress:
+            run["moves"] = moves(watch, inputs, call, plan, progress)
+        with stage(f"{name}: MRI weights") as progress:
+            run["mri_weights"] = mri_weights(watch, plan, progress)
         run["drag"] = drag(watch, model, call, plan)
-    with stage(f"{name}: one slice") as tell:
-        run["comparisons"] = apart(partial(comparisons, resolver, inputs, plan, tell))
-    with stage(f"{name}: volumes") as tell:
-        run["volumes"] = apart(partial(volumes, resolver, inputs, plan, tell))
-    with stage(f"{name}: growth") as tell:
-        run["growth"] = apart(partial(growth, resolver, inputs, plan, tell))
+    with stage(f"{name}: one slice") as progress:
+        run["comparisons"] = apart(partial(comparisons, resolver, inputs, plan, progress))
+    with stage(f"{name}: volumes") as progress:
+        run["volumes"] = apart(partial(volumes, resolver, inputs, plan, progress))
+    with stage(f"{name}: growth") as progress:
+        run["growth"] = apart(partial(growth, resolver, inputs, plan, progress))
     run["targets"] = targets(run)
     return run
 

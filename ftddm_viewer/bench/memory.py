@@ -56,10 +56,10 @@ def memory(weights: str, device: str, plan: Plan) -> Line | None:
     if found.returncode < 0:  # a signal
         return None
     if found.returncode:
-        told = "\n".join(found.stderr.strip().splitlines()[-LAST_LINES:])
+        last = "\n".join(found.stderr.strip().splitlines()[-LAST_LINES:])
         raise FtddmError(
             "The memory that a whole volume takes could not be measured; the process that measures "
-            f"it failed with code {found.returncode}:\n{told}"
+            f"it failed with code {found.returncode}:\n{last}"
         )
     line: Line = json.loads(found.stdout)
     return line

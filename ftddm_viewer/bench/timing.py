@@ -16,10 +16,10 @@ from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
 
-Tell = Callable[[float], None]
+Progress = Callable[[float], None]
 """Callback with the share of the work that is done, 0..1."""
 
-Stage = Callable[[str], AbstractContextManager[Tell]]
+Stage = Callable[[str], AbstractContextManager[Progress]]
 """Takes the name of a stage and returns its progress callback."""
 
 

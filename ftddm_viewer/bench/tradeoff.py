@@ -16,12 +16,12 @@ from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.bench.inputs import Inputs
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import Line
-from ftddm_viewer.bench.timing import Tell
+from ftddm_viewer.bench.timing import Progress
 
 METRICS = ("psnr", "ssim", "sharpness")
 
 
-def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) -> list[Line]:
+def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, progress: Progress) -> list[Line]:
     """Return the metrics of every sampler at few steps, and of the full chain.
 
     Returns
@@ -45,7 +45,7 @@ def tradeoff(resolver: SuperResolver, inputs: Inputs, plan: Plan, tell: Tell) ->
         how |= {"sampler": settings.sampler_used, "full": settings.steps is None, "calls": calls}
         lines.append(how | _metrics(resolver, inputs, settings, plan))
         done += calls
-        tell(done / total)
+        progress(done / total)
     return lines
 
 

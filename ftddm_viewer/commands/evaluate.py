@@ -129,11 +129,18 @@ def _run(options: Namespace, files: ReportFiles) -> tuple[Record, dict[str, Figu
         f"the temperatures on, {len(kinds)} cases of other kinds; the whole protocol takes up to "
         f"{calls:,} runs of a slice through the denoiser."
     )
-    with _stages() as tell:
+    with _stages() as progress:
         outcome = run_evaluation(
-            protocol, cases, others, runner, real=real, glioma=glioma, kinds=kinds, tell=tell
+            protocol,
+            cases,
+            others,
+            runner,
+            real=real,
+            glioma=glioma,
+            kinds=kinds,
+            progress=progress,
         )
-        maps = _maps(outcome, runner, cases, real, glioma, tell)
+        maps = _maps(outcome, runner, cases, real, glioma, progress)
     return record_of(outcome, _command(options), list(maps)), maps
 
 
@@ -196,12 +203,12 @@ def _maps(
     cases: Sequence[Case],
     real: Case | None,
     glioma: Case | None,
-    tell: Callable[[str, float], None],
+    progress: Callable[[str, float], None],
 ) -> dict[str, Figure]:
     """Return file name -> figure of maps; adds the metrics of the enlarged study."""
     protocol = outcome.protocol
     found: dict[str, Figure] = {}
-    tell("drawing", 0)
+    progress("drawing", 0)
     for case in cases[:1]:
         common = set(case.study.maps).intersection(*(m.metabolites for m in protocol.methods))
         for name in shown_metabolites(sorted(common) or list(case.study.maps)):
@@ -209,7 +216,7 @@ def _maps(
     if real is not None:
         name = shown_metabolites(list(real.study.maps))[0]
         found["real-restored.png"] = method_rows(runner, protocol, real, name, real=REAL)
-        enlarged = enlarge(runner, real.study, lambda done: tell("enlarging", done))
+        enlarged = enlarge(runner, real.study, lambda done: progress("enlarging", done))
         found["real-enlarged.png"] = enlarged_rows(enlarged, real.name)
         outcome.tables["enlarged"] = [
             {"metabolite": name, **one.metrics()} for name, one in enlarged.items()
@@ -261,7 +268,7 @@ def _stages() -> Iterator[Callable[[str, float], None]]:
     bars: dict[str, Any] = {}
     shape = "{desc}: {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
 
-    def tell(what: str, done: float) -> None:
+    def progress(what: str, done: float) -> None:
         if what not in bars:
             for old in bars.values():
                 old.close()
@@ -270,7 +277,7 @@ def _stages() -> Iterator[Callable[[str, float], None]]:
         bars[what].update(done - bars[what].n)
 
     try:
-        yield tell
+        yield progress
     finally:
         for bar in bars.values():
             bar.close()

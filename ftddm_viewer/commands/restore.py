@@ -136,12 +136,10 @@ def demo(options: Namespace) -> None:
     rows = compare(study, [upscale], {**baseline_methods(), "FTDDM": sample})
     result = results[0]
     low = degrade(study, upscale)
-    picture = draw_rows(
-        rows_of(result, DEMO_METABOLITES, study), f"{CASE_LABEL}\n{heading(result)}"
-    )
+    figure = draw_rows(rows_of(result, DEMO_METABOLITES, study), f"{CASE_LABEL}\n{heading(result)}")
     files = result_files(result, low, {"DegradedBy": upscale})
     with tempfile.TemporaryDirectory() as folder:
-        save_figure(picture, Path(folder, "demo.png"))
+        save_figure(figure, Path(folder, "demo.png"))
         files["demo.png"] = Path(folder, "demo.png").read_bytes()
     save_files(files, options.out, overwrite=True)
     print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")

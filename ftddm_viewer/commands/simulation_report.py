@@ -43,7 +43,7 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
     count = options.patients or PATIENTS
     sheets = [f"contact_sheet_{n // ROWS + 1:02d}.png" for n in range(0, count, ROWS)]
     check_writable(options.out, [*FILES, *sheets], overwrite=options.overwrite)
-    figures: list[dict[str, float]] = []
+    statistics: list[dict[str, float]] = []
     rows: list[SheetRow] = []
     names: list[str] = []
     kinds = {"literature": Patient, "randomised": RandomisedPatient}
@@ -55,14 +55,14 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
             patient = Patient.draw(anatomy, rng, glioma=options.glioma)
             measured, noise_free = simulate_study(patient, rng, **slab)
             names.append(f"{number}, {anatomy.name}, {'glioma' if patient.glioma else 'healthy'}")
-            figures.append(patient_statistics(patient, measured, noise_free))
+            statistics.append(patient_statistics(patient, measured, noise_free))
             middle = float(patient.glioma.centre[2]) if patient.glioma else None
             rows.append(sheet_row(names[-1].replace(", ", "\n"), measured, middle))
             for kind, drawn in kinds.items():
                 rng = np.random.default_rng([options.seed, number])
                 explained[kind].append(explained_of(drawn, anatomy, rng))
             progress((number + 1) / count)
-    table = summarise(figures)
+    table = summarise(statistics)
     shares = {"literature": 1 - MIXTURE, "randomised": MIXTURE}
     beside = compare_explained({kind: (shares[kind], explained[kind]) for kind in kinds})
     heading = _heading(options, anatomies, count, slab)
@@ -71,7 +71,7 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
         f"{_explanation(count)}\n\n{to_markdown(beside)}"
     )
     links = "\n".join(f"![Simulated patients]({name})" for name in sheets)
-    each = [{"patient": n, **_finite(f)} for n, f in zip(names, figures, strict=True)]
+    each = [{"patient": n, **_finite(f)} for n, f in zip(names, statistics, strict=True)]
     record = {
         "Notice": f"SIMULATED patients. {RESEARCH_ONLY}.",
         "Seed": options.seed,
@@ -127,5 +127,5 @@ def _rounded(line: Mapping[str, Any]) -> dict[str, Any]:
     return {k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in line.items()}
 
 
-def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if np.isfinite(value) else None for name, value in figures.items()}
+def _finite(statistics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if np.isfinite(value) else None for name, value in statistics.items()}

@@ -95,11 +95,11 @@ def test_only_what_depends_on_the_moved_control_is_computed(
 ) -> None:
     recall, one = Recall(), conditions[:1]
     drawn(resolver, one, QUICK, slices=[1], recall=recall)
-    told = Spy(resolver.flow.tell)
-    monkeypatch.setattr(resolver.flow, "tell", told)
+    encode = Spy(resolver.flow.encode)
+    monkeypatch.setattr(resolver.flow, "encode", encode)
     counted = spy(resolver)
     running, _ = drawn(resolver, one, QUICK.replace(**ONCE_MORE[moved]), slices=[1], recall=recall)
-    assert len(told.inputs) == flow_told
+    assert len(encode.inputs) == flow_told
     assert len(counted.inputs) == calls
     # What the user saw before is not shown again; the sample itself always is.
     assert len(running) == max(calls, 1)
@@ -211,7 +211,9 @@ def test_no_memory_for_one_slice_is_said_in_words(
     resolver: SuperResolver, conditions: list[Condition]
 ) -> None:
     resolver.denoiser = Small(resolver.denoiser, 0)
-    with pytest.raises(SettingsError, match=r"cpu does not have enough memory for one slice of 16 x 24"):
+    with pytest.raises(
+        SettingsError, match=r"cpu does not have enough memory for one slice of 16 x 24"
+    ):
         drawn(resolver, conditions, QUICK)
 
 

@@ -86,7 +86,7 @@ def test_every_kind_is_acquired_as_it_should_be(kinds: Kinds) -> None:
         assert low.grid.shape == (18, 20, 1)
         assert low.outside is (Outside.EMPTY if acquisition == MASKED else Outside.SEEN)
         assert (low.window is not None) == (acquisition != MASKED)
-        assert item.case.told(2.0, NAMES)["tNAA"].shape == (36, 40, 1)
+        assert item.case.conditions(2.0, NAMES)["tNAA"].shape == (36, 40, 1)
 
 
 def test_a_swapped_mri_leaves_the_maps_untouched(kinds: Kinds) -> None:
@@ -97,7 +97,7 @@ def test_a_swapped_mri_leaves_the_maps_untouched(kinds: Kinds) -> None:
         one, two = (item.case.acquired(2.0, NAMES) for item in (own, swapped))
         assert same_maps(one, two)
         assert not same_mri(one, two)
-        told = swapped.case.told(2.0, NAMES)["tNAA"], own.case.told(2.0, NAMES)["tNAA"]
+        told = swapped.case.conditions(2.0, NAMES)["tNAA"], own.case.conditions(2.0, NAMES)["tNAA"]
         np.testing.assert_array_equal(told[0].channels[:2], told[1].channels[:2])
         assert np.abs(told[0].channels[2] - told[1].channels[2]).max() > 0.1
 
@@ -176,7 +176,7 @@ def test_cases_are_the_same_every_time(label_map: Path, kinds: Kinds) -> None:
     for item in simulated_kinds(protocol(), [label_map]):
         (before,) = kinds[item.kind, item.acquisition]
         assert item.case.digest == before.case.digest
-        one, two = (i.case.told(2.0, NAMES)["tCho"].digest for i in (item, before))
+        one, two = (i.case.conditions(2.0, NAMES)["tCho"].digest for i in (item, before))
         assert one == two
 
 

@@ -28,7 +28,7 @@ def test_the_merged_flow_draws_what_the_flow_draws(
     normal = randn(3, 1, *grid, seed=5)
     expected = flow.sample(normal, flow.encode(*given), tau)
     merged = MergedFlow(flow)
-    found = merged.sample(normal, merged.tell(*given), tau)
+    found = merged.sample(normal, merged.encode(*given), tau)
     assert float(expected.std()) > 0.05
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
@@ -36,22 +36,24 @@ def test_the_merged_flow_draws_what_the_flow_draws(
 def test_what_conditions_say_serves_any_number_of_draws() -> None:
     flow = tiny_flow()
     merged, given = MergedFlow(flow), (conditions(1, 16, 16), torch.tensor([50]), torch.ones(1) * 4)
-    told = merged.tell(*given)
-    before = [told.mean.clone(), told.steps[0][0][0].clone()]
+    conditioning = merged.encode(*given)
+    before = [conditioning.mean.clone(), conditioning.steps[0][0][0].clone()]
     for seed in range(3):
         normal = randn(1, 1, 16, 16, seed=seed)
         expected = flow.sample(normal, flow.encode(*given), 0.7)
-        torch.testing.assert_close(merged.sample(normal, told, 0.7), expected, rtol=0, atol=1e-5)
-    assert torch.equal(told.mean, before[0])
-    assert torch.equal(told.steps[0][0][0], before[1])
-    assert told.nbytes > 4 * 2 * 16 * 16
+        torch.testing.assert_close(
+            merged.sample(normal, conditioning, 0.7), expected, rtol=0, atol=1e-5
+        )
+    assert torch.equal(conditioning.mean, before[0])
+    assert torch.equal(conditioning.steps[0][0][0], before[1])
+    assert conditioning.nbytes > 4 * 2 * 16 * 16
 
 
 def test_it_keeps_the_weights_it_was_made_of() -> None:
     flow = tiny_flow()
     kept = {name: value.clone() for name, value in flow.state_dict().items()}
     merged = MergedFlow(flow)
-    merged.tell(conditions(1, 16, 16), torch.tensor([50]), torch.ones(1))
+    merged.encode(conditions(1, 16, 16), torch.tensor([50]), torch.ones(1))
     assert all(torch.equal(value, kept[name]) for name, value in flow.state_dict().items())
 
 

@@ -138,7 +138,7 @@ def test_detail_mixes_what_is_kept_with_the_measurement(runner: Runner) -> None:
 
 def test_the_measurement_alone_is_what_a_run_returns_beside_its_map(runner: Runner) -> None:
     for one in (item(), item(acquisition=SCAN)):
-        told = runner.told(one.case, 2.0)
+        told = runner.conditions(one.case, 2.0)
         settings = plan(AT_ZERO, one).settings
         *_, last = runner.resolver.sample(told.values(), settings)
         assert last.result is not None

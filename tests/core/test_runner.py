@@ -161,12 +161,12 @@ def test_patients_do_not_share_their_noise(runner: Runner) -> None:
 
 def test_what_is_dropped_is_not_seen(runner: Runner) -> None:
     case_ = case()
-    told, blind = runner.told(case_, 4.0), runner.told(case_, 4.0, ("t1",))
+    told, blind = runner.conditions(case_, 4.0), runner.conditions(case_, 4.0, ("t1",))
     assert told["tNAA"].channels[2].any()
     assert not blind["tNAA"].channels[2].any()
     assert told["tNAA"].digest != blind["tNAA"].digest
     without = given_case("p0", replace(study(), t1=None), protocol())
-    assert without.told(4.0, ("tNAA",))["tNAA"].digest == blind["tNAA"].digest
+    assert without.conditions(4.0, ("tNAA",))["tNAA"].digest == blind["tNAA"].digest
 
 
 def test_without_a_regression_its_methods_are_left_out(runner: Runner) -> None:
@@ -290,7 +290,7 @@ def test_a_measured_study_is_enlarged_to_the_trained_voxel_and_seen_on_its_own_g
     case_ = real_case("mine", coarse_study(10.2), 3.4)
     assert case_.output == (36, 30)
     assert not case_.simulated
-    condition = runner.told(case_, 2.0)["tCr"]
+    condition = runner.conditions(case_, 2.0)["tCr"]
     assert condition.shape == (36, 30, 2)
     assert condition.acquired == (6, 5)
     plans = [
@@ -323,8 +323,8 @@ def test_methods_of_a_scanned_case_are_told_the_scan(runner: Runner) -> None:
     scans = {4.0: replace(low, maps=louder)}
     anew = scanned(replace(truncated, scans=scans))
     assert anew.name != truncated.name
-    one = runner.told(truncated, 4.0)["tNAA"]
-    two, blind = (runner.told(anew, 4.0, drop)["tNAA"] for drop in ((), ("t1",)))
+    one = runner.conditions(truncated, 4.0)["tNAA"]
+    two, blind = (runner.conditions(anew, 4.0, drop)["tNAA"] for drop in ((), ("t1",)))
     np.testing.assert_allclose(two.lowres, 2 * one.lowres, rtol=1e-5)
     assert two.channels[2].any()
     assert not blind.channels[2].any()

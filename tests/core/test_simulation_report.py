@@ -69,7 +69,7 @@ def test_places_do_not_overlap_and_the_hotspot_has_the_most_cells(scanned):
 
 
 def test_noise_failing_and_wild_voxels_are_counted(scanned):
-    """A known noise, a known mask, and wild voxels put in by hand."""
+    """A known noise, a known mask, and outliers inserted by hand."""
     patient, study, _ = scanned
     grid = study.grid
     fractions = patient.fractions(grid.shape, grid.affine)
@@ -90,8 +90,8 @@ def test_noise_failing_and_wild_voxels_are_counted(scanned):
     for name in METABOLITES:
         assert statistics[f"SNR {name}"] == pytest.approx(20, rel=0.05)
     assert statistics["failing voxels (%)"] == pytest.approx(30, abs=2)
-    assert statistics["wild voxels (%)"] == pytest.approx(100 * (25 + 30) / 7 / brain.sum())
-    assert statistics["wild voxels inside the mask (%)"] == 0
+    assert statistics["outliers (%)"] == pytest.approx(100 * (25 + 30) / 7 / brain.sum())
+    assert statistics["outliers inside the mask (%)"] == 0
     assert np.isnan(statistics["T1w grey/white"])  # these studies have no MRI
 
 

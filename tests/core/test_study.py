@@ -200,7 +200,9 @@ def test_a_file_given_as_guide_is_not_a_map_too(make):
 
 def test_two_candidates_for_t1_need_an_argument(make):
     folder = make("tNAA", "T1w", "sub-01_T1w")
-    with pytest.raises(FormatError, match=r"T1w.*sub-01_T1w.*both claim to be the T1.*name it as t1"):
+    with pytest.raises(
+        FormatError, match=r"T1w.*sub-01_T1w.*both claim to be the T1.*name it as t1"
+    ):
         read_study([folder])
     assert read_study([folder], t1=folder / "T1w.nii.gz").t1 is not None
 

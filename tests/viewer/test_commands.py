@@ -240,7 +240,7 @@ def test_train_export_and_run(
     for found, one in zip(half.flow.parameters(), whole.flow.parameters(), strict=True):
         assert torch.equal(found, one)
     for wrong, said in (
-        ([*how], "say what it started from"),
+        ([*how], "name these weights"),
         ([*how, "--start-from", trained], "did not start from 'trained'"),
         (["--blend", 2, *how[2:], "--start-from", exported], "give one from 0 to 1"),
     ):

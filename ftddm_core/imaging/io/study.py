@@ -197,9 +197,9 @@ def _outside(paths: Iterable[Path]) -> Outside:
     """Return the content outside the mask, common to all maps."""
     stated = {outside_of(path): path for path in paths}
     if len(stated) > 1:
-        told = ", ".join(f"{path.name}: {outside}" for outside, path in stated.items())
+        found = ", ".join(f"{path.name}: {outside}" for outside, path in stated.items())
         raise FormatError(
-            f"The maps' sidecars disagree about OutsideMask ({told}): open such maps one at a time."
+            f"The maps' sidecars disagree about OutsideMask ({found}): open them one at a time."
         )
     return next(iter(stated))
 

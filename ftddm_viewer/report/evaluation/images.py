@@ -60,10 +60,10 @@ def method_rows(
     limit = upper_limit(truth[..., k][mask[..., k]])
     rows: dict[str, Panels] = {}
     for factor in factors:
-        told = runner.told(case, factor)[metabolite]
+        condition = runner.conditions(case, factor)[metabolite]
         panels: Panels = {}
         for role, word in (("t1", "T1w"), ("flair", "FLAIR")):
-            image = told.channels[channel(role), : told.shape[0], : told.shape[1], k]
+            image = condition.channels[channel(role), : condition.shape[0], : condition.shape[1], k]
             if image.any():
                 panels[word] = (image, "")
         acquired = coarse_matrix(case.matrix, factor)

@@ -65,7 +65,7 @@ def page(found: Record, images: Images) -> str:
     parts = [
         f"# Results\n\n**{RESEARCH_ONLY}.**",
         first,
-        "## What these figures are" if first else "",
+        "## About these results" if first else "",
         *(wrapped(text) for text in preface),
         _what_ran(outcome),
         *(section(outcome, images) for section in SECTIONS),
@@ -78,7 +78,7 @@ def _what_ran(outcome: Outcome) -> str:
     weights = record["weights"]
     steps = ", ".join(f"{name} {count}" for name, count in weights["steps"].items())
     regression = record["regression"]
-    peer = (
+    network = (
         f"`{regression['sha256'][:12]}`"
         if regression
         else "none, so the regression is missing below"
@@ -91,7 +91,7 @@ def _what_ran(outcome: Outcome) -> str:
         "voxels are taken.",
         f"- Weights `{weights['name']}`, `{weights['sha256'][:12]}`"
         + (f", trained for these steps: {steps}." if steps else "."),
-        f"- Weights of the regression: {peer}.",
+        f"- Weights of the regression: {network}.",
         f"- Default temperatures: τ_f {DEFAULT_TAU_FLOW:g}, τ_d {DEFAULT_TAU_DIFFUSION:g}.",
         f"- Run on {record['device']}; the protocol needs at most {record['slice_calls']:,} "
         "denoiser calls for single slices.",

@@ -156,14 +156,14 @@ def _volumes(run: Record, record: Record, images: Images) -> str:
     ]
     table = grid(["what", "slices", "seconds", "slices per second"], rows)
     if memory is None:
-        told = "Its memory was not measured here."
+        usage = "Its memory was not measured here."
     else:
-        told = (
+        usage = (
             f"In a separate process, the live volume took at most {short(memory['above'] / 1e9)} "
             f"GB beyond the {short(memory['model'] / 1e9)} GB held after the first call of the "
             "networks."
         )
-    return section("Whole volumes", text, table, wrapped(told), level=3)
+    return section("Whole volumes", text, table, wrapped(usage), level=3)
 
 
 def _growth(run: Record, record: Record, images: Images) -> str:
