@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The window is tested on a screen of its own; elsewhere than on Linux, on the one that is there.
+# On Linux, the window is tested on a virtual screen; elsewhere, on the existing one.
 SCREEN := $(if $(filter Linux,$(shell uname)),xvfb-run -a -s "-screen 0 1600x1000x24")
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -11,14 +11,14 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 .PHONY: help demo view web images test test-fast lint clean
 
 help:
-	@echo "make demo      sharpen the bundled simulated case into out/demo/, then open it in napari"
+	@echo "make demo      restore the bundled simulated case into out/demo/, then open it in napari"
 	@echo "make view      open the bundled case in napari, with live sliders"
-	@echo "make web       serve the same in a browser, on http://127.0.0.1:7860"
-	@echo "make test      run every test"
+	@echo "make web       serve the same as a web page, on http://127.0.0.1:7860"
+	@echo "make test      run all tests"
 	@echo "make test-fast run all tests except those of the window and the browser; no display needed"
 	@echo "make images    redraw the images of the README"
 	@echo "make lint      check style and types"
-	@echo "make clean     remove the environment and what the commands wrote"
+	@echo "make clean     remove the environment and all output"
 
 demo: $(VENV)/base
 	@$(BIN)/ftddm demo --out out/demo --view
@@ -34,7 +34,7 @@ images: $(VENV)/dev $(VENV)/system
 	@cp out/demo/demo.png assets/images/demo.png
 	@$(SCREEN) $(BIN)/python tests/draw_images.py
 
-# Processes share the cores: threads that wait must not spin.
+# Processes share the cores: waiting threads must not spin.
 test test-fast: export OMP_WAIT_POLICY := passive
 
 test: $(VENV)/dev $(VENV)/system
@@ -51,12 +51,12 @@ lint: $(VENV)/dev
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed, '$(PYTHON)' is older or missing: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Making the environment in $(VENV): 2 GB, more where pip brings CUDA; a few minutes ..."
-	@# Debian keeps ensurepip in a package of its own; the pip that is there can stand in for it.
+	@echo "Creating the environment in $(VENV): 2 GB, more if pip installs CUDA; takes a few minutes ..."
+	@# Debian has ensurepip in a separate package; an existing pip can replace it.
 	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
 	else $(PYTHON) -m venv --without-pip $(VENV) && \
 		$(PYTHON) -m pip --python $(VENV)/bin/python install --quiet pip; fi || \
-		{ rm -rf $(VENV); echo "No environment could be made: apt install python3-venv"; exit 1; }
+		{ rm -rf $(VENV); echo "The environment could not be created: apt install python3-venv"; exit 1; }
 
 $(VENV)/base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP_INSTALL) -e ".[napari,web]"
