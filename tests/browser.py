@@ -1,4 +1,4 @@
-"""The browser of the tests and of the README's pictures: Chromium or Chrome, and quiet."""
+"""The browser of the tests and of the README's images: Chromium or Chrome, and quiet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for sessions, watching them, and holding them up, for the tests of every face."""
+"""Waiting for sessions, watching and delaying them, for the tests of both front ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recorder:
 
 
 class Brake:
-    """Holds every chain up after so many pictures, until it is released.
+    """Holds every chain up after so many images, until it is released.
 
     Attributes
     ----------

@@ -39,7 +39,7 @@ Ftddm = Callable[..., Outcome]
 def tiny_maps(
     shape: Shape = SHAPE, voxel: tuple[float, float, float] = VOXEL
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32], Any]:
-    """Return two maps with a wild voxel outside the mask, the mask, and their affine."""
+    """Return two maps with an outlier outside the mask, the mask, and their affine."""
     affine = oblique_affine(shape, voxel)
     shown = np.abs(head(shape, affine).data).astype(np.float32) + 0.05
     distance = np.linalg.norm(world_of(shape, affine) - (3.0, -12.0, 25.0), axis=-1)

@@ -246,7 +246,7 @@ def test_a_summary_is_the_mean_of_what_is_defined() -> None:
 
 
 def test_sharpness_is_a_ratio_of_sums() -> None:
-    """A perfect sampler draws the truth's noise level anew: its mean ratio is not 1, the pooled is.
+    """A perfect sampler draws its own noise level: its mean ratio is not 1, the pooled one is.
 
     Detail of energy a^2 for a uniform in 0.5..1.25: E[a^2] E[1 / b^2] = 0.8125 * 1.6 = 1.3.
     """
@@ -270,7 +270,7 @@ def test_a_noise_free_truth_without_detail_has_no_sharpness() -> None:
     assert found["sharpness"] == 1
 
 
-def test_pooled_figures_by_hand() -> None:
+def test_pooled_metrics_by_hand() -> None:
     values = [
         {"sharpness": 2.0, "detail": 4.0, "detail_truth": 2.0, "detail_noise_free": 1.0},
         {"sharpness": np.nan, "detail": 2.0, "detail_truth": 0.0, "detail_noise_free": np.nan},

@@ -97,7 +97,7 @@ def test_many_threads_form_each_map_once(study, work):
 
 
 def test_what_is_formed_waits_for_none_that_is_being_formed(study, monkeypatch):
-    """So a picture of one map can be drawn while another is made ready."""
+    """So an image of one map can be drawn while another is made ready."""
     found = lazily(study)
     ready = found["tNAA"]
     begun, go_on = threading.Event(), threading.Event()

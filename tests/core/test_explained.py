@@ -71,7 +71,7 @@ def test_the_edge_is_the_outermost_ring_of_the_mask(fractions):
     assert explained_statistics(study_of(data), fractions)["edge/inside"] == pytest.approx(0.5)
 
 
-def test_without_enough_trusted_voxels_there_are_no_figures(fractions):
+def test_without_enough_trusted_voxels_there_are_no_statistics(fractions):
     bare = Study({"m": Volume(np.ones(SHAPE, np.float32), np.eye(4))})
     assert explained_statistics(bare, fractions) == {}
     assert compare_explained({"none": (1.0, [{}])})[0]["none"] == "–"

@@ -1,4 +1,4 @@
-"""The fast path gives the plain path's pictures: recalled, throttled, reordered, in less memory."""
+"""The fast path gives the plain path's images: recalled, throttled, reordered, in less memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def images(result: Result) -> dict[str, Any]:
 
 @pytest.mark.parametrize("moved", ONCE_MORE)
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_a_picture_that_recalls_is_the_picture_to_the_last_bit(
+def test_an_image_that_recalls_is_the_image_to_the_last_bit(
     resolver: SuperResolver, conditions: list[Condition], sampler: str, moved: str
 ) -> None:
     first = QUICK.replace(sampler=sampler)
@@ -152,7 +152,7 @@ def test_other_networks_recall_nothing(conditions: list[Condition]) -> None:
 # ---- throttled, and in another order
 
 
-def test_pictures_come_no_faster_than_asked_and_none_that_matters_is_left_out(
+def test_images_come_no_faster_than_asked_and_none_that_matters_is_left_out(
     resolver: SuperResolver, conditions: list[Condition]
 ) -> None:
     resolver.batch = 4
@@ -248,7 +248,7 @@ def test_a_deviation_needs_memory_only_where_there_is_one(
 # ---- in half precision
 
 
-def test_half_precision_is_nearly_the_same_picture(
+def test_half_precision_is_nearly_the_same_image(
     resolver: SuperResolver, conditions: list[Condition]
 ) -> None:
     """As torch emulates it on a CPU; a GPU's float16 has as many digits."""

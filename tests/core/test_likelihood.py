@@ -107,7 +107,7 @@ def test_a_factor_without_slices_has_the_variance_of_all() -> None:
     assert found.tolist() == pytest.approx([WIDTH**2] * len(FACTORS), rel=0.1)
 
 
-def test_what_is_told_wrongly() -> None:
+def test_wrong_conditioning() -> None:
     _, condition, _ = case(1)
     upscale = torch.tensor([2.0, 3.9, 4.1, 8.0])
     told = _wrongly(20, 100, condition, upscale)
@@ -118,7 +118,7 @@ def test_what_is_told_wrongly() -> None:
     assert torch.equal(shuffled[:, 1:], condition[:, 1:])
 
 
-def test_what_networks_are_told_wrongly_makes_them_worse() -> None:
+def test_wrong_conditioning_makes_networks_worse() -> None:
     cases = [case(1, width=0.0), case(2, factor=6.0, width=0.0)]
     flow = tiny_flow()  # every weight matters, that of s included
     for line in flow_metrics(weights(flow), None, cases, levels=LEVELS):
@@ -146,7 +146,7 @@ def test_the_denoisers_loss_is_that_inside_the_mask() -> None:
     assert line["denoiser_loss"] == pytest.approx(0.25, rel=1e-4)
 
 
-def test_figures_are_repeatable_and_follow_the_seed() -> None:
+def test_metrics_are_repeatable_and_follow_the_seed() -> None:
     first, again, other = (
         flow_metrics(weights(), None, [case(1)], levels=(20, 100), seed=seed) for seed in (0, 0, 1)
     )

@@ -115,7 +115,7 @@ def test_the_flow_s_levels_lean_towards_1_and_reach_the_end():
 
 
 class Fixed(nn.Module):
-    """A network that answers with what it is told, and keeps what it was asked."""
+    """A network that returns a given output and records its inputs."""
 
     def __init__(self, answer):
         super().__init__()

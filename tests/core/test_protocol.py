@@ -1,4 +1,4 @@
-"""Protocols: what the bundled ones promise, and what a wrong one is told."""
+"""Protocols: coverage of the bundled ones, and errors of wrong ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def method(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["quick", "full"])
-def test_the_bundled_protocols_cover_what_was_promised(name: str) -> None:
+def test_the_bundled_protocols_cover_the_targets(name: str) -> None:
     protocol = Protocol.load(name)
     assert protocol.name == name
     assert protocol.factors == (2, 3, 4, 6, 8)
@@ -69,7 +69,7 @@ def test_the_quick_protocol_is_quick_and_runs_the_full_chain_on_eighteen_slices(
     assert slice_calls(replace(protocol, robustness=None)) < 80_000
 
 
-def test_the_brief_protocol_has_every_promise_that_quick_has_but_fewer_patients() -> None:
+def test_the_brief_protocol_has_every_target_of_quick_but_fewer_patients() -> None:
     brief, quick = Protocol.load("brief"), Protocol.load("quick")
     assert {path.stem for path in BUNDLED.glob("*.toml")} == {"brief", "quick", "full", "kinds"}
     assert slice_calls(brief) < slice_calls(quick) / 2

@@ -269,7 +269,7 @@ def test_the_result_tells_the_upscale_that_was_chosen() -> None:
     assert result.maps["tNAA"].shape == (32, 40, 1)
 
 
-def test_a_given_matrix_decides_the_grid_and_what_the_networks_are_told(
+def test_a_given_matrix_decides_the_grid_and_the_network_inputs(
     resolver: SuperResolver,
 ) -> None:
     counted = spy(resolver)

@@ -342,7 +342,7 @@ def test_ranks_correlate_by_hand() -> None:
     assert np.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
 
 
-def test_lesions_are_told_beside_zero_filling() -> None:
+def test_lesions_are_compared_with_zero_filling() -> None:
     def one(method: str, error: float, name: str = "tCho", case: str = "p0") -> Lesion:
         return Lesion(LITERATURE, MASKED, case, 2.0, method, name, error)
 

@@ -316,7 +316,7 @@ def test_a_measured_study_of_small_voxels_keeps_its_own_grid() -> None:
 # ---- coarse scans instead of truncated maps
 
 
-def test_methods_of_a_scanned_case_are_told_the_scan(runner: Runner) -> None:
+def test_methods_of_a_scanned_case_get_the_scan(runner: Runner) -> None:
     truncated = case()
     low = degrade(truncated.study, 4.0)
     louder = {name: volume.with_data(2 * volume.data) for name, volume in low.maps.items()}

@@ -1,4 +1,4 @@
-"""Figures of simulated patients: read from places and values that are known."""
+"""Statistics of simulated patients, from known regions and values."""
 
 from __future__ import annotations
 

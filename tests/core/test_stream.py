@@ -47,7 +47,7 @@ def test_updates_come_in_order_and_end_with_the_result(
         assert (update.images >= 0).all()
 
 
-def test_the_last_picture_of_a_slice_is_its_result(resolver: SuperResolver) -> None:
+def test_the_last_image_of_a_slice_is_its_result(resolver: SuperResolver) -> None:
     last: dict[NoiseKey, NDArray[Any]] = {}
     for update in resolver.stream(phantom(), QUICK):
         last.update(zip(update.keys, update.images, strict=True))

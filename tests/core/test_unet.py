@@ -97,7 +97,7 @@ def test_heads_must_share_the_channels_evenly() -> None:
             UNet(replace(TINY_UNET, heads=heads))
 
 
-def test_sinusoids_have_the_periods_they_promise() -> None:
+def test_sinusoids_have_the_stated_periods() -> None:
     angle = torch.tensor([0.0, 0.25, 0.5, 7.0])
     found = sinusoids(angle, 8, 1000.0)
     for i, period in enumerate((1.0, 10.0, 100.0, 1000.0)):

@@ -39,7 +39,9 @@ def test_detail_blends_between_the_measurement_alone_and_the_model(
         assert float(np.abs(x - z).max()) > 0.05 * condition.scale
 
 
-def test_what_the_measurement_alone_says_depends_on_nothing_else(resolver: SuperResolver) -> None:
+def test_the_estimate_from_the_measurement_alone_depends_on_nothing_else(
+    resolver: SuperResolver,
+) -> None:
     usual = resolver.run(phantom(), QUICK).alone
     other = QUICK.replace(seed=3, tau_flow=1, tau_diffusion=0, mri_weight=0, t_trunc=20)
     bare = replace(phantom(), t1=None, flair=None)

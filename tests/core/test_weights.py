@@ -1,4 +1,4 @@
-"""The bundled weights do what the method promises, on two slices of the bundled case.
+"""The bundled weights reach the targets of the method on two slices of the bundled case.
 
 Slow for unit tests (half a minute on one core), since the real networks run.
 """
@@ -51,7 +51,7 @@ def slab(start: int = SLICES[0], stop: int = SLICES[1]) -> Study:
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the networks are told about every slice and metabolite, and the truth: (B, ., H, W)."""
+    """Network inputs of every slice and metabolite, and the truth: (B, ., H, W)."""
 
     channels: Tensor
     upscale: Tensor

@@ -142,7 +142,9 @@ def test_threads_at_one_factor_place_once(case: Case, work: Counter[str]) -> Non
     assert work["placed"] == 1
 
 
-def test_what_is_acquired_and_told_is_that_of_the_whole_study(case: Case, fine: Case) -> None:
+def test_acquired_maps_and_network_inputs_are_those_of_the_whole_study(
+    case: Case, fine: Case
+) -> None:
     for opened, mode, matrix in ((case, Mode.ENLARGE, None), (fine, Mode.RESTORE, (12, 10))):
         prepared = prepare(opened, mode, 2.5)
         expected = form_conditions(prepared.acquired, 2.5, matrix)
@@ -177,7 +179,7 @@ def test_restoring_needs_a_mask(fine: Case) -> None:
 def test_whether_maps_are_zero_filled_is_found_once(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes a transform of every map, and every final picture comes with the notes."""
+    """It takes a transform of every map, and every final image comes with the notes."""
 
     def refused(study: Any) -> Any:
         raise AssertionError("looked for again")

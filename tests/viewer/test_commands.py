@@ -127,7 +127,7 @@ def test_sweep(simulated: Path, weights: Path, ftddm: Ftddm) -> None:
 
 
 def test_demo(weights: Path, tmp_path: Path, ftddm: Ftddm) -> None:
-    """Table, picture and maps; a second time it replaces its own files by the same."""
+    """Table, image and maps; a second time it replaces its own files by the same."""
     words = ["demo", "--out", tmp_path / "out", "--weights", weights, "--steps", 1]
     outcome = ftddm(*words)
     assert outcome.code == 0, outcome.err
@@ -202,7 +202,7 @@ def test_train_export_and_run(
     assert ftddm("run", study, *words).code == 0
     assert sidecar(tmp_path / "out", "tNAA")["Weights"]["Name"] == "mine"
 
-    # The regression is a peer: exported apart, and no weights to run with.
+    # The regression is a comparison method: exported apart, and no weights to run with.
     peer = tmp_path / "weights" / "mine-regression"
     outcome = ftddm("train", "export-regression", "--out", tmp_path / "run", "--weights-out", peer)
     assert outcome.out.endswith("regression 2.\n")

@@ -25,7 +25,7 @@ from ftddm_viewer.drawing.orientation import radiological_slice
 SMALL = ("--matrix", 24, "--slices", 6, "--voxel", 8.0)
 
 
-def test_a_report_has_a_table_pictures_and_figures(
+def test_a_report_has_a_table_images_and_statistics(
     label_map: Path, tmp_path: Path, ftddm: Ftddm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(simulation_report, "ROWS", 2)
@@ -137,7 +137,7 @@ def test_a_row_shows_one_slice_of_everything(study: Study) -> None:
     assert sheet_row("one", study).images["tCho"].shape == (30, 34, 1)
 
 
-def test_a_wild_voxel_does_not_dim_the_picture(study: Study) -> None:
+def test_an_outlier_does_not_darken_the_image(study: Study) -> None:
     wild = study.maps["tCho"].data.copy()
     wild[0, 0] = 1e4
     spoilt = replace(study, maps={**study.maps, "tCho": study.maps["tCho"].with_data(wild)})

@@ -1,4 +1,4 @@
-"""Orientation proven voxel by voxel and pixel by pixel, and what every picture must carry."""
+"""Orientation proven voxel by voxel and pixel by pixel, and what every image must carry."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def column(figure: Figure, title: str) -> Axes:
 
 
 def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """Return the rendered picture (rows, columns, RGBA), row 0 at the top."""
+    """Return the rendered image (rows, columns, RGBA), row 0 at the top."""
     canvas: Any = figure.canvas
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())
@@ -147,7 +147,7 @@ def texts(figure: Figure) -> list[Text]:
     return [text for text in found if isinstance(text, Text) and text.get_text()]
 
 
-def test_every_picture_says_what_it_is(case: tuple[Any, Study]) -> None:
+def test_every_image_says_what_it_is(case: tuple[Any, Study]) -> None:
     result, study = case
     figure = result_figure(result, study, metabolites=("tCho", "Gly"), k=1)
     words = [text.get_text() for text in texts(figure)]

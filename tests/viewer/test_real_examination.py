@@ -46,7 +46,7 @@ def real(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 @pytest.mark.parametrize("name", ["tNAA", "tCr", "tCho", "Ins", "Glx"])
 def test_the_real_examination(name: str, real: tuple[Path, Path, Path]) -> None:
-    """The bundled weights, an oblique T1, no FLAIR, wild voxels, failed fits and few voxels."""
+    """The bundled weights, an oblique T1, no FLAIR, outliers, failed fits and few voxels."""
     case, plain, consistent = real
     mask, mask_affine = load(case / "quality_mask.nii.gz")
     _, affine = load(case / f"{name}.nii.gz")

@@ -1,4 +1,4 @@
-"""What is on the screen: layers in one space, and words that belong on every picture."""
+"""What is on the screen: layers in one space, and words that belong on every image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ftddm_viewer.session.state import Activity, Picture, State, View
 
 
 def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> State:
-    """Return a state with the input of a study, and no picture yet."""
+    """Return a state with the input of a study, and no image yet."""
     asked = SamplerSettings(upscale=2, steps=10).replace(**settings)  # type: ignore[arg-type]
     case = Case.of(study, "patient")
     view = View(prepare(case, mode, asked.upscale or 2), asked)
@@ -28,7 +28,7 @@ def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> Sta
 
 
 def with_pictures(state: State, **kwargs: object) -> State:
-    """Return a state whose pictures are the input's own slices, the slice's number added."""
+    """Return a state whose images are the input's own slices, the slice's number added."""
     assert state.view is not None
     pictures = {}
     for name, condition in state.view.prepared.conditions.items():
@@ -79,7 +79,7 @@ def test_input_output_and_reference_share_colours_that_settings_do_not_move(stud
     assert len({(layer.colormap, layer.limits) for layer in linked}) == 1
 
 
-def test_slices_without_a_picture_are_empty(study: Path) -> None:
+def test_slices_without_an_image_are_empty(study: Path) -> None:
     state = state_of(open_study(study))
     assert state.view is not None
     ones = np.ones((24, 20), np.float32)
@@ -186,14 +186,14 @@ def test_every_layer_says_what_it_is(study: Path) -> None:
     assert drawn == []
 
 
-def test_an_unfinished_picture_says_so(study: Path) -> None:
+def test_an_unfinished_image_says_so(study: Path) -> None:
     state = with_pictures(state_of(open_study(study)), final=False)
     assert "unfinished" in resolve(state).caption
     running = replace(state, activity=Activity.SAMPLING)
     assert "unfinished" not in resolve(running).caption
 
 
-def test_figures_come_with_those_of_the_input(study: Path) -> None:
+def test_metrics_come_with_those_of_the_input(study: Path) -> None:
     figures = {"residual": 0.0512, "noise": 0.0402, "psnr": 26.74, "ssim": 0.9661,
                "input_psnr": 23.2, "input_ssim": 0.925}  # fmt: skip
     state = with_pictures(state_of(fine_study(study), Mode.RESTORE), final=True)
@@ -222,7 +222,7 @@ def test_the_deviation_has_a_layer_of_its_own(study: Path) -> None:
     assert np.nanmax(deviation.volume.data) == 0.25
 
 
-def test_one_wild_voxel_outside_the_mask_does_not_darken_the_picture(study: Path) -> None:
+def test_one_outlier_outside_the_mask_does_not_darken_the_image(study: Path) -> None:
     """The tiny study has one of 10 000, where 9 is usual."""
     scene = resolve(state_of(open_study(study)))
     layer = scene.layer("input")

@@ -33,7 +33,7 @@ FAR[:3, 3] = 5000
 # ---------------------------------------------------------------- opening
 
 
-def test_opening_shows_the_input_first_and_then_the_picture(session: Session, study: Path) -> None:
+def test_opening_shows_the_input_first_and_then_the_image(session: Session, study: Path) -> None:
     seen = Recorder(session)
     session.open(study)
     state = done(session)
@@ -50,7 +50,7 @@ def test_opening_shows_the_input_first_and_then_the_picture(session: Session, st
     assert state.shown_value("upscale") == pytest.approx(10 / 3.4)
 
 
-def test_pictures_come_while_it_samples(opened: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_come_while_it_samples(opened: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "FRAME", 0.0)
     seen = Recorder(opened)
     opened.update(seed=7)
@@ -65,7 +65,7 @@ def test_pictures_come_while_it_samples(opened: Session, monkeypatch: pytest.Mon
     assert done_shares == sorted(done_shares)
 
 
-def test_a_picture_equals_the_command_line_one(
+def test_an_image_equals_the_command_line_one(
     opened: Session, study: Path, weights: Path, ftddm: Ftddm, tmp_path: Path
 ) -> None:
     opened.update(upscale=2, tau_flow=0.3, steps=4, seed=5)
@@ -87,7 +87,7 @@ def test_a_picture_equals_the_command_line_one(
 def test_errors_have_the_words_of_the_shell_command(
     damage: str, opened: Session, ftddm: Ftddm, weights: Path, tmp_path: Path
 ) -> None:
-    """And the study that was open stays open, with its picture."""
+    """And the study that was open stays open, with its image."""
     bad = write_study(tmp_path / "bad")
     if damage == "no map":
         for path in bad.glob("t*.nii.gz"):

@@ -1,4 +1,4 @@
-"""The self-check behind both faces: made once, in nobody's way, and what follows from it."""
+"""The self-check behind both front ends: made once, in nobody's way, and what follows from it."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_it_is_only_made_when_asked_where_it_is_switched_off(
     assert session.close(PATIENCE)
 
 
-def test_cancelling_a_picture_leaves_the_check_to_come(
+def test_cancelling_an_image_leaves_the_check_to_come(
     session: Session, study: Path, checking: Checking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session.open(study)
@@ -225,10 +225,10 @@ def test_a_check_that_fails_is_told_and_made_no_more(
     assert len(tried) == 1
 
 
-def test_the_pictures_of_another_session_go_first(
+def test_the_images_of_another_session_go_first(
     model: Model, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two steps of a check, a picture that is wanted is drawn to its end."""
+    """Between two steps of a check, an image that is wanted is drawn to its end."""
     resolver, events = model.load(), list[str]()
     original, inside = resolver.denoiser, threading.local()
     stepped = threading.Event()
@@ -259,7 +259,7 @@ def test_the_pictures_of_another_session_go_first(
     assert not thread.is_alive()
     first = events.index("picture")
     last = len(events) - events[::-1].index("picture")
-    # One step may slip in while the picture's conditions are formed, none between its own.
+    # One step may slip in while the image's conditions are formed, none between its own.
     assert events[first:last].count("check") <= 1
     assert events[last:].count("check") > 0
     assert yours.close(PATIENCE)

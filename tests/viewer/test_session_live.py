@@ -30,17 +30,17 @@ def test_of_many_moves_the_last_wins_and_none_that_was_overtaken_shows(
     assert state.up_to_date
     assert state.view is not None
     assert state.view.settings.tau_flow == 1.0
-    # From the second move on, no announced state shows a picture of an overtaken setting
+    # From the second move on, no announced state shows an image of an overtaken setting
     # but the one that was there before.
     first = seen.states[0].view
     shown = {s.view.asked.tau_flow for s in seen.states if s.view is not first and s.view}
     assert shown == {1.0}
 
 
-def test_pictures_keep_coming_while_a_hand_moves_and_nothing_queues_up(
+def test_images_keep_coming_while_a_hand_moves_and_nothing_queues_up(
     opened: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two moves during every step: each run shows one picture and is gone within the next step."""
+    """Two moves during every step: each run shows one image and is gone within the next step."""
     moves = [step / 20 for step in range(20)]
     waiting, steps, alive = iter(moves), [], []
     original = SuperResolver.sample
@@ -62,7 +62,7 @@ def test_pictures_keep_coming_while_a_hand_moves_and_nothing_queues_up(
     seen = Recorder(opened)
     opened.update(tau_flow=0.99)
     state = done(opened)
-    # One picture each, then the last run with all of its own and the result.
+    # One image each, then the last run with all of its own and the result.
     assert steps == [*[1] * 10, LIVE_STEPS + 1]
     views = dict.fromkeys(s.view for s in seen.states[1:] if s.view and s.view.pictures)
     shown = [*dict.fromkeys(view.asked.tau_flow for view in views)]
@@ -72,10 +72,10 @@ def test_pictures_keep_coming_while_a_hand_moves_and_nothing_queues_up(
     assert state.view.settings.tau_flow == moves[-1]
 
 
-def test_pictures_keep_coming_while_slices_are_scrolled_after_a_move(
+def test_images_keep_coming_while_slices_are_scrolled_after_a_move(
     opened: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run of the move comes to its picture, though what is looked at has changed since."""
+    """The run of the move comes to its image, though what is looked at has changed since."""
     steps: list[int] = []
     original = SuperResolver.sample
     turns = iter([1 - opened.state.slice_index, opened.state.slice_index] * 3)
@@ -88,7 +88,7 @@ def test_pictures_keep_coming_while_slices_are_scrolled_after_a_move(
                 opened.choose(slice_index=k)
             yield update
 
-    opened.choose(slice_index=1 - opened.state.slice_index)  # no picture of the other one is kept
+    opened.choose(slice_index=1 - opened.state.slice_index)  # no image of the other one is kept
     done(opened)
     monkeypatch.setattr(SuperResolver, "sample", sample)
     opened.update(seed=3)
@@ -100,7 +100,7 @@ def test_pictures_keep_coming_while_slices_are_scrolled_after_a_move(
 def test_what_is_looked_at_does_not_make_way_for_what_was(
     opened: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("tCho", "tNAA"):  # there is a picture of both, to be kept until the next
+    for name in ("tCho", "tNAA"):  # there is an image of both, to be kept until the next
         opened.choose(metabolite=name)
         done(opened)
     brake = Brake(monkeypatch, pictures=0)
@@ -111,7 +111,7 @@ def test_what_is_looked_at_does_not_make_way_for_what_was(
     brake.released.set()
     state = done(opened)
     assert brake.runs == 2
-    for shown in seen.states:  # never the other metabolite's picture of the new settings alone
+    for shown in seen.states:  # never the other metabolite's image of the new settings alone
         view = shown.view
         assert view is not None
         assert view.asked.tau_flow != 0.0 or ("tCho", state.slice_index) in view.pictures
@@ -152,7 +152,7 @@ def test_only_what_depends_on_a_move_is_computed_again(
     assert len(levels) == LIVE_STEPS  # every step is held to the measurement
 
 
-def test_the_previous_picture_stays_until_the_next(
+def test_the_previous_image_stays_until_the_next(
     opened: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = opened.state.view
@@ -167,7 +167,7 @@ def test_the_previous_picture_stays_until_the_next(
     assert state.view.prepared.conditions["tNAA"].upscale == pytest.approx(3.0)
 
 
-def test_pictures_of_other_settings_are_dropped(opened: Session) -> None:
+def test_images_of_other_settings_are_dropped(opened: Session) -> None:
     opened.choose(slice_index=1 - opened.state.slice_index)
     done(opened)
     assert opened.state.view is not None

@@ -41,7 +41,7 @@ def test_a_high_resolution_study_is_degraded_and_compared(session: Session, stud
     assert set(figures) == {"residual", "noise"}
 
 
-def test_the_figures_are_those_of_the_evaluation(session: Session, study: Path) -> None:
+def test_the_metrics_are_those_of_the_evaluation(session: Session, study: Path) -> None:
     fine = fine_study(study)
     session.choose(live=False)
     session.show(fine)

@@ -25,7 +25,7 @@ def shown(state: State) -> Any:
 
 @pytest.mark.parametrize("control", controls(), ids=lambda control: control.name)
 def test_every_control_is_heard(control: Any, opened: Session) -> None:
-    """The picture that follows was made with the new value, and is another one."""
+    """The image that follows was made with the new value, and is another one."""
     before = shown(opened.state)
     value: Any = {
         "upscale": 2.0, "tau_flow": 0.1, "tau_diffusion": 0.1, "t_trunc": 37, "steps": 3,

@@ -55,7 +55,7 @@ def swept() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no session check the model by itself: pictures then are what the settings say."""
+    """Let no session check the model by itself: images then are what the settings say."""
     monkeypatch.setitem(Session.__init__.__kwdefaults__, "checks_itself", False)
 
 

@@ -39,7 +39,7 @@ METABOLITES = ("Gln", "Glu", "Gly", "Ins", "tCho", "tCr", "tNAA")
 def test_the_page_opens_with_the_simulated_case_and_fits(
     server: Any, visit: Visit, model: Model
 ) -> None:
-    """Every control is there, every picture says what it is not for, nothing is cut off."""
+    """Every control is there, every image says what it is not for, nothing is cut off."""
     page = visit(server.url)
     ready(page, heading="Simulated patient")
     for control in controls():
@@ -145,8 +145,8 @@ def test_the_last_of_many_moves_wins_even_if_requests_overtake_each_other(
     assert_same(picture(page), expected(model, tau_diffusion=0.4, seed=3))
 
 
-def test_every_control_moves_the_picture(server: Any, visit: Visit, model: Model) -> None:
-    """One after the other: each changes the picture to what a session makes of all so far."""
+def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) -> None:
+    """One after the other: each changes the image to what a session makes of all so far."""
     page = visit(server.url)
     ready(page)
     assert not page.get_by_role("tab", name="Deviation").is_visible()

@@ -1,4 +1,4 @@
-"""Pictures as SVG: right is on the left down to the pixel, and no word becomes markup."""
+"""Images as SVG: right is on the left down to the pixel, and no word becomes markup."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_colours_are_those_of_the_shared_bar() -> None:
     assert {tuple(c) for c in image[image[..., 3] > 0][:, :3]} <= known
 
 
-def test_every_picture_says_what_it_is_not_for() -> None:
+def test_every_image_says_what_it_is_not_for() -> None:
     found = paint(state_of(placed((0, 1, 2), (1, 1, 1))))
     for drawings in (found.pair, found.swipe):
         pictures = drawings.split('<svg class="drawing"')[1:]

@@ -51,7 +51,7 @@ def test_what_makes_no_sense_in_a_link_is_told(server: Any, visit: Visit) -> Non
 
 
 def test_a_link_to_an_upload_waits_for_it(server: Any, visit: Visit, tmp_path: Path) -> None:
-    """It says what it needs, and then leads to the same picture."""
+    """It says what it needs, and then leads to the same image."""
     study = write_study(tmp_path / "patient")
     mine = visit(server.url)
     ready(mine)

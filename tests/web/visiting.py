@@ -31,7 +31,7 @@ READY = """(wanted) => Object.entries(wanted).every(([query, words]) => {
 
 
 def ready(page: Any, foot: str = "", words: str = "Up to date", heading: str = "slice") -> None:
-    """Wait until the page says that its picture is final, and made with what the foot names."""
+    """Wait until the page says that its image is final, and made with what the foot names."""
     from playwright.sync_api import TimeoutError  # a test that lacks it is skipped before this
 
     wanted = {".activity": words, "#pair": foot, ".heading": heading}
