@@ -61,7 +61,7 @@ def spread_error(samples: FloatArray, truth: FloatArray, mask: BoolArray) -> flo
     r"""Return the ratio of the samples' spread to the error of their mean; 1 is ideal, less is
     overconfident.
 
-    .. math::  \sqrt{\tfrac{N + 1}{N} \langle s^2 \rangle / \langle (\target x - y)^2 \rangle},
+    .. math::  \sqrt{\tfrac{N + 1}{N} \langle s^2 \rangle / \langle (\bar x - y)^2 \rangle},
 
     with the unbiased variance s^2 of the samples at a voxel. The mean of N samples errs by the
     truth's variance and 1/N of the samples', which the factor corrects for (Fortin et al. 2014,

@@ -5,7 +5,7 @@ their differences are paired. Likelihoods are negative log-likelihoods in bits p
 whole grid, -log2 p(x_t) / (H W); less is better. The diagonal Gaussian for comparison is the
 regression's at the same level,
 
-.. math::  N(\sqrt{\target\alpha_t}\, m x_{reg},\ 1 - \target\alpha_t + \target\alpha_t\, m\, v_s),
+.. math::  N(\sqrt{\bar\alpha_t}\, m x_{reg},\ 1 - \bar\alpha_t + \bar\alpha_t\, m\, v_s),
 
 with v_s the mean square of the regression's residual inside the mask m, fitted for each of several
 factors s. Outside the mask, both are the noise of the level.
