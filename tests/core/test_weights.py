@@ -238,7 +238,7 @@ def test_the_model_card_says_what_the_record_says() -> None:
     assert all(last[which]["step"] == steps[which] for which in steps)
     rows = dict(re.findall(r"^\| ([^|]+?) \| (.+) \|$", card, re.MULTILINE))
     assert rows["optimiser steps, last run"] == f"{steps['denoiser']} | {steps['flow']}"
-    assert rows["optimiser steps in all"] == f"{totals['denoiser']} | {totals['flow']}"
+    assert rows["optimiser steps in total"] == f"{totals['denoiser']} | {totals['flow']}"
     denoiser = f"loss {last['denoiser']['valid_loss']:.3f} ({last['denoiser']['valid_low']:.3f} "
     assert rows["validation"].startswith(denoiser)
     assert rows["validation"].endswith(f"| {last['flow']['valid_bits']:.3f} bits per voxel")
