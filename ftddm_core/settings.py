@@ -262,6 +262,12 @@ class SamplerSettings:
         full = self.steps is None or self.steps == self.t_trunc
         return FULL_SAMPLER if full else FEW_STEPS_SAMPLER
 
+    @property
+    def random(self) -> bool:
+        """Whether samples differ: a temperature that acts is above 0."""
+        denoised = self.t_trunc > 0 and not SAMPLERS[self.sampler_used].deterministic
+        return self.tau_flow > 0 or (denoised and self.tau_diffusion > 0)
+
     def exact(self, upscale: float | None) -> SamplerSettings:
         """Return the settings for the record, with all automatic choices filled in."""
         return self.replace(upscale=upscale, sampler=self.sampler_used)

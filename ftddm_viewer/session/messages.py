@@ -38,6 +38,8 @@ OUT_OF_MEMORY = "out of memory; use a smaller upscaling factor or matrix."
 UNDO_ZERO_FILLING = "undo that to start from what was acquired"
 """What to do about maps that look zero-filled; front ends have their own words for it."""
 
+NO_SPREAD = "At temperature 0 every sample is the same, so there is no spread."
+
 WELL_COVERED = 0.8
 """Share of the trusted voxels that an MRI should show."""
 
@@ -144,11 +146,14 @@ def self_check(state: State) -> str:
     return check_line(view.check, {state.metabolite: drawn}, state.checking)
 
 
-def little_detail(state: State) -> str:
-    """Return what to say beside the temperatures where little of the detail is shown, else ""."""
-    view = state.view
-    little = view is not None and view.detail(state.metabolite) < LITTLE
-    return LITTLE_DETAIL if little else ""
+def hints(state: State) -> dict[str, str]:
+    """Return control's name -> why moving it, or those before it, changes little to see."""
+    view, found = state.view, {}
+    if view is not None and view.detail(state.metabolite) < LITTLE:
+        found["t_trunc"] = LITTLE_DETAIL
+    if state.settings.samples > 1 and not state.settings.random:
+        found["samples"] = NO_SPREAD
+    return found
 
 
 def detail_button(state: State) -> str:

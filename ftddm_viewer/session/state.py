@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
+from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.gathered import Traces
 from ftddm_core.sampling.measurement import Measurement
 from ftddm_core.sampling.self_check import SelfCheck, weighting_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first p
 FloatArray = NDArray[np.float32]
 
 NO_MRI = "This study has neither T1 nor FLAIR: there is nothing to weigh."
+FLOW_ALONE = "At T_trunc 0 the flow draws the map alone: there are no denoising steps."
 
 
 class Activity(StrEnum):
@@ -305,10 +307,16 @@ class State:
         return self.view is not None and self.view.check is not None and self.view.check.warned
 
     def disabled(self, control: Control) -> str:
-        """Return why a control has nothing to do in this study; "" where it has."""
+        """Return why a control cannot act on what is open and chosen; "" where it can."""
         study = None if self.case is None else self.case.study
-        bare = study is not None and study.t1 is None and study.flair is None
-        return NO_MRI if control.name == "mri_weight" and bare else ""
+        if control.name == "mri_weight":
+            return NO_MRI if study is not None and study.t1 is None and study.flair is None else ""
+        if control.name in ("tau_diffusion", "steps", "sampler") and self.settings.t_trunc == 0:
+            return FLOW_ALONE
+        sampler = SAMPLERS[self.settings.sampler_used]
+        if control.name == "tau_diffusion" and sampler.deterministic:
+            return f"The sampler {sampler.label} adds no noise: this temperature has no effect."
+        return ""
 
     def bounds(self, control: Control) -> tuple[float, float] | None:
         """Return what a control can be set to now: there are no more steps than T_trunc."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.session.messages import going_on, little_detail, other_volume, self_check
+from ftddm_viewer.session.messages import going_on, hints, other_volume, self_check
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
 
@@ -50,8 +50,8 @@ def check(state: State) -> str:
 
 
 def little(state: State) -> str:
-    """Return a hint if the temperatures change little, else ""."""
-    words = little_detail(state)
+    """Return which controls change little to see, and why; "" where all do something."""
+    words = " ".join(hints(state).values())
     return f'<div class="little">{escape(words)}</div>' if words else ""
 
 

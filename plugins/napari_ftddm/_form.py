@@ -1,72 +1,114 @@
-"""A row for every control of the method, built from `ftddm_core.settings.controls` alone."""
+"""The controls of the method as a magicgui container, made from `ftddm_core.settings.controls`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
+from functools import partial
+from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from magicgui.widgets import Container, FloatSlider, Label
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
 
-from ftddm_core.settings import controls
-from ftddm_viewer.session.messages import little_detail
+from ftddm_core.settings import Control, controls
+from ftddm_viewer.session.messages import hints
 from ftddm_viewer.session.state import State
-from napari_ftddm._parts import say, text
-from napari_ftddm._rows import Row, row_of
+from napari_ftddm._inputs import tooltip, widget_of
+from napari_ftddm._number import NumberEdit
+from napari_ftddm._parts import SMALL, say
 
-LAST_OF_CHAIN = "t_trunc"
-"""The last of the controls that change little where little detail is shown."""
+HINTED = ("t_trunc", "samples")
+"""Controls below which `hints` may have something to say."""
 
 
-class Form(QWidget):
-    """The controls; it shows a state's settings and holds none.
+class Form(Container[Any]):
+    """The controls; it shows a state's settings and holds none. A control is `form[name]`.
 
     Attributes
     ----------
     moved
         Emitted with a control's name and the value that the user chose.
-    rows
-        Control's name -> its row.
-    little
-        Says beside the temperatures and the truncation that they change little, where they do.
+    hints
+        Control's name -> what is said below it.
     """
 
     moved = Signal(str, object)
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: dict[str, Row] = {}
-        self.little = text(small=True)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(1, 1)
-        line = 0
+        self.hints: dict[str, Label] = {}
+        self.margins = (0, 0, 0, 0)
+        self.native.layout().setSpacing(4)
         for control in controls():
-            row = self.rows[control.name] = row_of(control)
-            row.setParent(self)
-            label = QLabel(control.label)
-            unit = f" in {control.unit}" if control.unit not in ("", "×") else ""
-            label.setToolTip(f"<p><b>{control.symbol}</b>{unit}. {control.help}</p>")
-            label.setBuddy(row.widgets[0])
-            grid.addWidget(label, line, 0)
-            for column, widget in enumerate(row.widgets, start=1):
-                span = 1 if len(row.widgets) > 1 else 2
-                grid.addWidget(widget, line, column, 1, span)
-            if row.below is not None:
-                line += 1
-                grid.addWidget(row.below, line, 1, 1, 2)
-            row.moved.connect(lambda value, name=control.name: self.moved.emit(name, value))
-            line += 1
-            if control.name == LAST_OF_CHAIN:
-                grid.addWidget(self.little, line, 1, 1, 2)
-                line += 1
+            widget = widget_of(control)
+            widget.changed.connect(partial(self._changed, control))
+            self.append(widget)
+            if control.empty:
+                _raise_label(widget.native)
+            if control.name in HINTED:
+                self.hints[control.name] = _hint(control)
+                self.append(self.hints[control.name])
 
     def show_state(self, state: State, waiting: Collection[str]) -> None:
         """Show a state's settings, but for controls whose newest move is still `waiting`."""
-        say(self.little, little_detail(state))
-        for name, row in self.rows.items():
-            row.disable(state.disabled(row.control))
-            if name not in waiting:
-                row.limit(state.bounds(row.control))
-                row.show(getattr(state.settings, name), state.shown_value(name))
+        words = hints(state)
+        for name, label in self.hints.items():
+            say(label.native, words.get(name, ""))
+            label.visible = name in words
+        for control in controls():
+            widget = self[control.name]
+            reason = state.disabled(control)
+            widget.enabled = not reason
+            widget.tooltip = tooltip(control, reason)
+            if control.name not in waiting:
+                with widget.changed.blocked():
+                    _show(widget, control, state)
+
+    def _changed(self, control: Control, value: Any) -> None:
+        widget = self[control.name]
+        if isinstance(widget, FloatSlider):  # which stops anywhere
+            value = _on_step(value, control)
+            with widget.changed.blocked():
+                widget.value = value
+        self.moved.emit(control.name, value)
+
+
+def _show(widget: Any, control: Control, state: State) -> None:
+    """Show a setting, for an empty one what it stands for."""
+    value: Any = getattr(state.settings, control.name)
+    stands_for: Any = state.shown_value(control.name)
+    if isinstance(widget, NumberEdit):
+        widget.limit(*(state.bounds(control) or (0, 1)))
+        widget.value = value
+        if value is None and stands_for is not None:
+            widget.show_number(stands_for)
+    else:
+        widget.value = value
+
+
+def _on_step(value: float, control: Control) -> float:
+    """Return the value nearest to one that a control's steps lead to."""
+    step = control.step or 1
+    digits = max(0, math.ceil(-math.log10(step)))
+    return round(round(value / step) * step, digits)
+
+
+def _raise_label(native: QWidget) -> None:
+    """Put a control's label beside the first of its two lines."""
+    row = native.parentWidget()
+    layout = None if row is None else row.layout()
+    item = None if layout is None else layout.itemAt(0)
+    label = None if item is None else item.widget()
+    if item is not None and label is not None:
+        item.setAlignment(Qt.AlignmentFlag.AlignTop)
+        label.setContentsMargins(0, 4, 0, 0)
+
+
+def _hint(control: Control) -> Label:
+    made = Label(name=f"{control.name}_hint", label=" ")
+    made.native.setWordWrap(True)
+    made.native.setStyleSheet(SMALL)
+    made.visible = False
+    return made

@@ -24,8 +24,7 @@ from ftddm_viewer.session.messages import detail_button, going_on, other_volume,
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
 from napari_ftddm._form import Form
-from napari_ftddm._parts import column, line, row, say, text
-from napari_ftddm._rows import ignore_stray_wheel, quiet
+from napari_ftddm._parts import SMALL, column, ignore_stray_wheel, line, quiet, row, say, text
 
 WIDTH = 372
 WELCOME = (
@@ -100,7 +99,7 @@ class Panel(QWidget):
         chooser.addWidget(self.update_now, 2, 3)
         study.addLayout(chooser)
         study.addWidget(line())
-        study.addWidget(self.form)
+        study.addWidget(self.form.native)
         study.addWidget(line())
         study.addLayout(row(QLabel("Show"), *self.look_at.values()))
         study.addWidget(self.link)
@@ -177,7 +176,7 @@ class Panel(QWidget):
         self._show_choices(state)
         self.mode_words.setText(scene.mode)
         self.form.show_state(state, waiting)
-        for widget in (self.form, self.mode, self.unfill):
+        for widget in (self.form.native, self.mode, self.unfill):
             widget.setEnabled(not computing)
         # Live pictures need it too where a run failed or was cancelled.
         to_do = not state.up_to_date and state.activity is Activity.IDLE
@@ -203,7 +202,7 @@ class Panel(QWidget):
     def _show_check(self, state: State) -> None:
         say(self.check, self_check(state))
         self.show_all.setVisible(state.case is not None)
-        style = "font-size: 11px;"
+        style = SMALL
         style += " color: #ff6b61; font-weight: bold;" if state.warned else ""
         if self.check.styleSheet() != style:
             self.check.setStyleSheet(style)

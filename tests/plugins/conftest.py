@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from panels import blobs
+from properties import oblique_affine, save_nifti
 from sessions import Brake
 from windows import HANGS_AFTER, finish, settle
 
@@ -83,3 +86,23 @@ def brake(opened: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Brake]:
     made = Brake(monkeypatch)
     yield made
     made.released.set()
+
+
+@pytest.fixture
+def marked(panel: Any, tmp_path: Path) -> Any:
+    """Return the widget on maps and a T1 that share markers, on two different oblique grids."""
+    folder = tmp_path / "marked"
+    folder.mkdir()
+    shape, size = (24, 24, 8), (4.0, 4.0, 6.0)
+    affine = oblique_affine(shape, size, angles=(8, -12, 25), flip=(-1, 1, 1))
+    save_nifti(folder / "tNAA.nii.gz", 0.05 + blobs(shape, affine, 7.0), affine)
+    save_nifti(folder / "mask.nii.gz", np.ones(shape, np.float32), affine)
+    shape = (100, 104, 70)
+    affine = oblique_affine(shape, (1.2, 1.2, 1.2), angles=(-6, 9, -14))
+    save_nifti(folder / "T1w.nii.gz", blobs(shape, affine, 3.0), affine)
+    panel.session.open(folder)
+    finish(panel)
+    panel.session.choose(mode="restore")
+    finish(panel)
+    assert panel.session.state.error == ""
+    return panel

@@ -1,4 +1,4 @@
-"""The panel: every control moves the picture, and what is shown is what is chosen."""
+"""The panel: what it says, opens, computes and saves, and how it ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from panels import inputs, layer, shown, slide
 from properties import save_nifti
 from sessions import Brake
 from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
@@ -15,153 +16,14 @@ from windows import finish, settle
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.sampling.self_check import SelfCheck
-from ftddm_core.settings import controls
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.state import Activity
 
 MAPS, MASK, AFFINE = tiny_maps()
-NAMES = [control.name for control in controls()]
 
 
-def layer(viewer: Any, role: str) -> Any:
-    """Return the managed layer of a role; there must be one only."""
-    found = [
-        each
-        for each in viewer.layers
-        if each.metadata.get("ftddm", {}).get("role") == role
-        and each.metadata["ftddm"].get("managed")
-    ]
-    assert len(found) == 1
-    return found[0]
-
-
-def inputs(widget: Any, name: str) -> Any:
-    from qtpy.QtWidgets import QWidget
-
-    found = widget.findChild(QWidget, name)
-    assert found is not None, name
-    return found
-
-
-def drag(widget: Any, name: str) -> None:
-    """Move a control as a hand does: a slider through several values, others by choice."""
-    from qtpy.QtWidgets import QCheckBox, QComboBox, QSlider
-
-    found = inputs(widget, name)
-    if isinstance(found, QSlider):
-        found.setSliderDown(True)
-        start, end = found.value(), found.maximum() // 3
-        for stop in np.linspace(start, end, 5).round().astype(int)[1:]:
-            found.setValue(int(stop))
-            settle()
-        found.setSliderDown(False)
-    elif isinstance(found, QComboBox):
-        found.setCurrentIndex((found.currentIndex() + 2) % found.count())
-    elif isinstance(found, QCheckBox):
-        found.toggle()
-    else:
-        found.setValue(found.value() + 1)
-
-
-def shown(widget: Any, name: str) -> Any:
-    """Return the value that a control shows."""
-    from qtpy.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
-
-    found = inputs(widget, name)
-    if isinstance(found, QComboBox):
-        return found.currentData()
-    if isinstance(found, QCheckBox):
-        return found.isChecked()
-    empty = widget.findChild(QCheckBox, f"{name}_empty")
-    if empty is not None and empty.isChecked():
-        return None
-    if isinstance(found, QSlider):
-        return widget.findChild(QWidget, f"{name}_box").value()
-    return found.value()
-
-
-# ---------------------------------------------------------------- controls
-
-
-def test_every_control_has_its_row(panel: Any) -> None:
-    assert list(panel.panel.form.rows) == NAMES
-    for control in controls():
-        found = inputs(panel, control.name)
-        assert control.help in found.toolTip()
-        if control.optional:
-            assert inputs(panel, f"{control.name}_empty").text() == control.empty
-
-
-def test_every_control_moves_the_picture(opened: Any, viewer: Any) -> None:
-    """The last value wins, the controls show it, and the picture is made with it."""
-    session = opened.session
-    for control in controls():
-        before = layer(viewer, "output").data.copy()
-        old = getattr(session.state.settings, control.name)
-        drag(opened, control.name)
-        finish(opened)
-        state = session.state
-        assert state.error == ""
-        assert getattr(state.settings, control.name) != old, control.name
-        for each in NAMES:
-            value = getattr(state.settings, each)
-            assert shown(opened, each) == (pytest.approx(value) if value else value), each
-        output = layer(viewer, "output")
-        same = output.data.shape == before.shape and np.array_equal(
-            output.data, before, equal_nan=True
-        )
-        assert not same, control.name
-        assert output.metadata["ftddm"]["settings"] == state.view.settings
-        assert state.view.asked == state.settings
-        k = state.slice_index
-        made = state.view.stacked(state.metabolite).data
-        assert np.isfinite(output.data).any()
-        assert np.nanmax(output.data) <= np.nanmax(made), k
-
-
-def test_steps_follow_a_lower_truncation_and_come_back(opened: Any) -> None:
-    box = inputs(opened, "t_trunc_box")
-    for t_trunc, steps in ((4, 4), (300, 10)):
-        box.setValue(t_trunc)
-        finish(opened)
-        assert shown(opened, "steps") == opened.session.state.settings.steps == steps
-
-
-def test_a_truncation_of_zero_leaves_steps_empty(opened: Any) -> None:
-    inputs(opened, "t_trunc_box").setValue(0)
-    finish(opened)
-    assert shown(opened, "steps") is None
-    assert opened.session.state.error == ""
-    # There is nothing for the slider to choose; unchecking is refused in words, and put back.
-    assert not inputs(opened, "steps").isEnabled()
-    inputs(opened, "steps_empty").setChecked(False)
-    finish(opened)
-    assert "t_trunc" in opened.panel.error.text()
-    assert shown(opened, "steps") is None
-
-
-def test_there_are_no_more_steps_to_choose_than_t_trunc(opened: Any) -> None:
-    slider, box = inputs(opened, "steps"), inputs(opened, "steps_box")
-    for t_trunc in (100, 7, 300):
-        inputs(opened, "t_trunc_box").setValue(t_trunc)
-        finish(opened)
-        slider.setValue(slider.maximum())
-        finish(opened)
-        assert opened.session.state.settings.steps == box.maximum() == t_trunc
-        assert opened.session.state.error == ""
-
-
-def test_an_empty_value_shows_what_it_stands_for(opened: Any) -> None:
-    assert shown(opened, "upscale") is None
-    stands_for = opened.session.state.shown_value("upscale")
-    assert inputs(opened, "upscale_box").value() == pytest.approx(stands_for, abs=0.01)
-    inputs(opened, "upscale").setValue(0)
-    finish(opened)
-    assert opened.session.state.settings.upscale == 2
-    inputs(opened, "upscale_empty").click()
-    finish(opened)
-    assert opened.session.state.settings.upscale is None
+# ---------------------------------------------------------------- beside the controls
 
 
 def test_the_panel_says_what_the_self_check_found(
@@ -178,16 +40,17 @@ def test_the_panel_says_what_the_self_check_found(
 
     monkeypatch.setattr(Model, "check", check)
     parts, session = panel.panel, panel.session
+    hint = parts.form.hints["t_trunc"].native
     session.open(study)
     settle(lambda: "40% done" in parts.check.text() and session.state.up_to_date)
     assert "bold" not in parts.check.styleSheet()
-    assert parts.form.little.isHidden()
+    assert hint.isHidden()
     go_on.set()
     finish(panel)
     assert "worse than zero-filling" in parts.check.text()
     assert "bold" in parts.check.styleSheet()
-    assert "change little" in parts.form.little.text()
-    assert not parts.form.little.isHidden()
+    assert "change little" in hint.text()
+    assert not hint.isHidden()
     assert shown(panel, "detail") is None
     assert inputs(panel, "detail_box").value() == pytest.approx(0.2)
     some = layer(viewer, "output").data.copy()
@@ -198,7 +61,7 @@ def test_the_panel_says_what_the_self_check_found(
     everything = layer(viewer, "output").data.copy()
     assert not np.array_equal(some, everything, equal_nan=True)
     assert parts.show_all.text() == "Show what the study supports (D)"
-    assert parts.form.little.isHidden()
+    assert hint.isHidden()
     for expected in (some, everything):
         bound = {str(key).upper(): command for key, command in viewer.keymap.items()}
         bound["D"](viewer)
@@ -207,26 +70,10 @@ def test_the_panel_says_what_the_self_check_found(
     assert session.state.up_to_date
 
 
-def test_without_mri_there_is_nothing_to_weigh(opened: Any, study: Path) -> None:
-    assert inputs(opened, "mri_weight").isEnabled()
-    (study / "T1w.nii.gz").rename(study.parent / "T1w.nii.gz")
-    opened.session.open(study)
-    finish(opened)
-    for name in ("mri_weight", "mri_weight_box", "mri_weight_empty"):
-        assert not inputs(opened, name).isEnabled()
-        assert "neither T1 nor FLAIR" in inputs(opened, name).toolTip()
-    assert inputs(opened, "detail").isEnabled()
-    (study.parent / "T1w.nii.gz").rename(study / "T1w.nii.gz")
-    opened.session.open(study)
-    finish(opened)
-    assert inputs(opened, "mri_weight").isEnabled()
-    assert "neither T1" not in inputs(opened, "mri_weight").toolTip()
-
-
 def test_without_live_nothing_is_computed_until_update(opened: Any, viewer: Any) -> None:
     opened.panel.live.click()
     before = layer(viewer, "output").data.copy()
-    inputs(opened, "tau_diffusion").setValue(10)
+    slide(opened, "tau_diffusion", 0.1)
     finish(opened)
     np.testing.assert_array_equal(layer(viewer, "output").data, before)
     assert "press Update" in opened.panel.status.text()
@@ -255,55 +102,6 @@ def test_metabolite_and_mode(opened: Any, viewer: Any) -> None:
     panel.mode.activated.emit(0)
     finish(opened)
     assert reference not in viewer.layers
-
-
-def test_the_wheel_moves_nothing_that_was_not_chosen(opened: Any) -> None:
-    """Who scrolls through the panel passes over its inputs."""
-    from qtpy.QtCore import QPoint, QPointF, Qt
-    from qtpy.QtGui import QWheelEvent
-    from qtpy.QtWidgets import QApplication
-
-    before = opened.session.state
-    places = [inputs(opened, name) for name in (*NAMES, "tau_flow_box", "steps_box")]
-    for place in (*places, opened.panel.mode, opened.panel.metabolite):
-        event = QWheelEvent(
-            QPointF(3, 3), QPointF(3, 3), QPoint(0, 0), QPoint(0, -120),
-            Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
-            Qt.ScrollPhase.NoScrollPhase, False,
-        )  # fmt: skip
-        QApplication.sendEvent(place, event)
-        assert not event.isAccepted(), place.objectName()
-    finish(opened)
-    assert opened.session.state.settings == before.settings
-    assert opened.session.state.metabolite == before.metabolite
-
-
-@pytest.mark.parametrize("language", ["English", "German"])
-@pytest.mark.parametrize("text", ["0.7", "0,7"])
-def test_both_decimal_signs_are_understood(text: str, language: str, opened: Any) -> None:
-    from qtpy.QtCore import QLocale
-
-    box = inputs(opened, "tau_flow_box")
-    box.setLocale(QLocale(getattr(QLocale.Language, language)))
-    box.lineEdit().setText(text)
-    box.interpretText()
-    finish(opened)
-    assert opened.session.state.settings.tau_flow == 0.7
-
-
-def test_fast_moves_become_few_updates_and_the_last_gets_through(
-    opened: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    update = opened.session.update
-    monkeypatch.setattr(opened.session, "update", lambda **c: (asked.append(c), update(**c)))
-    slider = inputs(opened, "tau_flow")
-    for stop in range(60, 20, -1):  # without an event in between
-        slider.setValue(stop)
-    assert len(asked) == 1
-    finish(opened)
-    assert asked == [{"tau_flow": 0.6}, {"tau_flow": 0.21}]
-    assert opened.session.state.settings.tau_flow == 0.21
 
 
 # ---------------------------------------------------------------- the empty panel, and errors
@@ -365,7 +163,7 @@ def test_an_error_leaves_the_open_study(opened: Any, viewer: Any, tmp_path: Path
     finish(opened)
     assert "does not exist" in opened.panel.error.text()
     assert layer(viewer, "output").data is before
-    inputs(opened, "tau_flow").setValue(3)
+    slide(opened, "tau_flow", 0.03)
     finish(opened)
     assert opened.panel.error.text() == ""
 
@@ -381,7 +179,7 @@ def test_a_failed_run_can_be_tried_again(
 
     with monkeypatch.context() as broken:
         broken.setattr(model, "sample", fail)
-        inputs(opened, "tau_flow").setValue(7)
+        slide(opened, "tau_flow", 0.07)
         finish(opened)
     assert panel.error.text() == "The weights are gone."
     assert "press Update" in panel.status.text()
@@ -405,12 +203,12 @@ def test_a_fault_while_showing_is_said_and_logged(
 
     with monkeypatch.context() as broken:
         broken.setattr(opened.engine._stage, "apply", fail)
-        inputs(opened, "tau_flow").setValue(7)
+        slide(opened, "tau_flow", 0.07)
         finish(opened)
         assert "Unexpected IndexError: no such axis." in opened.panel.error.text()
         assert "Up to date" in opened.panel.status.text()
     assert "A state could not be shown." in caplog.text
-    inputs(opened, "tau_flow").setValue(8)
+    slide(opened, "tau_flow", 0.08)
     finish(opened)
     assert opened.panel.error.text() == ""
 
@@ -462,7 +260,7 @@ def test_a_volume_can_be_cancelled(opened: Any, brake: Brake) -> None:
     panel.volume.click()
     settle(brake.holding.is_set)
     assert session.state.activity is Activity.VOLUME
-    assert not panel.form.isEnabled()
+    assert not panel.form.enabled
     assert "Controls are locked until it finishes" in panel.status.text()
     assert not panel.volume.isEnabled()
     assert not panel.cancel.isHidden()
@@ -471,7 +269,7 @@ def test_a_volume_can_be_cancelled(opened: Any, brake: Brake) -> None:
     finish(opened)
     assert session.state.finished is None
     assert session.state.activity is Activity.IDLE
-    assert panel.form.isEnabled()
+    assert panel.form.enabled
     assert panel.volume.isEnabled()
     assert panel.progress.isHidden()
 
@@ -575,7 +373,7 @@ def test_a_second_panel_in_a_viewer_stands_back(opened: Any, viewer: Any) -> Non
     settle()
     assert "ftddm_caption" in viewer.canvas.overlays
     assert [each.name for each in viewer.layers] == names
-    inputs(opened, "tau_flow").setValue(7)
+    slide(opened, "tau_flow", 0.07)
     finish(opened)
     assert layer(viewer, "output").metadata["ftddm"]["settings"].tau_flow == pytest.approx(0.07)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari_ftddm._writer import write_layer
-from test_panel import inputs, layer
+from panels import enter, layer
 from tiny import Ftddm, load, sidecar
 from windows import finish
 
@@ -79,7 +79,7 @@ def test_an_output_is_saved_with_the_detail_that_is_shown(
 
 
 def test_a_deviation_is_saved_as_one(opened: Any, viewer: Any, tmp_path: Path) -> None:
-    inputs(opened, "samples_box").setValue(3)
+    enter(opened, "samples", 3)
     finish(opened)
     opened.panel.volume.click()
     finish(opened)
