@@ -78,8 +78,6 @@ WITHOUT_TORCH = (
 LARGEST_WEIGHTS = 16e6
 LONGEST_MODULE = 500
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-STILL_JOINED = {"test_panel.py", "test_stage.py", "test_writer.py"}
-"""Tests of the window: until they are split, their length and imports are not held."""
 
 
 def tree_of(module: str) -> ast.Module:
@@ -263,9 +261,8 @@ def test_a_test_file_is_short_and_imports_no_other(path: Path) -> None:
             found |= {node.module or "", *(alias.name for alias in node.names)}
     files = {other.stem for other in TESTS if other.stem.startswith("test_")}
     assert len(files) > 50
-    if path.name not in STILL_JOINED:
-        assert text.count("\n") <= LONGEST_MODULE
-        assert not {part for name in found for part in name.split(".")} & files
+    assert text.count("\n") <= LONGEST_MODULE
+    assert not {part for name in found for part in name.split(".")} & files
 
 
 @pytest.mark.parametrize("module", CORE)

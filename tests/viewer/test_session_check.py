@@ -19,7 +19,7 @@ from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_viewer.session.check_messages import check_line, check_record
-from ftddm_viewer.session.messages import LITTLE_DETAIL, going_on, little_detail, self_check
+from ftddm_viewer.session.messages import LITTLE_DETAIL, going_on, hints, self_check
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, State
@@ -330,11 +330,11 @@ def test_one_key_shows_all_and_again_what_is_supported(
     checking.go_on.set()
     session.open(study)
     state = done(session)
-    assert little_detail(state) == LITTLE_DETAIL
+    assert hints(state) == {"t_trunc": LITTLE_DETAIL}
     session.toggle_detail()
     assert session.state.shows_all
     assert session.state.settings.detail == 1
-    assert little_detail(session.state) == ""
+    assert hints(session.state) == {}
     session.toggle_detail()
     assert session.state.settings.detail is None
     assert session.state.shown_value("detail") == 0.25
