@@ -78,6 +78,12 @@ def letters(viewer: Any) -> str:
     return "".join(each.text if each.visible else "-" for each in overlays)
 
 
+def said(viewer: Any, name: str) -> str:
+    """Return title or caption in one line, "" where there is none."""
+    overlay = viewer.canvas.overlays[f"ftddm_{name}"]
+    return " ".join(overlay.text.split()) if overlay.visible else ""
+
+
 def blobs(shape: tuple[int, int, int], affine: np.ndarray, width: float) -> np.ndarray:
     """Return an image with a blob of a width in mm at every marker."""
     world = world_of(shape, affine)

@@ -102,7 +102,7 @@ def heading(result: Result) -> str:
     mean = f", mean of {drawn} samples" if drawn > 1 else ""
     return (
         f"{nominal_voxels(condition)}\n"
-        f"AI-generated, ×{condition.upscale:.3g}, seed {result.settings.seed}{mean}"
+        f"AI-generated, {condition.upscale:.3g}×, seed {result.settings.seed}{mean}"
     )
 
 

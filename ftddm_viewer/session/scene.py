@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.settings import Value, controls
 from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.session.case import Mode
+from ftddm_viewer.session.case import Case, Mode
 from ftddm_viewer.session.fidelity import fidelity
 from ftddm_viewer.session.messages import called, nominal_voxels, value_words
 from ftddm_viewer.session.state import Activity, State, View
@@ -23,6 +23,12 @@ Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation"]
 
 SELDOM = ("samples", "consistency", "noise", "sampler")
 """Settings that a caption names only where they are not the default."""
+
+NOT_COMPUTED: Mapping[Role, str] = {
+    "output": f"OUTPUT not computed for this slice. {RESEARCH_ONLY}.",
+    "deviation": f"DEVIATION not computed for this slice. {RESEARCH_ONLY}.",
+}
+"""What the caption of a layer is where it is still empty."""
 
 DEVIATION_TOP = 0.25
 """Upper limit of the deviation's colours, relative to the maps'."""
@@ -75,8 +81,9 @@ class Scene:
     mode
         What s does here, in a sentence: enlarged, or degraded and restored.
     captions
-        Role -> what a layer is, how it was made, and what it is not for: belongs on every image
-        whose topmost layer it is.
+        Role -> what a layer is, how it was made, and what it is not for.
+    computed
+        Whether the output of the slice that is looked at was computed.
     figures
         How faithful the output is, as far as that is known; may be empty.
     """
@@ -87,12 +94,14 @@ class Scene:
     title: str = ""
     mode: str = ""
     captions: Mapping[Role, str] = field(default_factory=dict)
+    computed: bool = False
     figures: str = ""
 
-    @property
-    def caption(self) -> str:
-        """The output's."""
-        return self.captions.get("output", RESEARCH_ONLY)
+    def caption(self, role: Role = "output") -> str:
+        """Return what belongs on every image whose topmost layer is of a role."""
+        if not self.computed and role in self.captions and role in NOT_COMPUTED:
+            return NOT_COMPUTED[role]
+        return self.captions.get(role, RESEARCH_ONLY)
 
     def layer(self, role: Role) -> LayerSpec | None:
         """Return the layer of a role, if there is one."""
@@ -113,9 +122,15 @@ def resolve(state: State) -> Scene:
         layers=(*layers, *_maps(view, state.metabolite)),
         axis=case.frame.axis,
         position=float(case.positions[state.slice_index]),
-        title=_title(state, view),
+        title=title_of(
+            case,
+            state.metabolite,
+            state.slice_index,
+            nominal_voxels(view.prepared.conditions[state.metabolite]),
+        ),
         mode=_mode(state, view),
         captions=_captions(state, view),
+        computed=state.picture is not None,
         figures=_figures(state),
     )
 
@@ -127,17 +142,19 @@ def _maps(view: View, name: str) -> Iterator[LayerSpec]:
     yield LayerSpec("input", f"Input {name} (zero-filled)", prepared.input(name), **shared)
     if (truth := prepared.truth(name)) is not None:
         yield LayerSpec("reference", f"Reference {name}", truth, visible=False, **shared)
-    title = f"Output {name} {_factor(view, name)}"
+    several = view.settings.samples > 1
+    what = f"Mean of {view.settings.samples} samples" if several else "Output"
+    title = f"{what} {name} {_factor(view, name)}"
     yield LayerSpec("output", title, view.stacked(name), **shared)
-    if view.settings.samples > 1:
+    if several:
         spread, top = view.stacked(name, "deviation"), DEVIATION_TOP * limits[1]
         yield LayerSpec("deviation", f"Deviation {name}", spread, "magma", (0.0, top), False)
 
 
-def _title(state: State, view: View) -> str:
-    condition = view.prepared.conditions[state.metabolite]
-    where = f"slice {state.slice_index + 1} of {view.prepared.n_slices}"
-    return f"{view.prepared.case.label}: {state.metabolite}, {where}. {nominal_voxels(condition)}"
+def title_of(case: Case, name: str, k: int, voxels: str) -> str:
+    """Return what is looked at: a case's map or MRI in slice k, and its nominal voxels if any."""
+    where = f"{case.label}: {name}, slice {k + 1} of {case.study.grid.shape[2]}"
+    return f"{where}. {voxels}" if voxels else where
 
 
 def _mode(state: State, view: View) -> str:
@@ -149,11 +166,11 @@ def _mode(state: State, view: View) -> str:
 
 def _factor(view: View, metabolite: str) -> str:
     """Return the effective factor s: that of the matrices, not the one asked for."""
-    return f"×{view.prepared.conditions[metabolite].upscale:.3g}"
+    return f"{view.prepared.conditions[metabolite].upscale:.3g}×"
 
 
 def _captions(state: State, view: View) -> dict[Role, str]:
-    """Return what each layer is: no image may do without."""
+    """Return what each layer is, as far as it was computed: no image may do without."""
     degraded = view.prepared.mode is Mode.RESTORE
     origin = f"degraded {_factor(view, state.metabolite)} on purpose" if degraded else "as acquired"
     made = _made(state, view)
@@ -162,17 +179,15 @@ def _captions(state: State, view: View) -> dict[Role, str]:
         "FLAIR": "FLAIR",
         "input": f"INPUT, {origin}, zero-filled",
         "reference": "REFERENCE, as acquired",
-        "output": made or "OUTPUT not computed for this slice",
-        "deviation": f"DEVIATION of the samples. {made}" if made else "DEVIATION not computed",
+        "output": made,
+        "deviation": f"DEVIATION of the samples. {made}",
     }
     return {role: f"{words}. {RESEARCH_ONLY}." for role, words in what.items()}
 
 
 def _made(state: State, view: View) -> str:
-    """Return how the output that is looked at was made; "" where it is still to be computed."""
+    """Return how the output was made."""
     picture = state.picture
-    if picture is None:
-        return ""
     words, study = [], view.prepared.case.study
     used: dict[str, Value] = {
         "mri_weight": view.mri_weight,
@@ -182,13 +197,17 @@ def _made(state: State, view: View) -> str:
         value = getattr(view.asked, control.name)
         if control.name == "upscale":
             words.append(_factor(view, state.metabolite))
+        elif control.name == "steps" and view.asked.t_trunc == 0:
+            words.append("no steps")
+        elif control.name == "samples" and value != 1:
+            words.append(f"mean of {value} samples")
         elif control.name == "mri_weight" and study.t1 is None and study.flair is None:
             continue
         elif control.name in used:
             words.append(f"{called(control)} {used[control.name]:.2g}")
         elif value != control.default or control.name not in SELDOM:
             words.append(f"{called(control)} {value_words(control, value)}")
-    if not picture.final and state.activity is Activity.IDLE:
+    if picture is not None and not picture.final and state.activity is Activity.IDLE:
         words.append("unfinished")
     return f"OUTPUT, AI-generated, {', '.join(words)}"
 

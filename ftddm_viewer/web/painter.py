@@ -117,7 +117,7 @@ class Painter:
         if scene.layer(needed) is None:
             return ""
         size = LETTERS * self._box.width / WIDTHS.get(len(layers), WIDTHS[3])
-        feet = [wrapped(scene.captions[layer.role], self._box, size) for layer in layers]
+        feet = [wrapped(scene.caption(layer.role), self._box, size) for layer in layers]
         lines = max(map(len, feet))
         shown = "".join(
             drawing(
@@ -136,7 +136,7 @@ class Painter:
         if left is None or right is None:
             return ""
         size = LETTERS * self._box.width / WIDTHS[1]
-        foot = wrapped(scene.caption, self._box, size)
+        foot = wrapped(scene.caption(), self._box, size)
         sides = "".join(
             f'<div class="{side}">'
             + drawing(

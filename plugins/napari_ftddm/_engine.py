@@ -24,10 +24,11 @@ from ftddm_viewer.session.saving import result_names
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Finished, State
-from napari_ftddm._letters import Letters
+from napari_ftddm._canvas import follow, unwrapped
 from napari_ftddm._panel import SHOW_ALL_KEY, Panel
+from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
-from napari_ftddm._stage import Stage, known_of
+from napari_ftddm._stage import Stage
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -58,7 +59,7 @@ class Engine:
         self.session = session
         self._viewer, self.panel = viewer, panel
         self._stage = Stage(viewer, session.model)
-        self._letters = Letters(viewer)
+        self._words = follow(viewer)
         self._relay = Relay(self._apply)
         self._pace = Pace(INTERVAL_MS, self._update)
         self._seen: list[weakref.ref[Study]] = []
@@ -76,7 +77,7 @@ class Engine:
 
     def runs_in(self, viewer: Viewer) -> bool:
         """Return whether this is a viewer's engine; napari hands out viewers in wrappers."""
-        return _unwrapped(self._viewer) is _unwrapped(viewer)
+        return unwrapped(self._viewer) is unwrapped(viewer)
 
     def _connect(self) -> None:
         panel = self.panel
@@ -98,7 +99,7 @@ class Engine:
         panel.show_all.clicked.connect(lambda *_: self._do(self.session.toggle_detail))
         panel.link.toggled.connect(lambda on: self._stage.link(on))
         for role, button in panel.look_at.items():
-            button.clicked.connect(lambda *_, role=role: self._stage.look_at(role))
+            button.clicked.connect(lambda *_, role=role: self._show_only(role))
 
     def use(self, model: Any) -> None:
         """Sample with other networks from now on."""
@@ -132,7 +133,12 @@ class Engine:
             refused=self._refused,
         )
         self._stage.apply(state, scene)
-        self._letters.say(scene.title, scene.captions)
+        self._words.refresh()
+
+    def _show_only(self, role: str) -> None:
+        self._stage.bring_back(role)
+        self._apply()
+        self._stage.look_at(role)
 
     # ---- from the user to the session
 
@@ -237,21 +243,10 @@ class Engine:
         self._viewer.layers.events.inserted.disconnect(self._inserted)
         self._viewer.dims.events.point.disconnect(self._scrolled)
         self._viewer.bind_key(SHOW_ALL_KEY, None)
-        self._letters.disconnect()
         self._stage.close()
         self.session.close(PATIENCE)
-
-    def leave(self) -> None:
-        """Stop, and take the words off the canvas, which stays."""
-        if not self._stopped:
-            self.stop()
-            self._letters.close()
 
 
 def engine_in(viewer: Viewer) -> Engine | None:
     """Return the engine that runs in a viewer, None where there is none."""
     return next((engine for engine in _running if engine.runs_in(viewer)), None)
-
-
-def _unwrapped(viewer: Any) -> Any:
-    return getattr(viewer, "__wrapped__", viewer)

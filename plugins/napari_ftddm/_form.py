@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 from typing import Any
 
 from magicgui.widgets import Container, FloatSlider, Label
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QLayoutItem, QWidget
 
 from ftddm_core.settings import Control, controls
 from ftddm_viewer.session.messages import hints
@@ -18,6 +18,12 @@ from ftddm_viewer.session.state import State
 from napari_ftddm._inputs import tooltip, widget_of
 from napari_ftddm._number import NumberEdit
 from napari_ftddm._parts import SMALL, say
+
+WIDEST = "50.00 %"
+"""What boxes have room for."""
+
+LABEL_MARGIN, BOX_MARGIN = 8, 24
+"""In pixels; a style draws a box's frame within."""
 
 HINTED = ("t_trunc", "samples")
 """Controls below which `hints` may have something to say."""
@@ -45,11 +51,14 @@ class Form(Container[Any]):
             widget = widget_of(control)
             widget.changed.connect(partial(self._changed, control))
             self.append(widget)
-            if control.empty:
-                _raise_label(widget.native)
             if control.name in HINTED:
                 self.hints[control.name] = _hint(control)
                 self.append(self.hints[control.name])
+        for name, item, label in self._labels_of_rows():
+            if isinstance(self[name], NumberEdit) and self[name].empty is not None:
+                item.setAlignment(Qt.AlignmentFlag.AlignTop)
+                label.setContentsMargins(0, 4, 0, 0)  # beside the first of two lines
+        self.fit()
 
     def show_state(self, state: State, waiting: Collection[str]) -> None:
         """Show a state's settings, but for controls whose newest move is still `waiting`."""
@@ -65,6 +74,25 @@ class Form(Container[Any]):
             if control.name not in waiting:
                 with widget.changed.blocked():
                     _show(widget, control, state)
+
+    def fit(self) -> None:
+        """Line up labels and boxes, as wide as the type in use needs them."""
+        for name, _, label in self._labels_of_rows():
+            metrics = label.fontMetrics()
+            width = max(metrics.horizontalAdvance(control.label) for control in controls())
+            label.setFixedWidth(width + LABEL_MARGIN)
+            box = self.native.findChild(QWidget, f"{name}_box")
+            if box is not None:
+                box.setFixedWidth(metrics.horizontalAdvance(WIDEST) + BOX_MARGIN)
+
+    def _labels_of_rows(self) -> Iterator[tuple[str, QLayoutItem, QWidget]]:
+        for widget in self:
+            row = widget.native.parentWidget()
+            layout = None if row is None else row.layout()
+            item = None if layout is None else layout.itemAt(0)
+            label = None if item is None else item.widget()
+            if item is not None and label is not None:
+                yield widget.name, item, label
 
     def _changed(self, control: Control, value: Any) -> None:
         widget = self[control.name]
@@ -93,17 +121,6 @@ def _on_step(value: float, control: Control) -> float:
     step = control.step or 1
     digits = max(0, math.ceil(-math.log10(step)))
     return round(round(value / step) * step, digits)
-
-
-def _raise_label(native: QWidget) -> None:
-    """Put a control's label beside the first of its two lines."""
-    row = native.parentWidget()
-    layout = None if row is None else row.layout()
-    item = None if layout is None else layout.itemAt(0)
-    label = None if item is None else item.widget()
-    if item is not None and label is not None:
-        item.setAlignment(Qt.AlignmentFlag.AlignTop)
-        label.setContentsMargins(0, 4, 0, 0)
 
 
 def _hint(control: Control) -> Label:

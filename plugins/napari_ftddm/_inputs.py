@@ -17,8 +17,6 @@ QT_INT_MAX = 2**31 - 1
 BEYOND = 2**62
 """What a box for large numbers takes: more than is allowed, so that the settings refuse it."""
 
-BOX_WIDTH = 62
-
 
 def widget_of(control: Control) -> BaseValueWidget[Any]:
     """Return the magicgui widget that fits a control's type, bounds and choices."""
@@ -95,14 +93,11 @@ def _finish(part: Any, control: Control, *, beside_slider: bool) -> None:
 def _finish_box(box: Any, control: Control, *, beside_slider: bool) -> None:
     box.setKeyboardTracking(False)
     box.lineEdit().setValidator(EitherSign(box))
-    if control.unit == "×":
-        box.setPrefix("×")
-    elif control.unit == "%":
-        box.setSuffix(" %")
+    if control.unit in ("×", "%"):
+        box.setSuffix(control.unit if control.unit == "×" else " %")
     if beside_slider:
         box.setStyleSheet("")
         box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         box.setAlignment(Qt.AlignmentFlag.AlignRight)
-        box.setFixedWidth(BOX_WIDTH)
         # magicgui hears of arrow keys in a slider's own box only once the box is left.
         box.valueChanged.connect(lambda _: box.editingFinished.emit() if box.hasFocus() else None)

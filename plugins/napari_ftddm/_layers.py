@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.imaging.volume import Study, Volume
+from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case
-from ftddm_viewer.session.first_view import PERCENTILE, upper_limit
+from ftddm_viewer.session.first_view import upper_limit
 from napari_ftddm._bridge import LayerTuple, image_layer, placement, to_layer
 
 
@@ -22,8 +23,8 @@ def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerT
 
     The T1, or else the FLAIR, lies below the map to look at first, tNAA where there is one; all
     others are there but hidden. A map's limits are those of its trusted voxels. CRLB maps are left
-    out. Names end in `suffix`; `metadata["ftddm"]` holds role, unit, path, study, label,
-    frame and, in display space, the volume.
+    out. Names end in `suffix`; `metadata["ftddm"]` holds role, caption, unit, path, case, study,
+    label, frame and, in display space, the volume.
 
     Raises
     ------
@@ -33,14 +34,14 @@ def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerT
     case = Case.of(study, label)
     layers = []
     for number, (role, image) in enumerate(case.mri.items()):
-        about = _about(case, role, image, study.source.get(role.lower(), ""))
-        limits = contrast_limits(image)
+        about = _about(case, role, role, image, study.source.get(role.lower(), ""))
+        limits = (0.0, case.mri_tops[role])
         layers.append(
             image_layer(image, role + suffix, "gray", limits, visible=number == 0, about=about)
         )
     for name, volume in study.maps.items():
         shown = case.frame.show(volume)
-        about = _about(case, "map", shown, study.source.get(name, ""))
+        about = _about(case, "map", name, shown, study.source.get(name, ""))
         about["metabolite"] = name
         limits = (0.0, upper_limit(volume.data[case.trusted[name]]))
         first = name == case.first_metabolite
@@ -57,9 +58,14 @@ def study_layers(study: Study, suffix: str = "", label: str = "") -> list[LayerT
     return layers
 
 
-def _about(case: Case, role: str, shown: Volume, path: str) -> dict[str, Any]:
+def _about(case: Case, role: str, name: str, shown: Volume, path: str) -> dict[str, Any]:
+    what = {"map": f"{name}, as acquired", "mask": f"Mask of {name}"}.get(role, name)
     return {
         "role": role,
+        "name": name,
+        "caption": f"{what}. {RESEARCH_ONLY}.",
+        "voxels": "",
+        "case": case,
         "unit": shown.unit,
         "path": path,
         "study": case.study,
@@ -78,17 +84,7 @@ def _labels(case: Case, metabolite: str, name: str, path: str) -> LayerTuple:
         "name": name,
         "visible": False,
         "opacity": 0.4,
-        "metadata": {"ftddm": {**_about(case, "mask", shown, path), "unit": ""}},
+        "metadata": {"ftddm": {**_about(case, "mask", metabolite, shown, path), "unit": ""}},
         **placement(affine),
     }
     return data.astype(np.uint8), arguments, "labels"
-
-
-def contrast_limits(volume: Volume) -> tuple[float, float]:
-    """Return limits from 0, or below, to the 99.5th percentile of the values that are not 0."""
-    values = volume.data[np.isfinite(volume.data) & (volume.data != 0)]
-    if not values.size:
-        return 0.0, 1.0
-    low, high = np.percentile(values, [100 - PERCENTILE, PERCENTILE])
-    low = min(0.0, float(low))
-    return low, float(high) if high > low else low + 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -42,7 +42,6 @@ class Panel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setMinimumWidth(WIDTH)
         self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
         self.mode, self.metabolite = QComboBox(), QComboBox()
         for mode, words in MODE_WORDS.items():
@@ -98,13 +97,11 @@ class Panel(QWidget):
         chooser.addWidget(self.live, 2, 2)
         chooser.addWidget(self.update_now, 2, 3)
         study.addLayout(chooser)
+        study.addLayout(row(QLabel("Show"), *self.look_at.values()))
         study.addWidget(line())
         study.addWidget(self.form.native)
         study.addWidget(line())
-        study.addLayout(row(QLabel("Show"), *self.look_at.values()))
         study.addWidget(self.link)
-        study.addWidget(line())
-        study.addLayout(row(self.volume, self.save))
         study.addWidget(self.made)
         study.addWidget(self.unfill)
         study.addWidget(self.notes)
@@ -117,7 +114,7 @@ class Panel(QWidget):
         top.addLayout(row(self.open, self.sample))
         top.addWidget(self.study)
         top.addStretch(1)
-        scroll = QScrollArea()
+        scroll = _Scroll()
         scroll.setWidget(inside)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
@@ -134,6 +131,7 @@ class Panel(QWidget):
         foot.addWidget(self.figures)
         foot.addWidget(self.check)
         foot.addWidget(self.show_all)
+        foot.addLayout(row(self.volume, self.save))
         notice = text(small=True)
         notice.setText(f"{RESEARCH_ONLY}.")
         foot.addWidget(notice)
@@ -141,6 +139,12 @@ class Panel(QWidget):
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(scroll, 1)
         whole.addWidget(below)
+
+    def changeEvent(self, event: QEvent | None) -> None:  # noqa: N802 (Qt's name)
+        """Fit what is measured in letters to the type that the window uses now."""
+        super().changeEvent(event)
+        if event is not None and event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self.form.fit()
 
     # ---- showing
 
@@ -170,7 +174,8 @@ class Panel(QWidget):
         case, there = state.case, state.case is not None
         computing = state.activity is Activity.VOLUME
         self.welcome.setVisible(not there)
-        self.study.setVisible(there)
+        for part in (self.study, self.volume, self.save):
+            part.setVisible(there)
         self.label.setVisible(there)
         self.label.setText(case.label if case is not None else "")
         self._show_choices(state)
@@ -233,6 +238,24 @@ class Panel(QWidget):
         if place and state.case is not None:
             words.append(f"Device: {place}.")
         say(self.status, " ".join(word for word in words if word))
+
+
+class _Scroll(QScrollArea):
+    """Scrolls upwards and downwards only: it is never narrower than what is inside."""
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return the width of what is inside, and of the bar beside it."""
+        hint, inside, bar = super().minimumSizeHint(), self.widget(), self.verticalScrollBar()
+        if inside is not None and bar is not None:
+            width = inside.minimumSizeHint().width() + bar.sizeHint().width()
+            hint.setWidth(max(WIDTH, width))
+        return hint
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Ask for another width as soon as what is inside needs one."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 def _sentence(note: str) -> str:

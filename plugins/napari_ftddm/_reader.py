@@ -12,6 +12,7 @@ from pathlib import Path
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import open_study, reader_of
 from napari_ftddm._bridge import LayerTuple
+from napari_ftddm._canvas import follow_current
 from napari_ftddm._layers import study_layers
 
 PathOrPaths = str | Path | Sequence[str | Path]
@@ -38,7 +39,9 @@ def read_layers(path: PathOrPaths) -> list[LayerTuple]:
     FormatError, GeometryError
         If the files cannot be read as a study; napari shows the message.
     """
-    return study_layers(open_study(_listed(path)))
+    layers = study_layers(open_study(_listed(path)))
+    follow_current()
+    return layers
 
 
 def _listed(path: PathOrPaths) -> list[Path]:

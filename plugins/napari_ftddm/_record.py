@@ -15,27 +15,39 @@ from ftddm_core.imaging.volume import Volume
 from ftddm_core.sampling.gathered import joined
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.session.messages import nominal_voxels
 from ftddm_viewer.session.saving import result_stem, study_label
-from ftddm_viewer.session.scene import LayerSpec
+from ftddm_viewer.session.scene import LayerSpec, Scene
 from ftddm_viewer.session.state import Finished, State, View
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from ftddm_viewer.session.model import Model
 
 COMPUTED = {"output": "ftddm", "deviation": "ftddmSd"}
 """Role -> the description in a result's file names."""
 
 
-def about(spec: LayerSpec, state: State, model: Model) -> dict[str, Any]:
-    """Return the metadata of a managed layer: all that its files need."""
+def known_of(layer: Layer) -> dict[str, Any]:
+    """Return what this plugin knows of a layer; empty for other layers."""
+    found = layer.metadata.get("ftddm")
+    return found if isinstance(found, dict) else {}
+
+
+def about(spec: LayerSpec, state: State, scene: Scene, model: Model) -> dict[str, Any]:
+    """Return the metadata of a managed layer: all that its words and files need."""
     case, view = state.case, state.view
     known: dict[str, Any] = {"role": spec.role, "managed": True, "volume": spec.volume}
     if case is not None:
         path = case.study.source.get(spec.role.lower(), "")
-        known |= {"study": case.study, "label": case.label, "frame": case.frame, "path": path}
-    known["unit"] = spec.volume.unit
+        known |= {"case": case, "study": case.study, "label": case.label, "frame": case.frame}
+        known |= {"path": path, "caption": scene.captions[spec.role], "voxels": ""}
+    known |= {"unit": spec.volume.unit, "name": spec.role}
     if view is not None and spec.role not in ("T1", "FLAIR"):
         known |= {
+            "name": state.metabolite,
+            "voxels": nominal_voxels(view.prepared.conditions[state.metabolite]),
             "metabolite": state.metabolite,
             "unit": view.prepared.conditions[state.metabolite].unit,
             "settings": view.settings,
@@ -71,10 +83,15 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
     Raises
     ------
     FormatError
-        If slices were not computed, or the layer was changed by hand.
+        If slices were not computed, or the layer was changed by hand; a mask may have been.
     """
     role = str(known["role"])
-    _check_unchanged(shown, known["volume"])
+    edited = not _unchanged(shown, known["volume"])
+    if edited and role != "mask":
+        raise FormatError(
+            "This layer was changed or moved by hand after it was made, so that its record would "
+            "be wrong: compute it again, then save it."
+        )
     if role in COMPUTED:
         finished = _whole(known, role)
         name = known["metabolite"]
@@ -94,6 +111,9 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
         record["AsShown"] = "cropped to the maps' slices; resampled where it was oblique to them"
     if known.get("path"):
         record["Source"] = Path(known["path"]).name
+    if role == "mask":
+        record["EditedByHand"] = edited
+        known = {**known, "volume": shown}
     sidecar = (json.dumps(record, indent=2) + "\n").encode()
     return encode_volume(_on_grid(known), compress=compress), sidecar
 
@@ -110,17 +130,12 @@ def _on_grid(known: dict[str, Any]) -> Volume:
     return Volume(condition.lowres, condition.affine, condition.unit, condition.header)
 
 
-def _check_unchanged(shown: Volume, made: Volume) -> None:
-    same = (
+def _unchanged(shown: Volume, made: Volume) -> bool:
+    return (
         shown.shape == made.shape
         and np.array_equal(shown.data, made.data, equal_nan=True)
         and np.allclose(shown.affine, made.affine, atol=1e-3)
     )
-    if not same:
-        raise FormatError(
-            "This layer was changed or moved by hand after it was made, so that its record would "
-            "be wrong: compute it again, then save it."
-        )
 
 
 def _whole(known: dict[str, Any], role: str) -> Finished:

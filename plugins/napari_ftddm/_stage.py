@@ -17,13 +17,13 @@ from napari.layers import Image
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.scene import LayerSpec, Scene
 from ftddm_viewer.session.state import State
-from napari_ftddm._bridge import dims_order, image_layer, layer_axis, to_layer
+from napari_ftddm._bridge import image_layer, layer_axis, to_layer
 from napari_ftddm._links import Links
-from napari_ftddm._record import about
+from napari_ftddm._record import about, known_of
+from napari_ftddm._words import turn_to
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Layer
 
     from ftddm_viewer.session.model import Model
 
@@ -50,6 +50,7 @@ class Stage:
         self._case: Case | None = None
         self._framed: Case | None = None
         self._position: tuple[Case, float] | None = None
+        self._limits: dict[tuple[str, str], tuple[float, float]] = {}
         self._links = Links()
         self.busy = False
         self._adopt_earlier()
@@ -70,7 +71,7 @@ class Stage:
                     self._made.append(layer)
 
     def _let_go(self, case: Case) -> None:
-        """Leave the MRI that the reader made of another study as it is, hidden."""
+        """Manage the MRI no longer that the reader made of another study."""
         for role in MRI:
             layer = self._layers.get(role)
             if layer is None or any(layer is each for each in self._made):
@@ -99,13 +100,17 @@ class Stage:
             layer.visible = False
             layer.metadata["ftddm"]["managed"] = False
 
-    def _hide_others(self, case: Case) -> None:
-        """Hide what the reader made of studies opened earlier."""
+    def _clear_others(self, case: Case) -> None:
+        """Take away what the reader made of earlier studies, but for what was edited by hand."""
         managed = list(self._layers.values())
-        for layer in self._viewer.layers:
+        for layer in list(self._viewer.layers):
             study = known_of(layer).get("study")
             mine = any(layer is each for each in managed)
-            if study is not None and study is not case.study and not mine:
+            if study is None or study is case.study or mine:
+                continue
+            if np.array_equal(layer.data, to_layer(known_of(layer)["volume"])[0], equal_nan=True):
+                self._viewer.layers.remove(layer)
+            else:
                 layer.visible = False
 
     # ---- the scene
@@ -117,16 +122,18 @@ class Stage:
         if case is None:
             return
         with self._changing():
+            self._keep_limits()
             new_case = case is not self._case
             if new_case:
                 self._case = case
+                self._limits.clear()
                 self._let_go(case)
                 self._adopt_mri(case)
-                self._hide_others(case)
+                self._clear_others(case)
             specs = {spec.role: spec for spec in scene.layers}
             for role in ROLES:
                 if role in specs:
-                    self._show(role, specs[role], state)
+                    self._show(role, specs[role], state, scene)
                 elif role in self._layers:
                     self._applied.pop(role, None)
                     self._leave(self._layers.pop(role))
@@ -135,24 +142,24 @@ class Stage:
             self._relink()
             self._turn(state, scene)
 
-    def _show(self, role: str, spec: LayerSpec, state: State) -> None:
+    def _show(self, role: str, spec: LayerSpec, state: State, scene: Scene) -> None:
         old = self._applied.get(role)
         if role not in self._layers:
             if old is not None and old.volume is spec.volume:
                 return  # the user removed it
-            self._make(role, spec, state)
+            self._make(role, spec, about(spec, state, scene, self._model))
         else:
-            self._change(self._layers[role], spec, old, state)
+            self._change(self._layers[role], spec, old, about(spec, state, scene, self._model))
         self._applied[role] = spec
 
-    def _make(self, role: str, spec: LayerSpec, state: State) -> None:
+    def _make(self, role: str, spec: LayerSpec, known: dict[str, Any]) -> None:
         data, arguments, _ = image_layer(
             spec.volume,
             spec.name,
             spec.colormap,
             spec.limits,
             visible=spec.visible,
-            about=about(spec, state, self._model),
+            about=known,
         )
         layer = Image(data, **arguments)
         layer.contrast_limits_range = limits_range(spec)
@@ -164,20 +171,24 @@ class Stage:
         end = len(self._viewer.layers)
         self._viewer.layers.insert(end if index is None else index + 1, layer)
 
-    def _change(self, layer: Image, spec: LayerSpec, old: LayerSpec | None, state: State) -> None:
+    def _change(
+        self, layer: Image, spec: LayerSpec, old: LayerSpec | None, known: dict[str, Any]
+    ) -> None:
         if old is None or old.volume is not spec.volume:
             data, affine = to_layer(spec.volume)
             layer.data = data
             if not np.array_equal(np.asarray(layer.affine), affine):
                 layer.affine = affine
-        mine = known_of(layer).get("managed")
-        if (old is not None and old.visible != spec.visible) or not mine:
+        before = known_of(layer)
+        if (old is not None and old.visible != spec.visible) or not before.get("managed"):
             layer.visible = spec.visible
-        layer.metadata["ftddm"] = about(spec, state, self._model)
-        if old is None or old.limits != spec.limits:
+        layer.metadata["ftddm"] = known
+        wanted = self._limits.get((spec.role, known["name"]), spec.limits)
+        if old is None or old.limits != spec.limits or before.get("name") != known["name"]:
             # The range first: narrowing it would cut the limits off, of all linked layers.
-            layer.contrast_limits_range = limits_range(spec)
-            layer.contrast_limits = spec.limits
+            low, high = limits_range(spec)
+            layer.contrast_limits_range = (min(low, wanted[0]), max(high, wanted[1]))
+            layer.contrast_limits = wanted
         if old is not None and old.colormap != spec.colormap:
             layer.colormap = spec.colormap
         adopted = old is None and spec.role in MRI  # its name may say that it is simulated
@@ -193,10 +204,23 @@ class Stage:
             for layer in managed:
                 layers.move(layers.index(layer), len(layers))
 
+    def _keep_limits(self) -> None:
+        """Remember the limits that the user chose for the map that each layer shows."""
+        for role, layer in self._layers.items():
+            spec, name = self._applied.get(role), known_of(layer).get("name", "")
+            low, high = layer.contrast_limits
+            limits = (float(low), float(high))
+            if spec is not None and limits != self._limits.get((role, name), spec.limits):
+                self._limits[role, name] = limits
+
     def _forget_removed(self) -> None:
+        """Forget layers that the user removed; where none is left, all of them come back."""
         there = {id(layer) for layer in self._viewer.layers}
         self._made = [layer for layer in self._made if id(layer) in there]
         self._layers = {role: each for role, each in self._layers.items() if id(each) in there}
+        if not self._layers:
+            self._applied.clear()
+            self._framed = self._position = None
 
     # ---- colours
 
@@ -209,6 +233,12 @@ class Stage:
     def _relink(self) -> None:
         shared = [role for role, spec in self._applied.items() if spec.linked]
         self._links.follow([self._layers[role] for role in shared if role in self._layers])
+
+    def bring_back(self, role: str) -> None:
+        """Make a layer again, with the next scene, that the user removed."""
+        self._forget_removed()
+        if role not in self._layers:
+            self._applied.pop(role, None)
 
     def look_at(self, role: str) -> None:
         """Show one of input, reference and output, and hide the others."""
@@ -229,8 +259,7 @@ class Stage:
             return
         if self._framed is not case:
             self._framed = case
-            viewer.dims.order = dims_order(scene.axis, ndim)
-            viewer.scene.camera.orientation2d = ("up", "left")  # radiological
+            turn_to(viewer, case, scene.position)
             maps = [layer for role, layer in self._layers.items() if role not in MRI]
             # napari cannot frame layers that have fewer axes than the viewer.
             viewer.reset_view(layers=(maps or None) if ndim == 3 else None, margin=MARGIN)
@@ -265,12 +294,6 @@ class Stage:
             yield
         finally:
             self.busy = before
-
-
-def known_of(layer: Layer) -> dict[str, Any]:
-    """Return what this plugin knows of a layer; empty for other layers."""
-    found = layer.metadata.get("ftddm")
-    return found if isinstance(found, dict) else {}
 
 
 def limits_range(spec: LayerSpec) -> tuple[float, float]:

@@ -65,5 +65,5 @@ class FtddmWidget(QWidget):
             if self.parent() is not None:
                 self._docked = True
             elif self._docked:
-                self.engine.leave()
+                self.engine.stop()
         return super().event(event)

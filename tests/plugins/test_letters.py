@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panels import layer, letters
+from panels import layer, letters, said
 from windows import finish, settle
 
 from ftddm_viewer import RESEARCH_ONLY
@@ -67,28 +67,92 @@ def test_a_layer_with_time_does_not_stand_in_the_way(
 
 
 def test_the_caption_is_that_of_the_layer_on_top(opened: Any, viewer: Any) -> None:
-    def caption() -> str:
-        settle()
-        return " ".join(viewer.canvas.overlays["ftddm_caption"].text.split())
-
-    assert caption().startswith("OUTPUT, AI-generated")
+    assert said(viewer, "caption").startswith("OUTPUT, AI-generated")
     opened.panel.look_at["input"].click()
-    assert caption().startswith("INPUT, as acquired")
+    assert said(viewer, "caption").startswith("INPUT, as acquired")
     opened.panel.look_at["output"].click()
-    assert caption().startswith("OUTPUT, AI-generated")
-    # Without live pictures there is nothing of the other slice: what is seen is not the output.
+    assert said(viewer, "caption").startswith("OUTPUT, AI-generated")
+    # Without live images there is nothing of the other slice: what is seen is not the output.
+    opened.panel.live.click()
+    other = 1 - opened.session.state.slice_index
+    opened.session.choose(slice_index=other)
+    finish(opened)
+    assert opened.session.state.picture is None
+    assert said(viewer, "caption").startswith("OUTPUT not computed for this slice")
+    # That holds without the panel too, and the title follows the slice.
+    case = opened.session.state.case
+    opened.engine.stop()
+    for k, words in ((1 - other, "OUTPUT, AI-generated"), (other, "OUTPUT not computed")):
+        viewer.dims.set_point(0, case.positions[k])
+        assert said(viewer, "caption").startswith(words)
+        assert f"slice {k + 1} of 2" in said(viewer, "title")
+
+
+def test_a_study_opened_without_the_panel_is_shown_as_radiologists_are_used_to(
+    napari: Any, viewer: Any, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
+    viewer.open(str(study), plugin="ftddm-viewer")
+    settle()
+    assert letters(viewer) == "RLAP"
+    assert said(viewer, "caption") == f"tNAA, as acquired. {RESEARCH_ONLY}."
+    assert said(viewer, "title").startswith("patient: tNAA, slice ")
+    assert viewer.canvas.overlays.scale_bar.visible
+    seen = [each.name for each in viewer.layers if each.visible]
+    assert seen[-1] == "tNAA"
+    viewer.layers.clear()
+    settle()
+    assert letters(viewer) == "----"
+    assert said(viewer, "caption") == said(viewer, "title") == ""
+    assert not viewer.canvas.overlays.scale_bar.visible
+
+
+@pytest.mark.parametrize("size", [(900, 600), (1600, 1000)])
+def test_words_fit_the_canvas(size: tuple[int, int], opened: Any, viewer: Any) -> None:
+    """On every line, as they are drawn, in a box that makes them readable on a light canvas."""
+    viewer.theme = "light"
+    viewer.window.show()
+    viewer.window.resize(*size)
+    for _ in range(20):
+        settle()
+    for each in viewer.layers:
+        each.opacity = 0
+    pixels = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int).sum(-1)
+    height, width = pixels.shape
+    dark = pixels < 500
+    for rows in (slice(0, height // 3), slice(2 * height // 3, height)):  # title, caption
+        columns = np.nonzero(dark[rows].any(0))[0]
+        assert columns.min() > 3
+        assert columns.max() < width - 4
+    viewer.theme = "dark"
+
+
+def test_the_read_out_has_a_unit_and_words_for_what_is_missing(opened: Any, viewer: Any) -> None:
+    viewer.mouse_over_canvas = True
+    output = layer(viewer, "output")
+    values = np.asarray(output.data)
+    k = int(np.rint(output.world_to_data(viewer.dims.point)[0]))
+    inside = np.argwhere(np.isfinite(values[k]))[0]
+    outside = np.argwhere(np.isnan(values[k]))[0]
+
+    def status(index: Any) -> str:
+        viewer.cursor.position = tuple(output.data_to_world((k, *index)))
+        viewer.update_status_from_cursor()
+        return str(viewer.status)
+
+    unit = output.metadata["ftddm"]["unit"]
+    assert status(inside) == f"{output.name}: {values[k][tuple(inside)]:.4g} {unit}".rstrip()
+    assert status(outside) == f"{output.name}: outside the mask"
     opened.panel.live.click()
     opened.session.choose(slice_index=1 - opened.session.state.slice_index)
     finish(opened)
-    assert opened.session.state.picture is None
-    assert caption().startswith("OUTPUT not computed for this slice")
+    k = int(np.rint(output.world_to_data(viewer.dims.point)[0]))
+    assert status(inside) == f"{output.name}: not computed"
 
 
 def test_words_on_the_canvas(opened: Any, viewer: Any) -> None:
-    caption = viewer.canvas.overlays["ftddm_caption"].text
-    assert RESEARCH_ONLY in " ".join(caption.split())
-    assert "slice 1 of 2" in " ".join(viewer.canvas.overlays["ftddm_title"].text.split()) or (
-        "slice 2 of 2" in " ".join(viewer.canvas.overlays["ftddm_title"].text.split())
-    )
+    assert RESEARCH_ONLY in said(viewer, "caption")
+    k = opened.session.state.slice_index
+    assert f"slice {k + 1} of 2" in said(viewer, "title")
     assert viewer.canvas.overlays.scale_bar.visible
     assert {str(unit) for each in viewer.layers for unit in each.units} == {"millimeter"}

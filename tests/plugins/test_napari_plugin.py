@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from napari_ftddm._bridge import from_layer, to_layer
-from napari_ftddm._layers import contrast_limits, study_layers
+from napari_ftddm._layers import study_layers
 from napari_ftddm._reader import get_reader, read_layers
 from napari_ftddm._sample_data import simulated_case
 from properties import grids, head, linear, oblique_affine, save_nifti
@@ -174,21 +174,6 @@ def test_masks_of_single_metabolites() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("values", "limits"),
-    [
-        ([0, 0, 0], (0, 1)),
-        ([np.nan, np.inf, 0], (0, 1)),
-        ([5, 5, 0], (0, 5)),
-        ([-2, -2, np.nan], (-2, -1)),
-        ([*range(1, 1000), 1e9], (0, 1000)),
-    ],
-)
-def test_contrast_limits(values: list[float], limits: tuple[float, float]) -> None:
-    data = np.array(values, float).reshape(-1, 1, 1)
-    assert contrast_limits(Volume(data, np.eye(4))) == pytest.approx(limits, rel=0.01)
-
-
 def test_the_sample_says_that_it_is_simulated() -> None:
     layers = simulated_case()
     names = [arguments["name"] for _, arguments, _ in layers]
@@ -275,7 +260,7 @@ def test_the_manifest_is_valid() -> None:
         manifest.validate_imports()
     offered = manifest.contributions
     assert [widget.display_name for widget in offered.widgets] == ["FTDDM"]
-    assert [writer.layer_types for writer in offered.writers] == [["image"]]
+    assert [writer.layer_types for writer in offered.writers] == 2 * [["image*", "labels*"]]
 
 
 def test_the_manifest_has_the_name_of_the_distribution() -> None:

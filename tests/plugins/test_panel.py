@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panels import inputs, layer, shown, slide
+from panels import inputs, layer, letters, said, shown, slide
 from properties import save_nifti
 from sessions import Brake
 from tiny import SHAPE, Ftddm, load, sidecar, tiny_maps, write_study
@@ -16,6 +16,7 @@ from windows import finish, settle
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.sampling.self_check import SelfCheck
+from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.state import Activity
@@ -342,8 +343,11 @@ def test_closing_the_dock_in_the_middle_of_a_run(opened: Any, viewer: Any, brake
     brake.released.set()
     assert opened.session.wait(60)
     assert opened.session.state.case is None
-    assert not [key for key in viewer.canvas.overlays if key.startswith("ftddm_")]
-    assert {each.name for each in viewer.layers} == names  # the pictures are the user's to keep
+    # The images are the user's to keep, and go on saying what they are.
+    assert {each.name for each in viewer.layers} == names
+    assert letters(viewer) == "RLAP"
+    assert RESEARCH_ONLY in said(viewer, "caption")
+    assert viewer.canvas.overlays.scale_bar.visible
     viewer.dims.set_point(0, 20.0)  # and nobody listens any more
     # Opened again, it goes on with the same study, in the same layers.
     _, again = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panels import layer, slide
+from panels import layer, letters, said, slide
 from properties import save_nifti
 from tiny import save_t1, write_study
 from windows import finish, settle
@@ -75,17 +75,16 @@ def test_studies_come_and_go(opened: Any, viewer: Any, tmp_path: Path) -> None:
     shown = [each.metadata["ftddm"]["role"] for each in viewer.layers
              if each.metadata["ftddm"].get("managed")]  # fmt: skip
     assert shown == ["T1", "input", "output"]
-    # A third: the reader's layers of the second stay, hidden.
+    # A third: the reader's layers of the second go.
     viewer.open(str(write_study(tmp_path / "third")), plugin="ftddm-viewer")
     finish(opened)
     assert session.state.case.label == "third"
     for each in viewer.layers:
-        if each.visible:
-            assert each.metadata["ftddm"]["study"] is session.state.case.study
+        assert each.metadata["ftddm"]["study"] is session.state.case.study
 
 
 def test_a_readers_t1_is_never_overwritten(panel: Any, viewer: Any, tmp_path: Path) -> None:
-    """Study A by napari's reader, study B by the panel: A's T1 stays A's, hidden."""
+    """Study A by napari's reader, study B by the panel: A's T1 goes, and stays A's."""
     viewer.open(str(write_study(tmp_path / "a")), plugin="ftddm-viewer")
     finish(panel)
     first = layer(viewer, "T1")
@@ -94,19 +93,18 @@ def test_a_readers_t1_is_never_overwritten(panel: Any, viewer: Any, tmp_path: Pa
     save_t1(folder / "T1w.nii.gz", (5.0, -8.0, 20.0))
     panel.session.open(folder)
     finish(panel)
-    assert first in viewer.layers
-    assert not first.visible
+    assert first not in viewer.layers
     np.testing.assert_array_equal(first.data, before)
     assert first.metadata["ftddm"]["study"] is known["study"]
     second = layer(viewer, "T1")
     assert second is not first
     assert second.visible
     assert second.metadata["ftddm"]["label"] == "b"
-    # Back to the first: its layer is taken up again.
+    # Back to the first: it is shown again, in a layer of its own.
     panel.session.show(known["study"])
     finish(panel)
-    assert layer(viewer, "T1") is first
-    assert first.visible
+    assert layer(viewer, "T1").visible
+    np.testing.assert_array_equal(layer(viewer, "T1").data, before)
     assert second not in viewer.layers
 
 
@@ -150,15 +148,15 @@ def test_the_sample_by_napari_itself(panel: Any, viewer: Any) -> None:
 
 
 def test_a_removed_layer_comes_back_with_its_next_picture(opened: Any, viewer: Any) -> None:
-    for role in ("output", "T1", "input"):
+    for role in ("output", "T1"):
         viewer.layers.remove(layer(viewer, role))
         settle()
     opened.panel.link.click()
     opened.panel.link.click()
-    opened.panel.look_at["output"].click()
     opened.session.choose(live=False)
     finish(opened)
-    assert not [e for e in viewer.layers if e.metadata.get("ftddm", {}).get("managed")]
+    left = [e for e in viewer.layers if e.metadata.get("ftddm", {}).get("managed")]
+    assert left == [layer(viewer, "input")]
     opened.session.choose(live=True)
     slide(opened, "tau_flow", 0.05)
     finish(opened)
@@ -245,3 +243,62 @@ def test_zero_filling_is_undone_in_place(marked: Any, viewer: Any) -> None:
     assert layer(viewer, "input") is before
     assert layer(viewer, "T1") is t1
     assert before.metadata["ftddm"]["study"] is case.study
+
+
+def test_limits_survive_a_change_of_metabolite_and_back(opened: Any, viewer: Any) -> None:
+    output = layer(viewer, "output")
+    untouched = tuple(output.contrast_limits)
+    chosen = (0.1 * untouched[1], 0.6 * untouched[1])
+    output.contrast_limits = chosen
+    opened.session.choose(metabolite="tCho")
+    finish(opened)
+    other = tuple(output.contrast_limits)
+    assert other == pytest.approx(opened.session.state.view.prepared.top("tCho") * np.array([0, 1]))
+    opened.session.choose(metabolite="tNAA")
+    finish(opened)
+    assert tuple(output.contrast_limits) == pytest.approx(chosen)
+    assert tuple(layer(viewer, "input").contrast_limits) == pytest.approx(chosen)
+    opened.session.choose(metabolite="tCho")
+    finish(opened)
+    assert tuple(output.contrast_limits) == pytest.approx(other)
+
+
+def test_what_was_deleted_comes_back_when_it_is_asked_for(opened: Any, viewer: Any) -> None:
+    viewer.layers.remove(layer(viewer, "output"))
+    settle()
+    opened.panel.look_at["output"].click()
+    finish(opened)
+    assert layer(viewer, "output").visible
+    assert np.isfinite(layer(viewer, "output").data).any()
+    # A cleared list comes back whole, at the slice that the title names.
+    before, k = [each.name for each in viewer.layers], opened.session.state.slice_index
+    viewer.layers.clear()
+    settle()
+    opened.panel.look_at["output"].click()
+    finish(opened)
+    assert [each.name for each in viewer.layers] == before
+    assert letters(viewer) == "RLAP"
+    assert opened.session.state.slice_index == k
+    assert f"slice {k + 1} of 2" in said(viewer, "title")
+    slide(opened, "tau_flow", 0.3)
+    finish(opened)
+    assert opened.panel.error.text() == ""
+
+
+@pytest.mark.parametrize("by_napari", [False, True])
+def test_three_studies_in_a_row(by_napari: bool, panel: Any, viewer: Any, tmp_path: Path) -> None:
+    """Only the last one's layers stay, whoever opened them; title, slice and layers agree."""
+    for name in "abc":
+        folder = write_study(tmp_path / name)
+        if by_napari:
+            viewer.open(str(folder), plugin="ftddm-viewer")
+        else:
+            panel.session.open(folder)
+    finish(panel)
+    state = panel.session.state
+    assert (state.error, state.case.label) == ("", "c")
+    studies = {id(each.metadata["ftddm"]["study"]) for each in viewer.layers}
+    assert studies == {id(state.case.study)}
+    k = state.slice_index
+    assert said(viewer, "title").startswith(f"c: {state.metabolite}, slice {k + 1} of ")
+    assert state.case.slice_at(viewer.dims.point[0]) == k

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari_ftddm._writer import write_layer
+from napari_ftddm._writer import write_layers
 from panels import enter, layer
 from tiny import Ftddm, load, sidecar
 from windows import finish
@@ -18,8 +18,7 @@ from ftddm_viewer import RESEARCH_ONLY
 
 
 def write(path: Path, shown: Any) -> list[str]:
-    data, arguments, _ = shown.as_layer_data_tuple()
-    return write_layer(str(path), data, arguments)
+    return write_layers(str(path), [shown.as_layer_data_tuple()])
 
 
 def run_words(study: Path, out: Path, weights: Path) -> list[Any]:
@@ -154,3 +153,58 @@ def test_values_edited_in_place_are_found(
 def test_a_name_must_be_a_nifti_name(opened: Any, viewer: Any, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"end it in \.nii\.gz or \.nii"):
         write(tmp_path / "a.tif", layer(viewer, "input"))
+
+
+@pytest.mark.parametrize("name", ["p1.nii.gz", "p1"])
+def test_several_layers_are_written_as_one_is(
+    name: str, opened: Any, viewer: Any, study: Path, tmp_path: Path
+) -> None:
+    """Under a name that all begin with, or into a folder; each with affine and record."""
+    viewer.open(str(study), plugin="ftddm-viewer")
+    finish(opened)
+    opened.panel.volume.click()
+    finish(opened)
+    names = {
+        "Output tNAA 3×": "Output_tNAA_3",
+        "Input tNAA (zero-filled)": "Input_tNAA_zero-filled",
+        "mask": "mask",
+    }
+    ordered = [each for each in viewer.layers if each.name in names]
+    viewer.layers.selection = set(ordered)
+    saved = viewer.layers.save(str(tmp_path / name), selected=True, plugin="ftddm-viewer")
+    begin = f"{tmp_path}/p1" + ("_" if "." in name else "/")
+    assert len(set(saved)) == 2 * len(ordered) == 6
+    for each in ordered:
+        stem = begin + names[each.name]
+        found, placed = load(Path(f"{stem}.nii.gz"))
+        write(tmp_path / "one.nii.gz", each)
+        expected, affine = load(tmp_path / "one.nii.gz")
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(placed, affine)
+        record = Path(f"{stem}.json").read_text()
+        assert record == (tmp_path / "one.json").read_text()
+        assert RESEARCH_ONLY in record
+
+
+def test_several_layers_are_written_all_or_none(opened: Any, viewer: Any, tmp_path: Path) -> None:
+    other = viewer.add_image(np.zeros((3, 4, 5)), name="cells")
+    both = [each.as_layer_data_tuple() for each in (layer(viewer, "input"), other)]
+    with pytest.raises(FormatError, match="'cells' is not one of FTDDM Viewer's"):
+        write_layers(str(tmp_path / "p1.nii.gz"), both)
+    assert not list(tmp_path.glob("p1*"))
+
+
+def test_a_mask_edited_by_hand_is_saved_as_it_is(
+    opened: Any, viewer: Any, study: Path, tmp_path: Path
+) -> None:
+    viewer.open(str(study), plugin="ftddm-viewer")
+    finish(opened)
+    mask = next(each for each in viewer.layers if each.name == "mask")
+    write(tmp_path / "a.nii.gz", mask)
+    before, _ = load(tmp_path / "a.nii.gz")
+    assert json.loads((tmp_path / "a.json").read_text())["EditedByHand"] is False
+    mask.data = 1 - mask.data
+    write(tmp_path / "a.nii.gz", mask)
+    after, _ = load(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(after, 1 - before)
+    assert json.loads((tmp_path / "a.json").read_text())["EditedByHand"] is True

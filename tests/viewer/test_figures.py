@@ -153,7 +153,7 @@ def test_every_image_says_what_it_is(case: tuple[Any, Study]) -> None:
     words = [text.get_text() for text in texts(figure)]
     assert words.count(RESEARCH_ONLY) == 1
     assert (
-        "Nominal voxel 6.8 × 6.8 × 4.0 mm → 3.4 × 3.4 × 4.0 mm\nAI-generated, ×2, seed 42, slice 1"
+        "Nominal voxel 6.8 × 6.8 × 4.0 mm → 3.4 × 3.4 × 4.0 mm\nAI-generated, 2×, seed 42, slice 1"
     ) in words
     columns = ["T1w", "Input (zero-filled)", "Output", "Truth", "Output − truth"]
     assert [axes.get_title() for axes in figure.axes if axes.get_title()] == columns

@@ -41,7 +41,7 @@ def with_pictures(state: State, **kwargs: object) -> State:
 def test_nothing_is_open() -> None:
     scene = resolve(State())
     assert scene.layers == ()
-    assert RESEARCH_ONLY in scene.caption
+    assert RESEARCH_ONLY in scene.caption()
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -51,8 +51,8 @@ def test_the_two_modes_are_told_apart(study: Path, mode: Mode) -> None:
     roles = [layer.role for layer in scene.layers]
     restored = mode is Mode.RESTORE
     assert roles == [*([] if restored else ["T1"]), "input", *(["reference"] * restored), "output"]
-    assert ("Degraded ×2 on purpose" in scene.mode) == restored
-    assert ("Enlarged ×2 from what was measured" in scene.mode) == (not restored)
+    assert ("Degraded 2× on purpose" in scene.mode) == restored
+    assert ("Enlarged 2× from what was measured" in scene.mode) == (not restored)
 
 
 def test_what_did_not_change_is_the_same_object(study: Path) -> None:
@@ -139,14 +139,14 @@ def test_the_position_finds_its_slice_again(
 
 
 def caption(state: State) -> str:
-    return resolve(with_pictures(state, final=True)).caption
+    return resolve(with_pictures(state, final=True)).caption()
 
 
 def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) -> None:
     opened = open_study(study)
     usual = caption(state_of(opened, seed=2**32 - 1))
     for words in (
-        "AI-generated, ×2",
+        "AI-generated, 2×",
         "τ_f 0.5",
         "τ_d 0.5",
         "T_trunc 100",
@@ -163,9 +163,12 @@ def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) 
         state_of(opened, steps=None, samples=8, consistency="exact", sampler="ddim", noise=3,
                  mri_weight=0.25, detail=0.5)
     )  # fmt: skip
-    for words in ("steps full chain", "samples 8", "data consistency exact", "step ddim", "σ 3 %",
-                  "MRI weight 0.25", "detail 0.5"):  # fmt: skip
+    for words in ("steps full chain", "mean of 8 samples", "data consistency exact", "step ddim",
+                  "σ 3 %", "MRI weight 0.25", "detail 0.5"):  # fmt: skip
         assert words in rare
+    alone = caption(state_of(opened, steps=None, t_trunc=0))
+    assert "T_trunc 0, no steps" in alone
+    assert "chain" not in alone
 
 
 def test_every_layer_says_what_it_is(study: Path) -> None:
@@ -175,22 +178,22 @@ def test_every_layer_says_what_it_is(study: Path) -> None:
     for scene in (computed, empty):
         assert {layer.role for layer in scene.layers} <= scene.captions.keys()
         assert all(words.endswith(f"{RESEARCH_ONLY}.") for words in scene.captions.values())
-        assert scene.captions["input"].startswith("INPUT, degraded ×2 on purpose, zero-filled. ")
-        assert scene.captions["reference"].startswith("REFERENCE, as acquired. ")
+        assert scene.caption("input").startswith("INPUT, degraded 2× on purpose, zero-filled. ")
+        assert scene.caption("reference").startswith("REFERENCE, as acquired. ")
     enlarged = resolve(state_of(open_study(study)))
-    assert enlarged.captions["input"].startswith("INPUT, as acquired, zero-filled. ")
-    assert computed.captions["output"].startswith("OUTPUT, AI-generated, ×2")
-    assert computed.captions["deviation"].startswith("DEVIATION of the samples. OUTPUT, AI-gen")
-    assert empty.captions["output"] == f"OUTPUT not computed for this slice. {RESEARCH_ONLY}."
-    drawn = [role for role, words in empty.captions.items() if "AI-generated" in words]
+    assert enlarged.caption("input").startswith("INPUT, as acquired, zero-filled. ")
+    assert computed.caption("output").startswith("OUTPUT, AI-generated, 2×")
+    assert computed.caption("deviation").startswith("DEVIATION of the samples. OUTPUT, AI-gen")
+    assert empty.caption("output") == f"OUTPUT not computed for this slice. {RESEARCH_ONLY}."
+    drawn = [role for role in empty.captions if "AI-generated" in empty.caption(role)]
     assert drawn == []
 
 
 def test_an_unfinished_image_says_so(study: Path) -> None:
     state = with_pictures(state_of(open_study(study)), final=False)
-    assert "unfinished" in resolve(state).caption
+    assert "unfinished" in resolve(state).caption()
     running = replace(state, activity=Activity.SAMPLING)
-    assert "unfinished" not in resolve(running).caption
+    assert "unfinished" not in resolve(running).caption()
 
 
 def test_metrics_come_with_those_of_the_input(study: Path) -> None:
@@ -207,6 +210,13 @@ def test_metrics_come_with_those_of_the_input(study: Path) -> None:
     assert alone.view is not None
     alone.view.figures["tNAA", 0] = {"residual": 0.05, "noise": 0.06}
     assert resolve(alone).figures == "k-space residual 0.05 (noise alone 0.06)"
+
+
+def test_a_mean_of_samples_is_called_one(study: Path) -> None:
+    output = resolve(with_pictures(state_of(open_study(study), samples=4), final=True))
+    layer = output.layer("output")
+    assert layer is not None
+    assert layer.name == "Mean of 4 samples tNAA 2×"
 
 
 def test_the_deviation_has_a_layer_of_its_own(study: Path) -> None:

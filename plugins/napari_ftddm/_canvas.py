@@ -1,0 +1,42 @@
+"""What a viewer shows besides layers, once it holds any of this plugin's: words, and a read-out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_ftddm._words import Words
+
+_followed: WeakSet[Words] = WeakSet()
+
+
+def follow(viewer: Viewer) -> Words:
+    """Return the words of a viewer, which has them, and a read-out, from now on."""
+    from napari_ftddm._readout import Readout
+    from napari_ftddm._words import Words
+
+    viewer = unwrapped(viewer)
+    for words in _followed:
+        if words.viewer is viewer:
+            return words
+    made = Words(viewer)
+    _followed.add(made)
+    Readout(viewer)
+    return made
+
+
+def follow_current() -> None:
+    """Follow the viewer that a reader reads for; nothing where there is no window."""
+    napari = sys.modules.get("napari")
+    viewer = None if napari is None else napari.current_viewer()
+    if viewer is not None:
+        follow(viewer)
+
+
+def unwrapped(viewer: Any) -> Any:
+    """Return a viewer itself: napari hands plugins viewers in wrappers."""
+    return getattr(viewer, "__wrapped__", viewer)

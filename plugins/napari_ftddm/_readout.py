@@ -1,0 +1,49 @@
+"""The value under the pointer, in words, for napari's status bar."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_ftddm._record import COMPUTED, known_of
+from napari_ftddm._words import computed_here, top_layer
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+OUTSIDE = "outside the mask"
+NOT_COMPUTED = "not computed"
+
+
+class Readout:
+    """Rewrites the status of one viewer over this plugin's layers, for as long as it lives."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        # A viewer holds methods weakly, and this function as long as itself.
+        viewer.events.status.connect(lambda event: self._rewrite(event.value))
+
+    def _rewrite(self, status: Any) -> None:
+        words = self.words()
+        if words and status not in ("Ready", words):
+            self.viewer.status = words
+
+    def words(self) -> str:
+        """Return value and unit of the layer on top, "" where the pointer is over none."""
+        layer = top_layer(self.viewer)
+        if layer is None or not self.viewer.mouse_over_canvas:
+            return ""
+        value = layer.get_value(self.viewer.cursor.position, world=True)
+        if value is None:
+            return ""
+        known = known_of(layer)
+        if isinstance(value, tuple):  # of a multiscale layer
+            value = value[-1]
+        if value is None or np.ndim(value):
+            return ""
+        if math.isnan(value):
+            missing = known["role"] in COMPUTED and not computed_here(self.viewer, layer)
+            return f"{layer.name}: {NOT_COMPUTED if missing else OUTSIDE}"
+        return f"{layer.name}: {value:.4g} {known['unit']}".rstrip()

@@ -1,0 +1,183 @@
+"""Words on the canvas: what lies on top says what it is, where it lies and what it is not for.
+
+They belong to the layers: whoever opened them, and whether or not the panel is open. The letters
+R, L, A, P, S, I are read off what the viewer shows, its order of axes and the sense in which its
+camera draws them, so that they are right whatever the user turns. The last three axes are those of
+this plugin's layers, whatever other layers call them: the display's axes, which are the world's or,
+for oblique maps, the nearest to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.components.overlays import TextOverlay
+from qtpy.QtGui import QFont, QFontMetricsF, QGuiApplication
+
+from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
+from napari_ftddm._bridge import AXES, dims_order, layer_axis
+from napari_ftddm._record import COMPUTED, known_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
+    from napari.layers import Layer
+
+    from ftddm_viewer.session.case import Case
+
+OPPOSITE = {"S": "I", "A": "P", "R": "L"}
+SIDES = {
+    "left": "middle_left",
+    "right": "middle_right",
+    "top": "top_center",
+    "bottom": "bottom_center",
+}
+SIZES = {"title": 11, "caption": 9}
+"""In points."""
+
+ROOM = 20
+"""Pixels left free at either side of a line."""
+
+LEAST_WIDTH = 200
+"""In pixels: no line is shorter than that, however small the canvas is."""
+
+DRAWN_LARGER = 96 / 72
+"""Size of type on the canvas relative to the rest of the window, which counts 96 dots an inch."""
+
+YELLOW, WHITE, BOX = "#ffe04d", "#f0f0f0", "#000000b0"
+
+HARD = "\u00a0"
+"""A space at which no line ends if there is room."""
+
+RADIOLOGICAL = ("up", "left")
+"""How the camera draws anterior and right: the patient's right lies at the left."""
+
+
+def letters_of(viewer: Viewer) -> dict[str, str]:
+    """Return side -> letter; nothing in 3D, or where no layer of this plugin is seen."""
+    dims = viewer.dims
+    places = [axis - (dims.ndim - len(AXES)) for axis in dims.displayed[-2:]]
+    if dims.ndisplay != 2 or top_layer(viewer) is None or min(places) < 0:
+        return {}
+    row, column = (AXES[place] for place in places)
+    vertical, horizontal = (str(sense) for sense in viewer.scene.camera.orientation2d)
+    rows = (OPPOSITE[row], row) if vertical == "down" else (row, OPPOSITE[row])
+    columns = (OPPOSITE[column], column) if horizontal == "right" else (column, OPPOSITE[column])
+    return dict(zip(("top", "bottom", "left", "right"), (*rows, *columns), strict=True))
+
+
+def top_layer(viewer: Viewer) -> Layer | None:
+    """Return the highest layer of this plugin that is seen."""
+    layers = reversed(viewer.layers)
+    return next((each for each in layers if each.visible and "case" in known_of(each)), None)
+
+
+def computed_here(viewer: Viewer, layer: Layer) -> bool:
+    """Return whether a layer has values in the slice that the viewer shows."""
+    case: Case = known_of(layer)["case"]
+    axis = layer_axis(case.frame.axis, layer.ndim)
+    place = viewer.dims.point[layer_axis(case.frame.axis, viewer.dims.ndim)]
+    inside = layer.affine.inverse(np.full(layer.ndim, place))  # no layer of ours is oblique
+    k = int(np.clip(np.rint(inside[axis]), 0, layer.data.shape[axis] - 1))
+    return bool(np.isfinite(np.take(layer.data, k, axis=axis)).any())
+
+
+def turn_to(viewer: Viewer, case: Case, position: float) -> None:
+    """Show a case's slices from the patient's feet, right at the left, from a position in mm on."""
+    ndim = viewer.dims.ndim
+    viewer.dims.order = dims_order(case.frame.axis, ndim)
+    viewer.scene.camera.orientation2d = RADIOLOGICAL
+    viewer.dims.set_point(layer_axis(case.frame.axis, ndim), position)
+
+
+class Words:
+    """The overlays of one viewer; they follow its layers for as long as it lives."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self._turned: Case | None = None
+        # Overlays at one place are stacked in the order in which they first became visible.
+        self._add("title", "top_center", SIZES["title"], WHITE)
+        self._add("caption", "bottom_center", SIZES["caption"], WHITE)
+        for side, position in SIDES.items():
+            self._add(side, position, 17, YELLOW)
+        bar = viewer.canvas.overlays.scale_bar
+        bar.position, bar.font_size = "bottom_center", 9  # stacked, never through the caption
+        # A viewer holds methods weakly, and these functions as long as itself.
+        viewer.layers.events.connect(lambda event: self._layers_changed(event))
+        viewer.canvas.events.size.connect(lambda event=None: self.refresh())
+        dims, camera = viewer.dims.events, viewer.scene.camera.events
+        for changed in (dims.order, dims.ndisplay, dims.ndim, dims.point, camera.orientation):
+            changed.connect(lambda event=None: self.refresh())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Say what is to be said of what is seen now."""
+        layer = top_layer(self.viewer)
+        letters = letters_of(self.viewer)
+        words = {side: letters.get(side, "") for side in SIDES}
+        words |= dict.fromkeys(SIZES, "") if layer is None else self._said_of(layer)
+        for name, text in words.items():
+            overlay = self.viewer.canvas.overlays.get(f"ftddm_{name}")
+            if overlay is not None:  # the user may have removed it
+                shown = self._wrapped(name, text) if name in SIZES else text
+                if shown and overlay.text != shown:
+                    overlay.text = shown
+                if overlay.visible != bool(shown):
+                    overlay.visible = bool(shown)
+
+    def _said_of(self, layer: Layer) -> dict[str, str]:
+        known, dims = known_of(layer), self.viewer.dims
+        case: Case = known["case"]
+        role, caption = known["role"], known["caption"]
+        if role in COMPUTED and not computed_here(self.viewer, layer):
+            caption = NOT_COMPUTED[role]
+        k = case.slice_at(dims.point[layer_axis(case.frame.axis, dims.ndim)])
+        return {"title": title_of(case, known["name"], k, known["voxels"]), "caption": caption}
+
+    def _layers_changed(self, event: Any) -> None:
+        """Follow what is seen: layers come and go, and are hidden."""
+        if event.type == "inserted":
+            self._turn(event.value)
+        if event.type in ("inserted", "removed", "reordered", "visible", "data"):
+            there = any("case" in known_of(each) for each in self.viewer.layers)
+            if event.type in ("inserted", "removed") and not (event.type == "removed" and there):
+                self.viewer.canvas.overlays.scale_bar.visible = there
+            self.refresh()
+
+    def _turn(self, layer: Layer) -> None:
+        """Show a study that was not there before as radiologists are used to."""
+        case: Case | None = known_of(layer).get("case")
+        if case is None or case is self._turned or self.viewer.dims.ndim < len(AXES):
+            return
+        if self._turned is None or self._turned.study is not case.study:
+            turn_to(self.viewer, case, float(case.positions[case.first_slice]))
+        self._turned = case
+
+    def _add(self, name: str, position: str, size: int, color: str) -> None:
+        self.viewer.canvas.overlays[f"ftddm_{name}"] = TextOverlay(
+            text=" ", position=position, font_size=size, color=color,
+            box=True, box_color=BOX, visible=True,
+        )  # fmt: skip
+
+    def _wrapped(self, name: str, text: str) -> str:
+        room = max(LEAST_WIDTH, self.viewer.canvas.size[1] - 2 * ROOM)
+        return "\n".join(wrapped(text, room, SIZES[name]))
+
+
+def wrapped(text: str, room: float, size: int) -> list[str]:
+    """Return a text in lines as wide as there is room in pixels, as the canvas draws it."""
+    metrics = QFontMetricsF(QFont(QGuiApplication.font().family(), size))
+
+    def fits(line: str) -> bool:
+        return DRAWN_LARGER * metrics.horizontalAdvance(line) <= room
+
+    glued = text.replace(" × ", f"{HARD}×{HARD}").replace(" mm", f"{HARD}mm").split(" ")
+    lines: list[str] = []
+    for piece in glued:
+        for word in [piece] if fits(piece) else piece.split(HARD):
+            if lines and fits(f"{lines[-1]} {word}"):
+                lines[-1] += f" {word}"
+            else:
+                lines.append(word)
+    return [line.replace(HARD, " ") for line in lines]
