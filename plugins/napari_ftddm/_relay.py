@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
 
@@ -79,6 +80,7 @@ class Pace:
             self._call(changes)
 
     def close(self) -> None:
-        """Forget what waits."""
-        self._timer.stop()
+        """Forget what waits; Qt may be gone already where a script has ended."""
+        if isalive(self._timer):
+            self._timer.stop()
         self.waiting = {}
