@@ -45,13 +45,13 @@ class Brake:
         How many chains began, and the conditions of each.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, pictures: int = 1) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, images: int = 1) -> None:
         self.holding, self.released, self.runs = threading.Event(), threading.Event(), 0
         self.given: list[list[Condition]] = []
         original = SuperResolver.sample
 
         def hold(number: int) -> None:
-            if number == pictures:
+            if number == images:
                 self.holding.set()
                 assert self.released.wait(PATIENCE)
 

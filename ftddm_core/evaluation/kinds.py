@@ -203,8 +203,8 @@ def _kinds_of(
 
     def scanned(slab: Slab, rng: np.random.Generator, number: int) -> Case:
         study, noise_free = scan_slab(slab, rng)
-        anew = coarse_scans(slab, protocol, (*own.key, number), plan.factors)
-        return replace(literature, study=study, noise_free=noise_free, scans=anew)
+        scans = coarse_scans(slab, protocol, (*own.key, number), plan.factors)
+        return replace(literature, study=study, noise_free=noise_free, scans=scans)
 
     cases = {
         LITERATURE: literature,

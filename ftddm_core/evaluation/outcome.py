@@ -238,9 +238,9 @@ def scan_table(
     """Run the main methods on coarse scans of the patients, for the full chain's metabolites."""
     plans = scan_plans(protocol)
     part = plans[0].metabolites if plans else protocol.metabolites
-    anew = [scanned(case) for case in cases]
-    runner.run(runner.entries(plans, anew), lambda done: progress("coarse scans", done))
-    measured = measure(runner, plans, anew)
+    scans = [scanned(case) for case in cases]
+    runner.run(runner.entries(plans, scans), lambda done: progress("coarse scans", done))
+    measured = measure(runner, plans, scans)
     shown = replace(protocol, methods=tuple(plans))
     return method_table(Metrics(measured.rows), shown, part, Metrics(measured.contrast))
 

@@ -228,9 +228,9 @@ def longest_overstay(
     seconds, steps = 0.0, 0
     for run in runs:
         overtaken = [at for at in moved if run.begin < at < run.end]
-        first_picture = [at for at in shown if run.begin < at < run.end]
+        first_image = [at for at in shown if run.begin < at < run.end]
         if overtaken:
-            due = max(overtaken[:1] + first_picture[:1])
+            due = max(overtaken[:1] + first_image[:1])
             seconds = max(seconds, run.end - due)
             steps = max(steps, sum(at > due for at in run.steps))
     return seconds, steps

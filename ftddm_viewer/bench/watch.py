@@ -112,9 +112,9 @@ class Watch:
         session.changed.connect(self._note)
 
     def _note(self, old: State, new: State) -> None:
-        now, picture = time.perf_counter(), new.picture
-        if picture is not None and picture is not old.picture:
-            self.arrivals.append(Arrival(now, new.fitting_view() is not None, picture.final))
+        now, image = time.perf_counter(), new.image
+        if image is not None and image is not old.image:
+            self.arrivals.append(Arrival(now, new.fitting_view() is not None, image.final))
 
     def timed(self, move: Callable[[], object]) -> tuple[float, float]:
         """Return the seconds from a move to the first and to the final matching image."""

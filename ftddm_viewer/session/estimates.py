@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_viewer.session.state import FloatArray, Picture
+from ftddm_viewer.session.state import FloatArray, SliceImage
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.noise import NoiseKey
@@ -23,7 +23,7 @@ class RunningMean:
         self._newest: dict[tuple[str, int], list[FloatArray]] = {}
         self._finished: dict[tuple[str, int], tuple[int, FloatArray]] = {}
 
-    def take(self, update: Update) -> dict[tuple[str, int], Picture]:
+    def take(self, update: Update) -> dict[tuple[str, int], SliceImage]:
         """Return the images that an update changes."""
         if update.keys != self._batch:  # the previous batch has ended with its samples
             for key, images in self._newest.items():
@@ -36,7 +36,7 @@ class RunningMean:
             alone[key] = z
         means = {key: self._with(key, images) for key, images in self._newest.items()}
         return {
-            key: Picture(np.float32(1 / count) * total, alone[key])
+            key: SliceImage(np.float32(1 / count) * total, alone[key])
             for key, (count, total) in means.items()
         }
 
@@ -46,22 +46,22 @@ class RunningMean:
         return count + len(images), total + np.sum(images, axis=0)
 
 
-def final_pictures(result: Result, slices: Sequence[int]) -> dict[tuple[str, int], Picture]:
+def final_images(result: Result, slices: Sequence[int]) -> dict[tuple[str, int], SliceImage]:
     """Return a result's slices as copies, so that they do not keep the whole volume in memory."""
 
     def cut(volume: Volume, k: int) -> FloatArray:
         image: FloatArray = volume.data[..., k]
         return image.copy() if len(slices) == 1 else image
 
-    pictures = {}
+    images = {}
     for name, drawn in result.drawn.items():
         spread = result.deviation.get(name)
         for k in slices:
-            pictures[name, k] = Picture(
+            images[name, k] = SliceImage(
                 cut(drawn, k),
                 cut(result.alone[name], k),
                 None if spread is None else cut(spread, k),
                 final=True,
                 traces=result.traces[name].of(k),
             )
-    return pictures
+    return images

@@ -17,26 +17,26 @@ def fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:
     for an image that is not final, and for a slice without trusted voxels.
     """
     key = (metabolite, k)
-    if key not in view.figures:
-        view.figures[key] = _fidelity(view, metabolite, k)
-    return view.figures[key]
+    if key not in view.metrics:
+        view.metrics[key] = _fidelity(view, metabolite, k)
+    return view.metrics[key]
 
 
 def _fidelity(view: View, metabolite: str, k: int) -> dict[str, float]:
-    picture, prepared = view.pictures.get((metabolite, k)), view.prepared
+    image, prepared = view.images.get((metabolite, k)), view.prepared
     condition = prepared.conditions[metabolite]
     mask = condition.mask[..., k]
-    if picture is None or picture.traces is None or not mask.any():
+    if image is None or image.traces is None or not mask.any():
         return {}
     detail = view.detail(metabolite)
-    images = (picture.image[..., None], picture.alone[..., None])
+    images = (image.drawn[..., None], image.alone[..., None])
     noise = condition.measurement.with_noise(view.asked.noise).deviation
-    residual = residual_of(condition, [k], images, picture.traces, detail, noise)
-    figures = {"residual": residual.shown, "noise": residual.noise}
+    residual = residual_of(condition, [k], images, image.traces, detail, noise)
+    metrics = {"residual": residual.shown, "noise": residual.noise}
     if prepared.reference is not None:
         truth = finite_or_zero(prepared.reference.maps[metabolite].data[..., k]) * mask
         baseline = zero_filling(condition)[..., k]
-        for prefix, image in (("", picture.shown(detail)), ("input_", baseline)):
-            found = evaluate(image, truth, mask, condition.acquired)
-            figures |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
-    return figures
+        for prefix, values in (("", image.shown(detail)), ("input_", baseline)):
+            found = evaluate(values, truth, mask, condition.acquired)
+            metrics |= {f"{prefix}{name}": found[name] for name in ("psnr", "ssim")}
+    return metrics

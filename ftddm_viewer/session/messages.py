@@ -35,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "out of memory; use a smaller upscaling factor or matrix."
 
-UNDO_ZERO_FILLING = "undo that to start from what was acquired"
-"""What to do about maps that look zero-filled; front ends have their own words for it."""
+UNDO_ZERO_FILLING = "undo that to start from the acquired maps"
+"""Advice on maps that look zero-filled; front ends have their own words for it."""
 
 NO_SPREAD = "At temperature 0 every sample is the same, so there is no spread."
 
@@ -47,7 +47,7 @@ WELL_COVERED = 0.8
 def error_words(error: BaseException) -> str | None:
     """Return an error in one line for the user, None for a fault of the program."""
     if isinstance(error, MemoryError | RuntimeError):
-        from ftddm_core.sampling.device import ran_out_of_memory  # it brings torch
+        from ftddm_core.sampling.device import ran_out_of_memory  # imports torch
 
         if ran_out_of_memory(error):
             return OUT_OF_MEMORY
@@ -57,12 +57,12 @@ def error_words(error: BaseException) -> str | None:
 
 
 def fault_words(error: BaseException) -> str:
-    """Return what a face says of a fault of the program, which is logged as well."""
+    """Return the message for a fault of the program, which is logged as well."""
     return f"Unexpected {type(error).__name__}: {error}. Please report it."
 
 
 def logged_words(problem: Exception) -> str:
-    """Return what a face says of an error; a fault of the program is logged."""
+    """Return the message for an error; a fault of the program is logged."""
     words = error_words(problem)
     if words is None:
         logger.exception("A job failed.")
@@ -138,7 +138,7 @@ def _estimated_noise(conditions: Iterable[Condition]) -> str:
 
 
 def self_check(state: State) -> str:
-    """Return what the self-check found, and what is shown of the map that is looked at."""
+    """Return what the self-check found, and what is shown of the current map."""
     view = state.view
     if view is None:
         return ""
@@ -162,7 +162,7 @@ def detail_button(state: State) -> str:
 
 
 def going_on(state: State) -> str:
-    """Return what goes on, and what the user may do about it."""
+    """Return what runs, and what the user may do about it."""
     if state.loading:
         return "Loading the networks …"
     if state.activity is Activity.OPENING:
@@ -207,7 +207,7 @@ def other_volume(state: State) -> str:
     if mode is not state.mode:
         words.append("degraded and restored" if mode is Mode.RESTORE else "enlarged")
     for control in controls():
-        if control.name == "detail":  # which is that of the pictures, whatever else differs
+        if control.name == "detail":  # that of the images, whatever else differs
             continue
         value, now = getattr(made, control.name), getattr(asked, control.name)
         if control.name in ("upscale", "mri_weight") and now is None:

@@ -1,8 +1,8 @@
 """What is on the screen, as plain data: (state) -> layers and words. Pure, and without a toolkit.
 
-Every layer lies in display space (`frame.Frame`), its axes along x, y, z; faces draw them, napari
-as its layers and the page as pictures. Layers that did not change are the very same objects from
-one scene to the next, so that a face need only look for what differs.
+Every layer lies in display space (`frame.Frame`), its axes along x, y, z; front ends draw them,
+napari as its layers and the page as images. Layers that did not change are the very same objects
+from one scene to the next, so that a front end need only look for what differs.
 """
 
 from __future__ import annotations
@@ -75,16 +75,16 @@ class Scene:
         The lowest first.
     axis, position
         Display axis (0, 1, 2: x, y, z) along which slices are stacked, and where along it, in mm,
-        the slice lies that is looked at.
+        the current slice lies.
     title
-        What is looked at.
+        Study, metabolite, slice and voxel.
     mode
         What s does here, in a sentence: enlarged, or degraded and restored.
     captions
         Role -> what a layer is, how it was made, and what it is not for.
     computed
-        Whether the output of the slice that is looked at was computed.
-    figures
+        Whether the output of the current slice was computed.
+    metrics
         How faithful the output is, as far as that is known; may be empty.
     """
 
@@ -95,7 +95,7 @@ class Scene:
     mode: str = ""
     captions: Mapping[Role, str] = field(default_factory=dict)
     computed: bool = False
-    figures: str = ""
+    metrics: str = ""
 
     def caption(self, role: Role = "output") -> str:
         """Return what belongs on every image whose topmost layer is of a role."""
@@ -130,8 +130,8 @@ def resolve(state: State) -> Scene:
         ),
         mode=_mode(state, view),
         captions=_captions(state, view),
-        computed=state.picture is not None,
-        figures=_figures(state),
+        computed=state.image is not None,
+        metrics=_metrics(state),
     )
 
 
@@ -152,7 +152,7 @@ def _maps(view: View, name: str) -> Iterator[LayerSpec]:
 
 
 def title_of(case: Case, name: str, k: int, voxels: str) -> str:
-    """Return what is looked at: a case's map or MRI in slice k, and its nominal voxels if any."""
+    """Return the title of a case's map or MRI in slice k, with its nominal voxels if any."""
     where = f"{case.label}: {name}, slice {k + 1} of {case.study.grid.shape[2]}"
     return f"{where}. {voxels}" if voxels else where
 
@@ -187,7 +187,7 @@ def _captions(state: State, view: View) -> dict[Role, str]:
 
 def _made(state: State, view: View) -> str:
     """Return how the output was made."""
-    picture = state.picture
+    image = state.image
     words, study = [], view.prepared.case.study
     used: dict[str, Value] = {
         "mri_weight": view.mri_weight,
@@ -207,13 +207,13 @@ def _made(state: State, view: View) -> str:
             words.append(f"{called(control)} {used[control.name]:.2g}")
         elif value != control.default or control.name not in SELDOM:
             words.append(f"{called(control)} {value_words(control, value)}")
-    if picture is not None and not picture.final and state.activity is Activity.IDLE:
+    if image is not None and not image.final and state.activity is Activity.IDLE:
         words.append("unfinished")
     return f"OUTPUT, AI-generated, {', '.join(words)}"
 
 
-def _figures(state: State) -> str:
-    """Return the fidelity of the picture, before and after, in words."""
+def _metrics(state: State) -> str:
+    """Return the fidelity of the image, before and after, in words."""
     f = {} if state.view is None else fidelity(state.view, state.metabolite, state.slice_index)
     if not f:
         return ""

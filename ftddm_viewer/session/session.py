@@ -30,7 +30,7 @@ from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.session.checks import Checks
-from ftddm_viewer.session.estimates import RunningMean, final_pictures
+from ftddm_viewer.session.estimates import RunningMean, final_images
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
@@ -269,7 +269,7 @@ class Session:
             return
         # While a control moves, one image of its previous value may still come first; but the image
         # of the current selection must not be replaced by one of an earlier selection.
-        patient = not turned or new.picture is None or new.fitting_view() is not None
+        patient = not turned or new.image is None or new.fitting_view() is not None
         if not self._catch_up(patient=patient) and moved and new.activity is Activity.SAMPLING:
             self._jobs.cancel()
             self._replace(activity=Activity.IDLE, **AT_REST)
@@ -405,10 +405,10 @@ class Session:
         clock, running = Clock(), RunningMean()
         for update in self._sample(token, view, conditions, slices=[k], recall=self._recall):
             if update.result is not None:
-                pictures = final_pictures(update.result, [k])
+                images = final_images(update.result, [k])
             else:
-                pictures = running.take(update)
-            view = view.adding(pictures)
+                images = running.take(update)
+            view = view.adding(images)
             self._report(token, view=view, **clock.read(update.done))
             token.land()
         for other in view.prepared.conditions:  # the notes cover every map, shown or not
@@ -430,11 +430,11 @@ class Session:
         for update in self._sample(token, view, conditions, first=state.slice_index):
             changes: dict[str, Any] = clock.read(update.done)
             if update.result is not None:
-                view = view.adding(final_pictures(update.result, range(view.prepared.n_slices)))
+                view = view.adding(final_images(update.result, range(view.prepared.n_slices)))
                 changes["finished"] = Finished.of(update.result, view.prepared)
                 changes["notes"] = notes(view.prepared, view.asked.noise)
             else:
-                final = {key for key, picture in view.pictures.items() if picture.final}
+                final = {key for key, image in view.images.items() if image.final}
                 new = {k: p for k, p in running.take(update).items() if k not in final}
                 view = view.adding(new)
             self._report(token, view=view, **changes)

@@ -1,4 +1,4 @@
-"""What a face shows, as one immutable snapshot; `session` replaces it, `scene` draws it."""
+"""What a front end shows, as one immutable snapshot: `session` replaces it, `scene` draws it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ftddm_viewer import live_settings
 from ftddm_viewer.session.case import Case, Mode, Prepared
 from ftddm_viewer.session.saving import result_files
 
-if TYPE_CHECKING:  # torch takes seconds to import, and is needed by the first picture only
+if TYPE_CHECKING:  # torch takes seconds to import, and only sampling needs it
     from ftddm_core.sampling.result import Result
 
 FloatArray = NDArray[np.float32]
@@ -32,7 +32,7 @@ FLOW_ALONE = "At T_trunc 0 the flow draws the map alone: there are no denoising 
 
 
 class Activity(StrEnum):
-    """What goes on in the background."""
+    """What runs in the background."""
 
     IDLE = "idle"
     OPENING = "opening"
@@ -41,21 +41,21 @@ class Activity(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SliceImage:
     """One slice of one metabolite.
 
     Parameters
     ----------
-    image, alone, deviation
-        x, what the model drew, z, what the measurement alone says, and the deviation of x over
-        several samples, if any: (Nx, Ny) on the output grid, in the map's unit.
+    drawn, alone, deviation
+        x, which the model drew, z, which follows from the measurement alone, and the standard
+        deviation of x over several samples, if any: (Nx, Ny) on the output grid, in the map's unit.
     final
         Whether it is the result, and not a running estimate.
     traces
         What decides the residual besides the images; None until it is final.
     """
 
-    image: FloatArray
+    drawn: FloatArray
     alone: FloatArray
     deviation: FloatArray | None = None
     final: bool = False
@@ -63,12 +63,12 @@ class Picture:
 
     def shown(self, detail: float) -> FloatArray:
         """Return the map to show, with a share of the drawn detail."""
-        return shown(self.image, self.alone, detail)
+        return shown(self.drawn, self.alone, detail)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Pictures that belong together: of one case at one factor, drawn with one set of settings.
+    """Images that belong together: of one case at one factor, drawn with one set of settings.
 
     Parameters
     ----------
@@ -76,25 +76,25 @@ class View:
         Case, mode, factor and input.
     asked
         The settings they were asked for with, and the detail that is shown of them.
-    pictures
-        (metabolite, slice) -> picture, as far as they were computed.
+    images
+        (metabolite, slice) -> image, as far as they were computed.
     check
         The self-check of what was acquired, once it is known.
     mri_weight
-        With which the pictures were drawn; None for the one that the others ask for.
+        With which the images were drawn; None for the one that the others ask for.
 
     Attributes
     ----------
-    figures
-        What `fidelity` worked out of pictures as they are shown.
+    metrics
+        (metabolite, slice) -> what `fidelity` computed from the image as it is shown.
     """
 
     prepared: Prepared
     asked: SamplerSettings
-    pictures: Mapping[tuple[str, int], Picture] = field(default_factory=dict)
+    images: Mapping[tuple[str, int], SliceImage] = field(default_factory=dict)
     check: SelfCheck | None = None
     mri_weight: float | None = None
-    figures: dict[tuple[str, int], dict[str, float]] = field(
+    metrics: dict[tuple[str, int], dict[str, float]] = field(
         default_factory=dict, repr=False, init=False
     )
     _stacked: dict[tuple[str, str], Volume] = field(default_factory=dict, repr=False)
@@ -105,7 +105,7 @@ class View:
 
     @property
     def settings(self) -> SamplerSettings:
-        """The exact settings of every picture."""
+        """The exact settings of every image."""
         return self.asked.exact(self.prepared.upscale)
 
     @property
@@ -120,7 +120,7 @@ class View:
         return weighting_of(self.check, drawn, metabolite, factor).detail
 
     def fits(self, mode: Mode, settings: SamplerSettings) -> bool:
-        """Return whether its pictures are of a mode and of settings, whatever detail is shown."""
+        """Return whether its images are of a mode and of settings, whatever detail is shown."""
         chosen = settings
         if settings.detail != self.asked.detail:
             chosen = settings.replace(detail=self.asked.detail)
@@ -128,36 +128,36 @@ class View:
         return asked_for and self.mri_weight == self.wanted_mri_weight
 
     def stacked(self, metabolite: str, what: Literal["shown", "deviation"] = "shown") -> Volume:
-        """Return a metabolite's pictures in display space; the same object each time.
+        """Return a metabolite's images in display space; the same object each time.
 
-        It is NaN where there is no picture, and outside the mask.
+        It is NaN where there is no image, and outside the mask.
         """
         key = (metabolite, what)
         if key not in self._stacked:
             condition = self.prepared.conditions[metabolite]
             data = np.full(condition.shape, np.nan, np.float32)
             detail = self.detail(metabolite)
-            for (name, k), picture in self.pictures.items():
+            for (name, k), image in self.images.items():
                 if name == metabolite:
-                    image = picture.shown(detail) if what == "shown" else picture.deviation
-                    if image is not None:
-                        data[..., k] = np.where(condition.mask[..., k], image, np.nan)
+                    values = image.shown(detail) if what == "shown" else image.deviation
+                    if values is not None:
+                        data[..., k] = np.where(condition.mask[..., k], values, np.nan)
             volume = Volume(data, condition.affine, condition.unit)
             self._stacked[key] = self.prepared.case.frame.show(volume)
         return self._stacked[key]
 
-    def adding(self, pictures: Mapping[tuple[str, int], Picture]) -> View:
-        """Return a view with more pictures."""
-        return replace(self, pictures={**self.pictures, **pictures}, _stacked={})
+    def adding(self, images: Mapping[tuple[str, int], SliceImage]) -> View:
+        """Return a view with more images."""
+        return replace(self, images={**self.images, **images}, _stacked={})
 
     def showing(self, detail: float | None) -> View:
-        """Return a view that shows another share of the detail of the same pictures."""
+        """Return a view that shows another share of the detail of the same images."""
         if detail == self.asked.detail:
             return self
         return self._blended(asked=self.asked.replace(detail=detail))
 
     def checked(self, check: SelfCheck) -> View:
-        """Return a view of the same pictures, now that the self-check is known."""
+        """Return a view of the same images, now that the self-check is known."""
         if check is self.check:
             return self
         return self._blended(check=check)
@@ -219,25 +219,25 @@ class Finished:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Everything a face shows.
+    """Everything a front end shows.
 
     Parameters
     ----------
     mode, settings
         What is chosen now; `view` may still have been made with others.
     metabolite, slice_index
-        What is looked at; the slice counts along the study's third axis, from 0.
+        Which are shown; the slice counts along the study's third axis, from 0.
     live
-        Whether a change of a control computes the picture anew.
+        Whether a change of a control recomputes the image.
     activity, loading, progress, remaining
-        What goes on, whether it is waiting for the networks to be loaded, the share of it that is
-        done, 0..1, and how long the rest takes, in s; None while that is not known.
+        What runs, whether it waits for the networks to be loaded, the share that is done, 0..1,
+        and the time left in s, None while that is not known.
     error
         The last command's or job's error in the user's words, "" where there is none.
     notes
         What a careful user would want to know about the case.
     view
-        Pictures, and the input they were made from; None before anything is open.
+        Images, and the input they were made from; None before anything is open.
     finished
         The newest whole volume of this case; its own settings may differ from `settings`.
     checking
@@ -266,20 +266,20 @@ class State:
 
     @property
     def place(self) -> tuple[Mode, str, int]:
-        """What is looked at."""
+        """Mode, metabolite and slice that are shown."""
         return self.mode, self.metabolite, self.slice_index
 
     @property
-    def picture(self) -> Picture | None:
-        """The picture of what is looked at, None where there is none yet."""
+    def image(self) -> SliceImage | None:
+        """The image of the current slice and metabolite, None where there is none yet."""
         if self.view is None:
             return None
-        return self.view.pictures.get((self.metabolite, self.slice_index))
+        return self.view.images.get((self.metabolite, self.slice_index))
 
     @property
     def up_to_date(self) -> bool:
-        """Whether the picture is final, and made with what is chosen now."""
-        return self.fitting_view() is not None and self.picture is not None and self.picture.final
+        """Whether the image is final, and made with what is chosen now."""
+        return self.fitting_view() is not None and self.image is not None and self.image.final
 
     def fitting_view(self) -> View | None:
         """Return the view if it was made with what is chosen now."""
@@ -287,7 +287,7 @@ class State:
         return view if view is not None and view.fits(self.mode, self.settings) else None
 
     def aligned(self) -> State:
-        """Return the state with as much detail shown of picture and volume as is chosen now."""
+        """Return the state with as much detail shown of image and volume as is chosen now."""
         if self.view is None:
             return self
         view = self.view.showing(self.settings.detail)

@@ -37,7 +37,7 @@ def progress(state: State, scene: Scene, place: str) -> str:
     return (
         f'<div class="progress{busy}"><div style="width:{100 * state.progress:.1f}%"></div></div>'
         f'<div class="status"><span class="activity">{escape(going_on(state))}</span>'
-        f'<span class="figures">{escape(scene.figures)}</span>{device}</div>'
+        f'<span class="metrics">{escape(scene.metrics)}</span>{device}</div>'
     )
 
 

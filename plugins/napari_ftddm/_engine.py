@@ -109,7 +109,7 @@ class Engine:
     # ---- from the session to the screen
 
     def _apply(self) -> None:
-        """Show the newest state, on the main thread; a fault is said, and goes no further."""
+        """Show the newest state, on the main thread; a fault is reported and goes no further."""
         if self._stopped:
             return
         try:
@@ -117,8 +117,8 @@ class Engine:
         except Exception as fault:  # raised through Qt, it could end the process
             logger.exception("A state could not be shown.")
             self.panel.show_fault(
-                f"Unexpected {type(fault).__name__}: {fault}. The pictures may not be of what is "
-                "chosen here. Please report it."
+                f"Unexpected {type(fault).__name__}: {fault}. The images may not match the "
+                "settings shown here. Please report it."
             )
 
     def _show(self, state: State) -> None:

@@ -1,4 +1,4 @@
-"""What the panel looks like: it shows a state, and holds nothing of it."""
+"""The panel: widgets that show a state and hold none."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from napari_ftddm._parts import SMALL, column, ignore_stray_wheel, line, quiet, 
 
 WIDTH = 372
 WELCOME = (
-    "Open the folder of an MRSI study: metabolite maps as NIfTI and, where there are, a mask, a "
-    "T1 and a FLAIR. Or look at the simulated case that comes with the program."
+    "Open the folder of an MRSI study: metabolite maps as NIfTI and, if available, a mask, a T1 "
+    "and a FLAIR. Or explore the simulated case that comes with the program."
 )
 SHOW_ALL_KEY = "d"
-"""In the viewer: shows all that is drawn, or again what the study supports."""
+"""Key that switches between all drawn detail and what the study supports."""
 
 COMPARED = {"input": "Input", "output": "Output", "reference": "Reference"}
 
 
 class Panel(QWidget):
-    """The widgets, by name; what they do is connected elsewhere."""
+    """The widgets, by name; `_engine` connects them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,15 +53,13 @@ class Panel(QWidget):
             combo.setMinimumContentsLength(8)
             ignore_stray_wheel(combo)
         self.live, self.update_now = QCheckBox("Live"), QPushButton("Update")
-        self.live.setToolTip("Compute the picture anew with every move of a control.")
+        self.live.setToolTip("Recompute the image whenever a control moves.")
         self.form = Form()
         self.volume, self.cancel = QPushButton("Whole volume"), QPushButton("Cancel")
         self.save, self.unfill = QPushButton("Save volume…"), QPushButton("Undo zero-filling")
         self.look_at = {role: QPushButton(words) for role, words in COMPARED.items()}
         self.show_all = QPushButton(SHOW_ALL)
-        self.show_all.setToolTip(
-            f"<p>Press {SHOW_ALL_KEY.upper()} in the viewer to go to and fro.</p>"
-        )
+        self.show_all.setToolTip(f"<p>Press {SHOW_ALL_KEY.upper()} in the viewer to switch.</p>")
         self.link = QCheckBox("Link colours of input and output")
         self.link.setChecked(True)
         self.progress = QProgressBar()
@@ -70,7 +68,7 @@ class Panel(QWidget):
         self.label, self.welcome = text(bold=True), text()
         self.welcome.setText(WELCOME)
         self.mode_words, self.notes = text(small=True), text(small=True)
-        self.status, self.figures, self.made = text(), text(small=True), text(small=True)
+        self.status, self.metrics, self.made = text(), text(small=True), text(small=True)
         self.check = text(small=True)
         self.error = text()
         self.error.setStyleSheet("color: #ff6b61; font-weight: bold;")
@@ -78,11 +76,11 @@ class Panel(QWidget):
                      "cancel", "save", "unfill", "link", "show_all", "check", "status",
                      "error"):  # fmt: skip
             getattr(self, name).setObjectName(f"ftddm_{name}")
-        for widget in (self.progress, self.cancel):  # the panel must not jump while one drags
+        for widget in (self.progress, self.cancel):  # the panel must not jump during a drag
             policy = widget.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
             widget.setSizePolicy(policy)
-        self.figures.setMinimumHeight(30)
+        self.metrics.setMinimumHeight(30)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -120,7 +118,7 @@ class Panel(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
-        # What goes on stays in sight, however far the rest is scrolled.
+        # What runs stays in sight, however far the rest is scrolled.
         below = QWidget()
         foot = column(below)
         foot.setContentsMargins(8, 0, 8, 6)
@@ -128,7 +126,7 @@ class Panel(QWidget):
         foot.addWidget(self.error)
         foot.addLayout(row(self.status, self.cancel, stretch=0))
         foot.addWidget(self.progress)
-        foot.addWidget(self.figures)
+        foot.addWidget(self.metrics)
         foot.addWidget(self.check)
         foot.addWidget(self.show_all)
         foot.addLayout(row(self.volume, self.save))
@@ -167,9 +165,9 @@ class Panel(QWidget):
         place
             The device in use, "" while it is not known.
         waiting
-            Controls whose newest move is on its way to the session.
+            Controls whose newest move has not reached the session yet.
         said, refused
-            What became of the user's last command, where the state does not tell.
+            The outcome of the user's last command, where the state does not hold it.
         """
         case, there = state.case, state.case is not None
         computing = state.activity is Activity.VOLUME
@@ -183,7 +181,7 @@ class Panel(QWidget):
         self.form.show_state(state, waiting)
         for widget in (self.form.native, self.mode, self.unfill):
             widget.setEnabled(not computing)
-        # Live pictures need it too where a run failed or was cancelled.
+        # Live images need it too where a run failed or was cancelled.
         to_do = not state.up_to_date and state.activity is Activity.IDLE
         self.update_now.setVisible(to_do or not state.live)
         self.update_now.setEnabled(to_do)
@@ -199,8 +197,8 @@ class Panel(QWidget):
         )
         say(self.notes, "\n".join(_sentence(note) for note in state.notes))
         self._show_progress(state, place, said)
-        self.figures.setText(scene.figures)
-        self.figures.setVisible(there)
+        self.metrics.setText(scene.metrics)
+        self.metrics.setVisible(there)
         self._show_check(state)
         say(self.error, refused or state.error)
 
@@ -214,7 +212,7 @@ class Panel(QWidget):
         self.show_all.setText(f"{detail_button(state)} ({SHOW_ALL_KEY.upper()})")
 
     def show_fault(self, words: str) -> None:
-        """Say that the program could not show a state."""
+        """Show that a state could not be shown."""
         say(self.error, words)
 
     def _show_choices(self, state: State) -> None:

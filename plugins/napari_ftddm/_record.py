@@ -150,8 +150,8 @@ def _whole(known: dict[str, Any], role: str) -> Finished:
     if view is None:
         raise FormatError("Nothing was computed yet: press 'Whole volume' first, then save.")
     name, n_slices = known["metabolite"], view.prepared.n_slices
-    pictures = [view.pictures.get((name, k)) for k in range(n_slices)]
-    missing = sum(picture is None or not picture.final for picture in pictures)
+    images = [view.images.get((name, k)) for k in range(n_slices)]
+    missing = sum(image is None or not image.final for image in images)
     if missing:
         raise FormatError(
             f"{missing} of {n_slices} slices of this {role} were not computed: press 'Whole "
@@ -165,13 +165,13 @@ def _gathered(view: View, name: str, model: Model) -> Finished:
     from ftddm_core.sampling.result import Result
 
     condition = view.prepared.conditions[name]
-    pictures = [view.pictures[name, k] for k in range(view.prepared.n_slices)]
-    spread = [picture.deviation for picture in pictures if picture.deviation is not None]
+    images = [view.images[name, k] for k in range(view.prepared.n_slices)]
+    spread = [image.deviation for image in images if image.deviation is not None]
     x, z = (
         Volume(np.stack(images, axis=-1), condition.affine, condition.unit, condition.header)
         for images in (
-            [picture.image for picture in pictures],
-            [picture.alone for picture in pictures],
+            [image.drawn for image in images],
+            [image.alone for image in images],
         )
     )
     held = condition.measurement.with_noise(view.asked.noise)
@@ -191,6 +191,6 @@ def _gathered(view: View, name: str, model: Model) -> Finished:
         digest=resolver.weights.digest,
         device=resolver.where,
         seconds=0.0,
-        traces={name: joined([p.traces for p in pictures if p.traces is not None])},
+        traces={name: joined([p.traces for p in images if p.traces is not None])},
     )
     return Finished.of(result.showing(view.asked.detail, view.check), view.prepared)

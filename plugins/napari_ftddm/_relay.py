@@ -81,6 +81,6 @@ class Pace:
 
     def close(self) -> None:
         """Forget what waits; Qt may be gone already where a script has ended."""
-        if isalive(self._timer):
+        if isalive(self._timer):  # type: ignore[no-untyped-call]
             self._timer.stop()
         self.waiting = {}

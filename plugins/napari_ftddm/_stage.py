@@ -2,7 +2,7 @@
 
 Layers of a scene's roles are managed: made where they are missing, changed in place afterwards.
 What the user does to them - limits, colours, opacity, visibility, order - stays until the scene
-itself asks for something else. One that the user removed stays away until its picture changes.
+itself asks for something else. One that the user removed stays away until its image changes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Stage:
         self._adopt_earlier()
 
     def use(self, model: Model) -> None:
-        """Name other networks as the ones that pictures are made with from now on."""
+        """Name other networks as the ones that images are made with from now on."""
         self._model = model
 
     # ---- what is there already

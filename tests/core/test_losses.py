@@ -12,7 +12,7 @@ from ftddm_core.training.dataset import Batch
 from ftddm_core.training.losses import SCALE_WEIGHTS, l1_ms_ssim, ms_ssim
 
 
-def pictures(size=(48, 56), batch=3, seed=0):
+def images(size=(48, 56), batch=3, seed=0):
     """Return smooth images in 0..1 with an empty border, as maps have."""
     noise = torch.randn(batch, 1, *size, generator=torch.Generator().manual_seed(seed))
     smooth = nn.functional.avg_pool2d(noise, 7, 1, 3)
@@ -48,14 +48,14 @@ def slow_ms_ssim(x, y):
 
 
 def test_an_image_is_similar_to_itself():
-    x = pictures()
+    x = images()
     torch.testing.assert_close(ms_ssim(x, x), torch.ones(3))
     assert float(l1_ms_ssim(x, x)) == pytest.approx(0, abs=1e-6)
     assert ms_ssim(0 * x, 0 * x).tolist() == [1, 1, 1]
 
 
 def test_similarity_falls_with_noise_and_knows_no_order():
-    x = pictures()
+    x = images()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     found = torch.stack([ms_ssim(x + level * noise, x) for level in (0, 0.02, 0.05, 0.1, 0.3)])
     assert bool((found.diff(dim=0) < 0).all())
@@ -65,22 +65,22 @@ def test_similarity_falls_with_noise_and_knows_no_order():
 @pytest.mark.parametrize("size", [(48, 48), (64, 48), (24, 16), (8, 8)])
 @pytest.mark.parametrize("level", [0.03, 0.3])
 def test_similarity_agrees_with_a_slow_reference(size, level):
-    x = pictures(size, 2)
+    x = images(size, 2)
     y = 0.9 * x + level * torch.randn(x.shape, generator=torch.Generator().manual_seed(2)) + 0.02
     expected = [slow_ms_ssim(a[0].numpy(), b[0].numpy()) for a, b in zip(x, y, strict=True)]
     np.testing.assert_allclose(ms_ssim(x, y).numpy(), expected, atol=1e-4)
 
 
 def test_the_similarity_of_a_batch_is_that_of_its_images():
-    x, y = pictures(seed=0), pictures(seed=1)
+    x, y = images(seed=0), images(seed=1)
     torch.testing.assert_close(
         ms_ssim(x, y), torch.cat([ms_ssim(a[None], b[None]) for a, b in zip(x, y, strict=True)])
     )
 
 
 def test_the_image_loss_is_the_weighted_sum_and_can_be_learned_from():
-    x = pictures().requires_grad_()
-    y = pictures(seed=1)
+    x = images().requires_grad_()
+    y = images(seed=1)
     loss = l1_ms_ssim(x, y)
     expected = 0.16 * (x - y).abs().mean() + 0.84 * (1 - ms_ssim(x, y)).mean()
     torch.testing.assert_close(loss, expected)
@@ -128,7 +128,7 @@ class Fixed(nn.Module):
 
 @pytest.fixture
 def batch():
-    x0 = pictures((48, 48), 4)
+    x0 = images((48, 48), 4)
     condition = torch.rand(4, 5, 48, 48, generator=torch.Generator().manual_seed(3))
     condition[:, 1] = (x0[:, 0] > 0.4).float()
     return Batch(x0 * condition[:, 1:2], condition, torch.tensor([2.0, 3.0, 4.0, 8.0]))

@@ -73,7 +73,7 @@ def panel(viewer: Any, weights: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def opened(panel: Any, study: Path) -> Any:
-    """Return the docked widget after the tiny study was opened and its picture computed."""
+    """Return the docked widget after the tiny study was opened and its image computed."""
     panel.session.open(study)
     finish(panel)
     assert panel.session.state.error == ""

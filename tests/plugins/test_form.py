@@ -25,8 +25,8 @@ def test_every_control_has_its_row(panel: Any) -> None:
             assert inputs(panel, f"{control.name}_empty").text() == control.empty
 
 
-def test_every_control_moves_the_picture(opened: Any, viewer: Any) -> None:
-    """The last value wins, the controls show it, and the picture is made with it."""
+def test_every_control_moves_the_image(opened: Any, viewer: Any) -> None:
+    """The last value wins, the controls show it, and the image is made with it."""
     session = opened.session
     for control in controls():
         before = layer(viewer, "output").data.copy()

@@ -77,7 +77,7 @@ def test_the_caption_is_that_of_the_layer_on_top(opened: Any, viewer: Any) -> No
     other = 1 - opened.session.state.slice_index
     opened.session.choose(slice_index=other)
     finish(opened)
-    assert opened.session.state.picture is None
+    assert opened.session.state.image is None
     assert said(viewer, "caption").startswith("OUTPUT not computed for this slice")
     # That holds without the panel too, and the title follows the slice.
     case = opened.session.state.case

@@ -147,7 +147,7 @@ def test_the_sample_by_napari_itself(panel: Any, viewer: Any) -> None:
     assert [name.split()[0] for name in visible[1:]] == ["Input", "Output"]
 
 
-def test_a_removed_layer_comes_back_with_its_next_picture(opened: Any, viewer: Any) -> None:
+def test_a_removed_layer_comes_back_with_its_next_image(opened: Any, viewer: Any) -> None:
     for role in ("output", "T1"):
         viewer.layers.remove(layer(viewer, role))
         settle()
@@ -210,10 +210,10 @@ def test_look_at_one_of_them(marked: Any, viewer: Any) -> None:
         assert seen == ["T1", role]
 
 
-def test_nothing_of_another_study_stays_until_the_first_picture(
+def test_nothing_of_another_study_stays_until_the_first_image(
     opened: Any, viewer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new study's output is empty before its first picture, and not the last patient's."""
+    """A new study's output is empty before its first image, and not the last patient's."""
     held, model = Event(), opened.session.model
     usual = model.sample
     monkeypatch.setattr(

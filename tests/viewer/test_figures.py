@@ -52,13 +52,13 @@ def test_letters_and_aspect_say_where_the_voxels_are(order: Any, signs: Any, til
     world = world_of(shape, affine)
     shown = [radiological_slice(Volume(world[..., axis], affine), k) for axis in range(3)]
     x, y, z = (s.image for s in shown)
-    picture = np.stack([x, y, z], axis=-1)
-    down, across = picture[1, 0] - picture[0, 0], picture[0, 1] - picture[0, 0]
+    image = np.stack([x, y, z], axis=-1)
+    down, across = image[1, 0] - image[0, 0], image[0, 1] - image[0, 0]
     for letter, step in zip(shown[0].letters, (-across, across, -down, down), strict=True):
         axis, sign = TOWARDS[letter]
         assert step[axis] * sign > 0.8 * np.linalg.norm(step)
     assert shown[0].aspect == pytest.approx(np.linalg.norm(down) / np.linalg.norm(across))
-    assert sorted(map(tuple, picture.reshape(-1, 3))) == sorted(
+    assert sorted(map(tuple, image.reshape(-1, 3))) == sorted(
         map(tuple, world[:, :, k].reshape(-1, 3))
     )
 
@@ -104,11 +104,11 @@ def test_a_spot_right_in_front_is_drawn_at_the_upper_left(order: Any, signs: Any
     spot = (right >= np.unique(right)[-3]) & (front >= np.unique(front)[-2])
     assert spot.sum() == 6
     figure = draw_rows([row(affine, spot.astype(float))], "")
-    picture = pixels(figure)
+    image = pixels(figure)
     box = column(figure, "Output").get_window_extent()
     x0, x1 = round(box.x0), round(box.x1)
-    y0, y1 = (picture.shape[0] - round(edge) for edge in (box.y1, box.y0))
-    panel = picture[y0:y1, x0:x1].astype(int)
+    y0, y1 = (image.shape[0] - round(edge) for edge in (box.y1, box.y0))
+    panel = image[y0:y1, x0:x1].astype(int)
     yellow = (panel[..., 0] > 200) & (panel[..., 1] > 200) & (panel[..., 2] < 80)
     rows, columns = np.nonzero(yellow)
     across, upright = (12, 9) if order[0] == 0 else (9, 12)

@@ -16,7 +16,7 @@ from ftddm_core.settings import CONSISTENCY, SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case, Mode, prepare
 from ftddm_viewer.session.scene import Scene, resolve
-from ftddm_viewer.session.state import Activity, Picture, State, View
+from ftddm_viewer.session.state import Activity, SliceImage, State, View
 
 
 def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> State:
@@ -27,15 +27,15 @@ def state_of(study: Study, mode: Mode = Mode.ENLARGE, **settings: object) -> Sta
     return State(mode=mode, settings=asked, metabolite="tNAA", view=view)
 
 
-def with_pictures(state: State, **kwargs: object) -> State:
+def with_images(state: State, **kwargs: object) -> State:
     """Return a state whose images are the input's own slices, the slice's number added."""
     assert state.view is not None
-    pictures = {}
+    images = {}
     for name, condition in state.view.prepared.conditions.items():
         for k in range(condition.shape[2]):
             image = condition.lowres[..., k] + k
-            pictures[name, k] = Picture(image, image, **kwargs)  # type: ignore[arg-type]
-    return replace(state, view=state.view.adding(pictures))
+            images[name, k] = SliceImage(image, image, **kwargs)  # type: ignore[arg-type]
+    return replace(state, view=state.view.adding(images))
 
 
 def test_nothing_is_open() -> None:
@@ -58,11 +58,11 @@ def test_the_two_modes_are_told_apart(study: Path, mode: Mode) -> None:
 def test_what_did_not_change_is_the_same_object(study: Path) -> None:
     state = state_of(open_study(study))
     before = resolve(state)
-    after = resolve(replace(with_pictures(state), progress=0.5))
+    after = resolve(replace(with_images(state), progress=0.5))
     for role in ("T1", "input"):
         assert after.layer(role).volume is before.layer(role).volume  # type: ignore[union-attr]
     assert after.layer("output").volume is not before.layer("output").volume  # type: ignore[union-attr]
-    again = resolve(after_state := with_pictures(state))
+    again = resolve(after_state := with_images(state))
     busy = resolve(replace(after_state, progress=0.7, activity=Activity.SAMPLING))
     assert busy.layer("output").volume is again.layer("output").volume  # type: ignore[union-attr]
 
@@ -70,7 +70,7 @@ def test_what_did_not_change_is_the_same_object(study: Path) -> None:
 def test_input_output_and_reference_share_colours_that_settings_do_not_move(study: Path) -> None:
     opened = fine_study(study)
     scenes = [
-        resolve(with_pictures(state_of(opened, Mode.RESTORE, upscale=s, tau_flow=tau)))
+        resolve(with_images(state_of(opened, Mode.RESTORE, upscale=s, tau_flow=tau)))
         for s in (2, 4)
         for tau in (0, 1)
     ]
@@ -83,8 +83,8 @@ def test_slices_without_an_image_are_empty(study: Path) -> None:
     state = state_of(open_study(study))
     assert state.view is not None
     ones = np.ones((24, 20), np.float32)
-    picture = Picture(ones, ones)
-    scene = resolve(replace(state, view=state.view.adding({("tNAA", 1): picture})))
+    image = SliceImage(ones, ones)
+    scene = resolve(replace(state, view=state.view.adding({("tNAA", 1): image})))
     output = scene.layer("output")
     assert output is not None
     assert state.case is not None
@@ -98,7 +98,7 @@ def test_slices_without_an_image_are_empty(study: Path) -> None:
 def test_outside_the_mask_the_mri_is_seen(study: Path) -> None:
     """Whatever holds the map to the measurement, it is empty there."""
     for consistency in CONSISTENCY:
-        state = with_pictures(state_of(open_study(study), consistency=consistency))
+        state = with_images(state_of(open_study(study), consistency=consistency))
         assert state.view is not None
         outside = ~state.view.prepared.conditions["tNAA"].mask
         scene = resolve(state)
@@ -118,7 +118,7 @@ def test_the_position_finds_its_slice_again(
     affine = oblique_affine(shape, (10, 10, 12), angles, flip=flip)
     volume = head(shape, affine)
     state = state_of(Study({"tNAA": volume.with_data(np.abs(volume.data) + 0.1)}))
-    marked = with_pictures(state)
+    marked = with_images(state)
     for k in range(5):
         scene = resolve(replace(marked, slice_index=k))
         assert state.case is not None
@@ -139,7 +139,7 @@ def test_the_position_finds_its_slice_again(
 
 
 def caption(state: State) -> str:
-    return resolve(with_pictures(state, final=True)).caption()
+    return resolve(with_images(state, final=True)).caption()
 
 
 def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) -> None:
@@ -174,7 +174,7 @@ def test_every_caption_says_how_it_was_made_and_what_it_is_not_for(study: Path) 
 def test_every_layer_says_what_it_is(study: Path) -> None:
     """Not what lies above it, and least of all that it was drawn where nothing was."""
     state = state_of(fine_study(study), Mode.RESTORE, samples=4)
-    computed, empty = resolve(with_pictures(state, final=True)), resolve(state)
+    computed, empty = resolve(with_images(state, final=True)), resolve(state)
     for scene in (computed, empty):
         assert {layer.role for layer in scene.layers} <= scene.captions.keys()
         assert all(words.endswith(f"{RESEARCH_ONLY}.") for words in scene.captions.values())
@@ -190,30 +190,30 @@ def test_every_layer_says_what_it_is(study: Path) -> None:
 
 
 def test_an_unfinished_image_says_so(study: Path) -> None:
-    state = with_pictures(state_of(open_study(study)), final=False)
+    state = with_images(state_of(open_study(study)), final=False)
     assert "unfinished" in resolve(state).caption()
     running = replace(state, activity=Activity.SAMPLING)
     assert "unfinished" not in resolve(running).caption()
 
 
 def test_metrics_come_with_those_of_the_input(study: Path) -> None:
-    figures = {"residual": 0.0512, "noise": 0.0402, "psnr": 26.74, "ssim": 0.9661,
+    metrics = {"residual": 0.0512, "noise": 0.0402, "psnr": 26.74, "ssim": 0.9661,
                "input_psnr": 23.2, "input_ssim": 0.925}  # fmt: skip
-    state = with_pictures(state_of(fine_study(study), Mode.RESTORE), final=True)
+    state = with_images(state_of(fine_study(study), Mode.RESTORE), final=True)
     assert state.view is not None
-    state.view.figures["tNAA", 0] = figures
-    assert resolve(state).figures == (
+    state.view.metrics["tNAA", 0] = metrics
+    assert resolve(state).metrics == (
         "PSNR 26.7 dB (input 23.2), SSIM 0.966 (input 0.925), "
         "k-space residual 0.051 (noise alone 0.04)"
     )
-    alone = with_pictures(state_of(open_study(study)), final=True)
+    alone = with_images(state_of(open_study(study)), final=True)
     assert alone.view is not None
-    alone.view.figures["tNAA", 0] = {"residual": 0.05, "noise": 0.06}
-    assert resolve(alone).figures == "k-space residual 0.05 (noise alone 0.06)"
+    alone.view.metrics["tNAA", 0] = {"residual": 0.05, "noise": 0.06}
+    assert resolve(alone).metrics == "k-space residual 0.05 (noise alone 0.06)"
 
 
 def test_a_mean_of_samples_is_called_one(study: Path) -> None:
-    output = resolve(with_pictures(state_of(open_study(study), samples=4), final=True))
+    output = resolve(with_images(state_of(open_study(study), samples=4), final=True))
     layer = output.layer("output")
     assert layer is not None
     assert layer.name == "Mean of 4 samples tNAA 2×"
@@ -223,8 +223,8 @@ def test_the_deviation_has_a_layer_of_its_own(study: Path) -> None:
     state = state_of(open_study(study), samples=4)
     assert state.view is not None
     ones = np.ones((24, 20))
-    picture = Picture(ones, ones, np.full((24, 20), 0.25), final=True)  # type: ignore[arg-type]
-    scene: Scene = resolve(replace(state, view=state.view.adding({("tNAA", 0): picture})))
+    image = SliceImage(ones, ones, np.full((24, 20), 0.25), final=True)  # type: ignore[arg-type]
+    scene: Scene = resolve(replace(state, view=state.view.adding({("tNAA", 0): image})))
     deviation = scene.layer("deviation")
     assert deviation is not None
     assert not deviation.linked

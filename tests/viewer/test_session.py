@@ -41,7 +41,7 @@ def test_opening_shows_the_input_first_and_then_the_image(session: Session, stud
     assert activities[0] is Activity.OPENING
     first = next(state for state in seen.states if state.view is not None)
     assert first.view is not None
-    assert first.view.pictures == {}
+    assert first.view.images == {}
     assert state.up_to_date
     assert state.metabolite == "tNAA"
     assert state.mode is Mode.ENLARGE
@@ -55,9 +55,9 @@ def test_images_come_while_it_samples(opened: Session, monkeypatch: pytest.Monke
     seen = Recorder(opened)
     opened.update(seed=7)
     done(opened)
-    running = [s for s in seen.states if s.activity is Activity.SAMPLING and s.picture is not None]
-    pictures = [s.picture for s in running if s.picture is not None and s.view is not None]
-    estimates = [p for s, p in zip(running, pictures, strict=True)
+    running = [s for s in seen.states if s.activity is Activity.SAMPLING and s.image is not None]
+    images = [s.image for s in running if s.image is not None and s.view is not None]
+    estimates = [p for s, p in zip(running, images, strict=True)
                  if s.view is not None and s.view.asked.seed == 7 and not p.final]  # fmt: skip
     assert len(estimates) == LIVE_STEPS
     assert all(p.traces is None for p in estimates)
@@ -70,13 +70,13 @@ def test_an_image_equals_the_command_line_one(
 ) -> None:
     opened.update(upscale=2, tau_flow=0.3, steps=4, seed=5)
     state = done(opened)
-    assert state.picture is not None
+    assert state.image is not None
     words = ("--upscale", 2, "--tau-flow", 0.3, "--steps", 4, "--seed", 5)
     ftddm("run", study, "--out", tmp_path / "out", "--weights", weights, *words)
     data, _ = load(next((tmp_path / "out").glob("*_met-tNAA_desc-ftddm_mrsi.nii.gz")))
     assert state.view is not None
     scale = state.view.prepared.conditions["tNAA"].scale
-    image = state.picture.shown(state.view.detail("tNAA"))
+    image = state.image.shown(state.view.detail("tNAA"))
     np.testing.assert_allclose(image, data[..., state.slice_index], rtol=0, atol=1e-4 * scale)
     assert state.view.settings == SamplerSettings(
         upscale=2, tau_flow=0.3, steps=4, seed=5, sampler="dpm_solver_2m_sde"
@@ -243,12 +243,12 @@ def test_a_running_mean_counts_the_samples_of_every_batch(opened: Session) -> No
     seen = Recorder(opened)
     opened.update(samples=40)
     state = done(opened)
-    running = [s.picture for s in seen.states if s.picture is not None and not s.picture.final]
-    assert state.picture is not None
-    top = state.picture.image.max()
+    running = [s.image for s in seen.states if s.image is not None and not s.image.final]
+    assert state.image is not None
+    top = state.image.drawn.max()
     last = running[-1]
     assert last is not None
-    np.testing.assert_allclose(last.image, state.picture.image, rtol=0, atol=1e-5 * top)
+    np.testing.assert_allclose(last.drawn, state.image.drawn, rtol=0, atol=1e-5 * top)
 
 
 def test_what_is_told_is_the_change_itself(session: Session, study: Path) -> None:

@@ -101,7 +101,7 @@ def test_it_is_made_once_and_what_it_found_is_used(
     assert (state.shown_value("mri_weight"), state.shown_value("detail")) == (1, 1)
     assert self_check(state) == "Self-check: not checked yet, 40% done; MRI weight 1, detail 1."
     assert going_on(state) == "Up to date."
-    before = state.picture
+    before = state.image
     checking.go_on.set()
     state = done(session)
     assert state.view is not None
@@ -110,7 +110,7 @@ def test_it_is_made_once_and_what_it_found_is_used(
     assert (state.shown_value("mri_weight"), state.shown_value("detail")) == (0.5, 0.25)
     assert state.settings.mri_weight is None
     assert state.view.mri_weight == 0.5
-    assert state.picture is not before  # drawn anew, with another MRI weight
+    assert state.image is not before  # drawn anew, with another MRI weight
     assert "+1.5 dB over zero-filling; MRI weight 0.5, detail 0.25; 55% of" in self_check(state)
     session.update(seed=3)
     session.choose(metabolite="tCho")
@@ -124,11 +124,11 @@ def test_a_weight_that_it_does_not_change_computes_nothing(
 ) -> None:
     session.update(mri_weight=1.0)
     session.open(study)
-    before = until(session, lambda s: s.checking == 0.4 and settled(s)).picture
+    before = until(session, lambda s: s.checking == 0.4 and settled(s)).image
     monkeypatch.setattr(SuperResolver, "sample", lambda *a, **k: pytest.fail("sampled"))
     checking.go_on.set()
     state = done(session)
-    assert state.picture is before
+    assert state.image is before
     assert state.shown_value("detail") == 0.25
 
 
@@ -234,7 +234,7 @@ def test_the_images_of_another_session_go_first(
     stepped = threading.Event()
 
     def denoiser(*args: Any) -> Any:
-        events.append(getattr(inside, "who", "picture"))
+        events.append(getattr(inside, "who", "image"))
         if events[-1] == "check":
             stepped.set()
         return original(*args)
@@ -257,8 +257,8 @@ def test_the_images_of_another_session_go_first(
     done(yours)
     thread.join(PATIENCE)
     assert not thread.is_alive()
-    first = events.index("picture")
-    last = len(events) - events[::-1].index("picture")
+    first = events.index("image")
+    last = len(events) - events[::-1].index("image")
     # One step may slip in while the image's conditions are formed, none between its own.
     assert events[first:last].count("check") <= 1
     assert events[last:].count("check") > 0
@@ -302,8 +302,8 @@ def test_moving_the_detail_computes_nothing(
     session.open(study)
     state = done(session)
     assert state.view is not None
-    assert state.picture is not None
-    picture, deviation = state.picture, state.view.stacked("tNAA", "deviation")
+    assert state.image is not None
+    image, deviation = state.image, state.view.stacked("tNAA", "deviation")
     monkeypatch.setattr(SuperResolver, "sample", lambda *a, **k: pytest.fail("sampled"))
     seen = Recorder(session)
     for detail in (0.0, 0.5, 1.0):
@@ -311,9 +311,9 @@ def test_moving_the_detail_computes_nothing(
         state = session.state
         assert state.up_to_date
         assert state.view is not None
-        assert state.picture is picture
+        assert state.image is image
         shown = np.nan_to_num(state.view.stacked("tNAA").data)
-        expected = np.maximum(picture.alone + detail * (picture.image - picture.alone), 0)
+        expected = np.maximum(image.alone + detail * (image.drawn - image.alone), 0)
         restored = state.view.prepared.case.frame.restore
         back = restored(state.view.stacked("tNAA").with_data(shown)).data[..., state.slice_index]
         mask = state.view.prepared.conditions["tNAA"].mask[..., state.slice_index]
@@ -362,8 +362,8 @@ def test_a_volume_waits_for_the_check_and_equals_the_slice(
     session.update(seed=0)  # the slice alone
     state = done(session)
     assert state.view is not None
-    assert state.picture is not None
-    alone = state.picture.shown(state.view.detail("tNAA"))
+    assert state.image is not None
+    alone = state.image.shown(state.view.detail("tNAA"))
     scale = state.view.prepared.conditions["tNAA"].scale
     np.testing.assert_allclose(alone, in_volume, rtol=0, atol=1e-4 * scale)
 

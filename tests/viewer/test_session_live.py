@@ -64,7 +64,7 @@ def test_images_keep_coming_while_a_hand_moves_and_nothing_queues_up(
     state = done(opened)
     # One image each, then the last run with all of its own and the result.
     assert steps == [*[1] * 10, LIVE_STEPS + 1]
-    views = dict.fromkeys(s.view for s in seen.states[1:] if s.view and s.view.pictures)
+    views = dict.fromkeys(s.view for s in seen.states[1:] if s.view and s.view.images)
     shown = [*dict.fromkeys(view.asked.tau_flow for view in views)]
     assert shown[-10:] == [*moves[1:19:2], moves[19]]
     assert state.up_to_date
@@ -103,7 +103,7 @@ def test_what_is_looked_at_does_not_make_way_for_what_was(
     for name in ("tCho", "tNAA"):  # there is an image of both, to be kept until the next
         opened.choose(metabolite=name)
         done(opened)
-    brake = Brake(monkeypatch, pictures=0)
+    brake = Brake(monkeypatch, images=0)
     opened.update(tau_flow=0.0)
     assert brake.holding.wait(PATIENCE)
     seen = Recorder(opened)
@@ -114,13 +114,13 @@ def test_what_is_looked_at_does_not_make_way_for_what_was(
     for shown in seen.states:  # never the other metabolite's image of the new settings alone
         view = shown.view
         assert view is not None
-        assert view.asked.tau_flow != 0.0 or ("tCho", state.slice_index) in view.pictures
+        assert view.asked.tau_flow != 0.0 or ("tCho", state.slice_index) in view.images
 
 
 def test_moving_s_forms_what_is_looked_at_first(
     opened: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brake = Brake(monkeypatch, pictures=0)
+    brake = Brake(monkeypatch, images=0)
     opened.update(upscale=2.2)
     assert brake.holding.wait(PATIENCE)
     (conditions,) = brake.given
@@ -162,7 +162,7 @@ def test_the_previous_image_stays_until_the_next(
     views = [s.view for s in seen.states]
     assert views[0] is before
     assert None not in views
-    assert all(v is before or v.pictures for v in views if v is not None)
+    assert all(v is before or v.images for v in views if v is not None)
     assert state.view is not None
     assert state.view.prepared.conditions["tNAA"].upscale == pytest.approx(3.0)
 
@@ -171,10 +171,10 @@ def test_images_of_other_settings_are_dropped(opened: Session) -> None:
     opened.choose(slice_index=1 - opened.state.slice_index)
     done(opened)
     assert opened.state.view is not None
-    assert len(opened.state.view.pictures) == 2
+    assert len(opened.state.view.images) == 2
     opened.update(tau_diffusion=0.1)
     done(opened)
-    assert list(opened.state.view.pictures) == [("tNAA", opened.state.slice_index)]
+    assert list(opened.state.view.images) == [("tNAA", opened.state.slice_index)]
 
 
 def test_what_was_computed_is_not_computed_again(
@@ -200,8 +200,8 @@ def test_cancelling_keeps_what_was_there(opened: Session, monkeypatch: pytest.Mo
     state = done(opened)
     assert not state.up_to_date
     assert state.settings.seed == 9
-    assert state.picture is not None
-    assert not state.picture.final
+    assert state.image is not None
+    assert not state.image.final
     opened.refresh()
     assert done(opened).up_to_date
 
@@ -230,4 +230,4 @@ def test_a_session_that_is_not_live_opens_without_sampling(
     session.open(study)
     state = done(session)
     assert state.view is not None
-    assert state.picture is None
+    assert state.image is None

@@ -27,18 +27,18 @@ def test_a_high_resolution_study_is_degraded_and_compared(session: Session, stud
     assert state.view is not None
     assert state.view.prepared.upscale == CASE_UPSCALE
     assert state.view.prepared.acquired.grid.shape == (3, 2, 2)
-    assert state.picture is not None
-    assert state.picture.image.shape == (12, 10)
-    figures = fidelity(state.view, state.metabolite, state.slice_index)
-    assert set(figures) == {"residual", "noise", "psnr", "ssim", "input_psnr", "input_ssim"}
+    assert state.image is not None
+    assert state.image.drawn.shape == (12, 10)
+    metrics = fidelity(state.view, state.metabolite, state.slice_index)
+    assert set(metrics) == {"residual", "noise", "psnr", "ssim", "input_psnr", "input_ssim"}
     session.choose(mode=Mode.ENLARGE)
     state = done(session)
     assert state.view is not None
     assert state.view.prepared.reference is None
-    assert state.picture is not None
-    assert state.picture.image.shape == (24, 20)
-    figures = fidelity(state.view, state.metabolite, state.slice_index)
-    assert set(figures) == {"residual", "noise"}
+    assert state.image is not None
+    assert state.image.drawn.shape == (24, 20)
+    metrics = fidelity(state.view, state.metabolite, state.slice_index)
+    assert set(metrics) == {"residual", "noise"}
 
 
 def test_the_metrics_are_those_of_the_evaluation(session: Session, study: Path) -> None:
@@ -55,10 +55,10 @@ def test_the_metrics_are_those_of_the_evaluation(session: Session, study: Path) 
     rows = compare(fine, [CASE_UPSCALE], methods)
     assert len(rows) > 0
     for row in rows:
-        figures = fidelity(state.view, row.metabolite, row.slice_index)
+        metrics = fidelity(state.view, row.metabolite, row.slice_index)
         prefix = "input_" if row.method == "ZF" else ""
         for name in ("psnr", "ssim"):
-            assert figures[prefix + name] == pytest.approx(row.values[name], rel=1e-4, nan_ok=True)
+            assert metrics[prefix + name] == pytest.approx(row.values[name], rel=1e-4, nan_ok=True)
 
 
 def test_without_a_mask_nothing_can_be_degraded(session: Session, study: Path) -> None:

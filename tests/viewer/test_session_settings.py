@@ -18,9 +18,9 @@ from ftddm_viewer.session.state import State
 
 def shown(state: State) -> Any:
     """Return the map that is looked at, as it is shown."""
-    assert state.picture is not None
+    assert state.image is not None
     assert state.view is not None
-    return state.picture.shown(state.view.detail(state.metabolite))
+    return state.image.shown(state.view.detail(state.metabolite))
 
 
 @pytest.mark.parametrize("control", controls(), ids=lambda control: control.name)
@@ -35,11 +35,11 @@ def test_every_control_is_heard(control: Any, opened: Session) -> None:
     opened.update(**{control.name: value})
     state = done(opened)
     after = shown(state)
-    assert state.picture is not None
+    assert state.image is not None
     assert state.view is not None
     assert getattr(state.view.settings, control.name) == value
     assert after.shape != before.shape or np.abs(after - before).max() > 1e-3 * before.max()
-    assert (state.picture.deviation is not None) == (control.name == "samples")
+    assert (state.image.deviation is not None) == (control.name == "samples")
 
 
 def test_steps_follow_the_truncation_and_come_back(opened: Session) -> None:

@@ -26,8 +26,8 @@ def test_a_volume_equals_the_command_line_one_file_by_file(
     state = done(opened)
     assert state.finished is not None
     assert state.view is not None
-    assert {key[0] for key in state.view.pictures} == {"tNAA", "tCho"}
-    assert all(picture.final for picture in state.view.pictures.values())
+    assert {key[0] for key in state.view.images} == {"tNAA", "tCho"}
+    assert all(image.final for image in state.view.images.values())
     paths = opened.save(tmp_path / "window")
     words = ("--samples", 2, "--consistency", "--upscale", 2, "--steps", LIVE_STEPS)
     ftddm("run", study, "--out", tmp_path / "shell", "--weights", weights, *words)
@@ -113,13 +113,13 @@ def test_a_cancelled_volume_leaves_the_one_before(
 
 
 def test_a_slice_of_the_volume_equals_the_slice_alone(opened: Session) -> None:
-    alone = opened.state.picture
+    alone = opened.state.image
     k = opened.state.slice_index
     opened.compute_volume()
     state = done(opened)
     assert alone is not None
     assert state.view is not None
-    in_volume = state.view.pictures["tNAA", k].image
+    in_volume = state.view.images["tNAA", k].drawn
     scale = state.view.prepared.conditions["tNAA"].scale
     np.testing.assert_allclose(in_volume, alone.image, rtol=0, atol=1e-4 * scale)
 

@@ -19,7 +19,7 @@ from visiting import (
     enter,
     expected,
     holds,
-    picture,
+    image_of,
     ready,
     shown,
 )
@@ -45,7 +45,7 @@ def test_the_page_opens_with_the_simulated_case_and_fits(
     for control in controls():
         assert page.locator(f"#control-{control.name}").get_attribute("title") == control.help
         assert page.locator(f"#empty-{control.name}").count() == control.optional
-    assert_same(picture(page), expected(model))
+    assert_same(image_of(page), expected(model))
     drawings = page.locator("#pair .drawing")
     assert drawings.count() == 3
     for drawing in drawings.all():
@@ -70,7 +70,7 @@ def test_what_is_drawn_is_what_the_image_holds(server: Any, visit: Visit) -> Non
         }"""
     )
     screen = np.asarray(Image.open(io.BytesIO(drawing.screenshot())).convert("RGB")).astype(int)
-    voxels = picture(page)
+    voxels = image_of(page)
     x, y, width, height = place["image"]
     a, d, e, f = place["m"]
     rows, columns = voxels.shape[:2]
@@ -115,7 +115,7 @@ def test_a_fast_drag_ends_at_the_last_value(server: Any, visit: Visit, model: Mo
     assert 0.15 < value < 0.35
     ready(page, f"τ_f {value:.4g},")
     assert shown(page, "tau_flow") == value
-    assert_same(picture(page), expected(model, tau_flow=value))
+    assert_same(image_of(page), expected(model, tau_flow=value))
 
 
 def test_the_last_of_many_moves_wins_even_if_requests_overtake_each_other(
@@ -142,7 +142,7 @@ def test_the_last_of_many_moves_wins_even_if_requests_overtake_each_other(
     enter(page, "seed", 3)
     ready(page, "seed 3")
     assert shown(page, "tau_diffusion") == 0.4
-    assert_same(picture(page), expected(model, tau_diffusion=0.4, seed=3))
+    assert_same(image_of(page), expected(model, tau_diffusion=0.4, seed=3))
 
 
 def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) -> None:
@@ -159,7 +159,7 @@ def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) 
     }  # fmt: skip
     so_far: dict[str, Any] = {}
     for control in controls():
-        before = picture(page)
+        before = image_of(page)
         value, foot = moves[control.name]
         if control.choices:
             page.locator(f"#control-{control.name} input").click()
@@ -168,7 +168,7 @@ def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) 
             enter(page, control.name, value)
         ready(page, foot)
         so_far[control.name] = value
-        after = picture(page)
+        after = image_of(page)
         moved = after.shape != before.shape or np.abs(after.astype(int) - before).max() > 8
         assert moved or control.name == "noise"  # which says nothing with data consistency off
         assert_same(after, expected(model, **so_far))
@@ -207,18 +207,18 @@ def test_the_page_says_what_the_self_check_found_and_shows_all_by_a_button(
     page.wait_for_function("document.querySelector('#check').textContent.includes('40% done')")
     assert page.locator("#check .warns").count() == 0
     assert page.locator("#little .little").count() == 0
-    drawn = picture(page)
+    drawn = image_of(page)
     go_on.set()
     ready(page, "detail 0.2")
     assert "worse than zero-filling" in line.inner_text()
     assert page.locator("#check .warns").count() == 1
     assert "change little" in page.locator("#little").inner_text()
-    assert not np.array_equal(picture(page), drawn)
+    assert not np.array_equal(image_of(page), drawn)
     holds(page, "control-detail", 0.2)
     monkeypatch.setattr(SuperResolver, "sample", lambda *a, **k: pytest.fail("sampled"))
     page.get_by_role("button", name="Show all that is drawn").click()
     ready(page, "detail 1")
-    assert np.array_equal(picture(page), drawn)
+    assert np.array_equal(image_of(page), drawn)
     assert page.locator("#little .little").count() == 0
     page.get_by_role("button", name="Show what the study supports").click()
     ready(page, "detail 0.2")
@@ -284,14 +284,14 @@ def test_metabolite_slice_and_mode(server: Any, visit: Visit) -> None:
 def test_without_live_nothing_moves_until_asked(server: Any, visit: Visit) -> None:
     page = visit(server.url)
     ready(page)
-    before = picture(page)
+    before = image_of(page)
     page.locator("#live input").uncheck()
     enter(page, "tau_flow", 0)
     ready(page, words="Computed with other settings")
-    assert np.array_equal(picture(page), before)
+    assert np.array_equal(image_of(page), before)
     page.locator("#update").click()
     ready(page, "τ_f 0,")
-    assert not np.array_equal(picture(page), before)
+    assert not np.array_equal(image_of(page), before)
 
 
 def test_the_swipe_keeps_its_place(server: Any, visit: Visit) -> None:

@@ -20,7 +20,7 @@ from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case, Mode, prepare
 from ftddm_viewer.session.scene import resolve
-from ftddm_viewer.session.state import Activity, Picture, State, View
+from ftddm_viewer.session.state import Activity, SliceImage, State, View
 from ftddm_viewer.web.painter import Drawings, Painter
 from ftddm_viewer.web.panels import Box, plane_of, view_box
 
@@ -59,7 +59,7 @@ def state_of(affine: Any, label: str = "head", name: str = "tNAA") -> State:
     k = SHAPE[2] // 2
     image = output.data[..., k].astype(np.float32)
     view = View(prepared, SamplerSettings(upscale=2.0)).adding(
-        {(name, k): Picture(image, np.zeros_like(image), final=True)}
+        {(name, k): SliceImage(image, np.zeros_like(image), final=True)}
     )
     return State(metabolite=name, slice_index=k, view=view, settings=view.asked)
 
@@ -155,10 +155,10 @@ def test_colours_are_those_of_the_shared_bar() -> None:
 def test_every_image_says_what_it_is_not_for() -> None:
     found = paint(state_of(placed((0, 1, 2), (1, 1, 1))))
     for drawings in (found.pair, found.swipe):
-        pictures = drawings.split('<svg class="drawing"')[1:]
-        assert len(pictures) == 2
-        for picture in pictures:
-            words = " ".join(re.findall(r'<text class="foot"[^>]*>([^<]*)<', picture)).split()
+        images = drawings.split('<svg class="drawing"')[1:]
+        assert len(images) == 2
+        for image in images:
+            words = " ".join(re.findall(r'<text class="foot"[^>]*>([^<]*)<', image)).split()
             assert RESEARCH_ONLY in " ".join(words)
     assert "AI-generated" in found.pair
 

@@ -20,7 +20,7 @@ from visiting import (
     assert_same,
     enter,
     holds,
-    picture,
+    image_of,
     ready,
     shown,
     upload,
@@ -72,7 +72,7 @@ def test_a_link_to_an_upload_waits_for_it(server: Any, visit: Visit, tmp_path: P
     ready(yours, "τ_f 0.3", heading="Uploaded study: tCho")
     assert yours.locator(".problem").count() == 0
     assert yours.url == link
-    assert_same(picture(yours), picture(mine))
+    assert_same(image_of(yours), image_of(mine))
 
 
 # ---------------------------------------------------------------- studies
@@ -143,7 +143,7 @@ def test_visitors_do_not_see_each_other(server: Any, visit: Visit, tmp_path: Pat
     mine, yours = visit(server.url), visit(server.url, apart=True)
     ready(mine)
     ready(yours)
-    before = picture(yours)
+    before = image_of(yours)
     upload(mine, *sorted(write_study(tmp_path / "patient").iterdir()))
     ready(mine, heading="Uploaded study")
     enter(mine, "seed", 7)
@@ -152,7 +152,7 @@ def test_visitors_do_not_see_each_other(server: Any, visit: Visit, tmp_path: Pat
     ready(yours, "T_trunc 50", heading="Simulated patient")
     assert shown(yours, "seed") == 0
     assert shown(mine, "t_trunc") == 100
-    assert picture(yours).shape == before.shape
+    assert image_of(yours).shape == before.shape
 
 
 def test_errors_have_the_words_of_the_shell_command(

@@ -59,7 +59,7 @@ def shown(page: Any, name: str) -> float:
     return float(page.locator(f"#control-{name} input[type=number]").input_value())
 
 
-def picture(page: Any, role: str = "output") -> NDArray[np.uint8]:
+def image_of(page: Any, role: str = "output") -> NDArray[np.uint8]:
     """Return the pixels of a map that the page draws."""
     url = page.locator(f"#image-{role}").get_attribute("href")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
