@@ -121,7 +121,7 @@ def test_a_slice_of_the_volume_equals_the_slice_alone(opened: Session) -> None:
     assert state.view is not None
     in_volume = state.view.images["tNAA", k].drawn
     scale = state.view.prepared.conditions["tNAA"].scale
-    np.testing.assert_allclose(in_volume, alone.image, rtol=0, atol=1e-4 * scale)
+    np.testing.assert_allclose(in_volume, alone.drawn, rtol=0, atol=1e-4 * scale)
 
 
 def test_opening_another_study_waits_for_the_volume(

@@ -66,7 +66,7 @@ def test_a_link_to_an_upload_waits_for_it(server: Any, visit: Visit, tmp_path: P
     assert "study=upload" in link
     yours = visit(link, apart=True)
     ready(yours, "τ_f 0.3", heading="Simulated patient: tNAA")
-    assert "upload it, then these settings apply" in yours.locator(".problem").inner_text()
+    assert "upload it to see the same view" in yours.locator(".problem").inner_text()
     assert yours.url == link
     upload(yours, *sorted(study.iterdir()))
     ready(yours, "τ_f 0.3", heading="Uploaded study: tCho")
