@@ -152,7 +152,8 @@ def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) 
     assert not page.get_by_role("tab", name="Deviation").is_visible()
     moves = {
         "upscale": (3.2, "3.2×"), "tau_flow": (0.1, "τ_f 0.1,"), "tau_diffusion": (0.2, "τ_d 0.2,"),
-        "t_trunc": (37, "T_trunc 37,"), "steps": (3, "steps 3,"), "samples": (2, "mean of 2 samples,"),
+        "t_trunc": (37, "T_trunc 37,"), "steps": (3, "steps 3,"),
+        "samples": (2, "mean of 2 samples,"),
         "seed": (4294967295, "seed 4294967295"), "consistency": ("off", "data consistency off"),
         "noise": (9, "σ 9 %"), "mri_weight": (0.3, "MRI weight 0.3"), "detail": (0.4, "detail 0.4"),
         "sampler": ("ddim", "ddim"),
