@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ def fault_words(error: BaseException) -> str:
 def logged_words(problem: Exception) -> str:
     """Return the message for an error; a fault of the program is logged."""
     words = error_words(problem)
-    if words is None:
+    if words is None and threading.main_thread().is_alive():  # else Python itself is ending
         logger.exception("A job failed.")
     return words or fault_words(problem)
 

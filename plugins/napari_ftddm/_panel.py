@@ -27,6 +27,9 @@ from napari_ftddm._form import Form
 from napari_ftddm._parts import SMALL, column, ignore_stray_wheel, line, quiet, row, say, text
 
 WIDTH = 372
+FRAME = 8
+"""Pixels that a style may draw around what scrolls."""
+
 WELCOME = (
     "Open the folder of an MRSI study: metabolite maps as NIfTI and, if available, a mask, a T1 "
     "and a FLAIR. Or explore the simulated case that comes with the program."
@@ -245,7 +248,7 @@ class _Scroll(QScrollArea):
         """Return the width of what is inside, and of the bar beside it."""
         hint, inside, bar = super().minimumSizeHint(), self.widget(), self.verticalScrollBar()
         if inside is not None and bar is not None:
-            width = inside.minimumSizeHint().width() + bar.sizeHint().width()
+            width = inside.minimumSizeHint().width() + bar.sizeHint().width() + FRAME
             hint.setWidth(max(WIDTH, width))
         return hint
 

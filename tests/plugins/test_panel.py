@@ -414,3 +414,39 @@ def test_the_window_of_the_command(
         settle()
         assert widget.session.wait(60)
     QtViewer._instances.clear()
+
+
+def test_nothing_is_cut_off_in_large_type(opened: Any, viewer: Any) -> None:
+    """The panel is never narrower than what is inside, whatever type napari is set to."""
+    from napari.settings import get_settings
+    from qtpy.QtWidgets import QScrollArea
+
+    appearance = get_settings().appearance
+    before = appearance.font_size
+    viewer.window.show()
+    viewer.window.resize(1600, 1000)
+    try:
+        for size in (before, 14):
+            appearance.font_size = size
+            for _ in range(20):
+                settle()
+            scroll = opened.panel.findChild(QScrollArea)
+            assert scroll.viewport().width() >= scroll.widget().minimumSizeHint().width()
+            for name in ("t_trunc_box", "noise_box"):
+                box = inputs(opened, name)
+                text = box.fontMetrics().horizontalAdvance(box.text())
+                assert box.lineEdit().width() >= text, (name, size)
+    finally:
+        appearance.font_size = before
+
+
+def test_a_script_that_ends_with_a_window_open_ends_quietly(napari: Any, study: Path) -> None:
+    import subprocess
+    import sys
+
+    script = f"from napari_ftddm import show_window; show_window([{str(study)!r}], block=False)"
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert "QTimer" not in ended.stderr
+    assert "Traceback" not in ended.stderr
