@@ -353,7 +353,9 @@ def form_conditions(
     Parameters
     ----------
     study
-        Acquired maps. upscale Factor s.
+        Acquired maps.
+    upscale
+        Factor s.
     matrix
         Output matrix if known, as for a degraded study; None to compute it from s.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_ftddm._record import COMPUTED, known_of
 from napari_ftddm._words import computed_here, top_layer
 
@@ -22,8 +20,11 @@ class Readout:
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
-        # A viewer holds methods weakly, and this function as long as itself.
+        # A viewer holds methods weakly, and these functions as long as itself.
         viewer.events.status.connect(lambda event: self._rewrite(event.value))
+        viewer.layers.events.connect(
+            lambda event: self._rewrite(viewer.status) if event.type == "data" else None
+        )
 
     def _rewrite(self, status: Any) -> None:
         words = self.words()
@@ -39,10 +40,6 @@ class Readout:
         if value is None:
             return ""
         known = known_of(layer)
-        if isinstance(value, tuple):  # of a multiscale layer
-            value = value[-1]
-        if value is None or np.ndim(value):
-            return ""
         if math.isnan(value):
             missing = known["role"] in COMPUTED and not computed_here(self.viewer, layer)
             return f"{layer.name}: {NOT_COMPUTED if missing else OUTSIDE}"

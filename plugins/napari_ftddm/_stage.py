@@ -260,16 +260,13 @@ class Stage:
         if self._framed is not case:
             self._framed = case
             turn_to(viewer, case, scene.position)
+            self._position = (case, scene.position)
             maps = [layer for role, layer in self._layers.items() if role not in MRI]
             # napari cannot frame layers that have fewer axes than the viewer.
             viewer.reset_view(layers=(maps or None) if ndim == 3 else None, margin=MARGIN)
         if self._position != (case, scene.position):
             axis = layer_axis(scene.axis, ndim)
-            if (
-                self._position is None
-                or self._position[0] is not case
-                or (case.slice_at(viewer.dims.point[axis]) != state.slice_index)
-            ):
+            if case.slice_at(viewer.dims.point[axis]) != state.slice_index:
                 viewer.dims.set_point(axis, scene.position)
             self._position = (case, scene.position)
 

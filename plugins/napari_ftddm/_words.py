@@ -42,7 +42,7 @@ LEAST_WIDTH = 200
 """In pixels: no line is shorter than that, however small the canvas is."""
 
 DRAWN_LARGER = 96 / 72
-"""Size of type on the canvas relative to the rest of the window, which counts 96 dots an inch."""
+"""Width of a text on the canvas relative to Qt's font metrics, as measured on screenshots."""
 
 YELLOW, WHITE, BOX = "#ffe04d", "#f0f0f0", "#000000b0"
 
@@ -96,6 +96,7 @@ class Words:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._turned: Case | None = None
+        self._there = False
         # Overlays at one place are stacked in the order in which they first became visible.
         self._add("title", "top_center", SIZES["title"], WHITE)
         self._add("caption", "bottom_center", SIZES["caption"], WHITE)
@@ -141,8 +142,8 @@ class Words:
             self._turn(event.value)
         if event.type in ("inserted", "removed", "reordered", "visible", "data"):
             there = any("case" in known_of(each) for each in self.viewer.layers)
-            if event.type in ("inserted", "removed") and not (event.type == "removed" and there):
-                self.viewer.canvas.overlays.scale_bar.visible = there
+            if there is not self._there:  # the scale bar is the user's in between
+                self._there = self.viewer.canvas.overlays.scale_bar.visible = there
             self.refresh()
 
     def _turn(self, layer: Layer) -> None:

@@ -148,6 +148,12 @@ def test_the_read_out_has_a_unit_and_words_for_what_is_missing(opened: Any, view
     finish(opened)
     k = int(np.rint(output.world_to_data(viewer.dims.point)[0]))
     assert status(inside) == f"{output.name}: not computed"
+    # What arrives is read at once, without the pointer moving.
+    opened.panel.live.click()
+    opened.session.refresh()
+    finish(opened)
+    value = np.asarray(output.data)[k][tuple(inside)]
+    assert str(viewer.status) == f"{output.name}: {value:.4g} {unit}".rstrip()
 
 
 def test_words_on_the_canvas(opened: Any, viewer: Any) -> None:
