@@ -50,6 +50,8 @@ class Volume:
         Unit of the values, "" where unknown (institutional units of a fit).
     header
         The original header, kept for writing files.
+    stored
+        File axis of each array axis: slices are the last axis here, but not in every file.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Volume:
     affine: FloatArray
     unit: str = ""
     header: Any = field(default=None, repr=False)
+    stored: tuple[int, int, int] = (0, 1, 2)
 
     def __post_init__(self) -> None:
         if self.data.ndim != 3:
@@ -136,6 +139,10 @@ class Study:
         Weighting of k-space by the scan; None if unknown, treated as uniform.
     source
         Role ("t1", "tNAA", ...) -> path of the file it came from; empty for a simulation.
+    label
+        Name of the examination, "" to take it from the names of the files.
+    notes
+        Findings on opening that the user should know, one sentence each.
 
     Raises
     ------
@@ -154,6 +161,8 @@ class Study:
     outside: Outside = Outside.SEEN
     window: Window | None = None
     source: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.maps:
