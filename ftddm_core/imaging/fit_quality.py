@@ -18,6 +18,9 @@ BoolArray = NDArray[np.bool_]
 FAILED_CRLB = 999.0
 """CRLB in per cent from which a fit counts as failed; so does a CRLB of 0 (LCModel)."""
 
+FRACTION_BELOW = 1.0
+"""A CRLB map whose valid values have a smaller median is a fraction: no fit is known to 1 %."""
+
 TOP_PERCENTILE = 99.0
 
 LEAST_NOISE, MOST_NOISE = 0.005, 0.04
@@ -42,6 +45,18 @@ def crlb_on_grid(study: Study, metabolite: str) -> FloatArray | None:
         return None
 
 
+def looks_like_fraction(bound: FloatArray) -> bool:
+    """Return whether a CRLB map of any shape holds fractions, not per cent."""
+    valid = bound[np.isfinite(bound) & (bound > 0) & (bound < FAILED_CRLB)]
+    return valid.size > 0 and float(np.median(valid)) < FRACTION_BELOW
+
+
+def failed_fit(bound: FloatArray) -> BoolArray:
+    """Return the voxels of a CRLB map in per cent whose fit failed: 0, 999, or not a number."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(~np.isfinite(bound) | (bound <= 0) | (bound >= FAILED_CRLB))
+
+
 def noise_of(study: Study, metabolite: str, trusted: BoolArray) -> Noise:
     """Return the noise of an acquired map.
 
@@ -61,7 +76,7 @@ def noise_of(study: Study, metabolite: str, trusted: BoolArray) -> Noise:
     bound = crlb_on_grid(study, metabolite)
     if bound is None:
         return Noise(np.full(data.shape, estimated_deviation(data, trusted)), "estimate")
-    failed = ~np.isfinite(bound) | (bound <= 0) | (bound >= FAILED_CRLB) | ~np.isfinite(data)
+    failed = failed_fit(bound) | ~np.isfinite(data)
     with np.errstate(invalid="ignore"):
         deviation = np.maximum(bound / 100 * np.abs(data), LEAST_NOISE * top_of(data, trusted))
     return Noise(np.where(failed, np.nan, deviation), "CRLB")

@@ -1,268 +1,250 @@
-"""A study from NIfTI files, whose names determine their roles.
+"""A study from a survey: the files that were taken are read, checked and put together.
 
-`ROLES` is the complete convention; extend it to support another one. The first pattern that matches
-the whole name without .nii or .nii.gz decides, ignoring case. A name that matches no pattern is a
-metabolite map, so that no map is ever left out silently.
+A file that is not needed, such as a damaged CRLB, never keeps a study from opening: it is left out
+with a note.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io._nifti_file import is_nifti
-from ftddm_core.imaging.io.nifti import outside_of, read_maps, read_volume, stem_of, unit_of
-from ftddm_core.imaging.volume import Outside, Study, Volume
+import numpy as np
 
-PathLike = Path | str
-
-
-class Role(StrEnum):
-    """Role of a file."""
-
-    MAP = "metabolite map"
-    DERIVED = "derived map"
-    """Computed from a map: read only if it is listed and its metabolite has no map."""
-    CRLB = "CRLB"
-    MASK = "mask"
-    """Mask of one metabolite if the preceding part of the name is that of a map, else of the
-    study."""
-    METABOLITE_MASK = "mask of one metabolite"
-    T1 = "T1"
-    FLAIR = "FLAIR"
-    OTHER = "neither map nor guide"
+from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.imaging.fit_quality import failed_fit, looks_like_fraction
+from ftddm_core.imaging.io import masks
+from ftddm_core.imaging.io.choices import FRACTION, Choices
+from ftddm_core.imaging.io.roles import Role
+from ftddm_core.imaging.io.sidecars import outside_of, unit_of
+from ftddm_core.imaging.io.source import Source, source_of
+from ftddm_core.imaging.io.survey import MASKS, ChoiceNeeded, Entry, Survey
+from ftddm_core.imaging.metabolites import shown_name
+from ftddm_core.imaging.volume import Study, Volume
 
 
-_MET = r"(?:.*_)?met-(?P<name>[^_]+)"
-_REST = r"(?:[_-].*)?"
-_LABELS = (
-    r"(?:[^_.+-]*(?:seg|segmentations?)|segmented|labels?|labelmap|atlas|\w*parc|parcellations?)"
-)
-_CRLB = r"crlbs?(?:[_-](?:maps?|percent|perc|pct|relative|rel|mrsi))*"
-_CONTRAST = r"(?:contrast|postcontrast|post|ce|gd|gad|gado|gadolinium|enhanced)"
-# Processing steps of an image. Not "corrected": tNAA_T1_corrected is a map.
-_DONE = (
-    r"(?:[_-](?:brain|head|bet|stripped|skullstripped|(?:co)?reg(?:istered)?|resampled|warped|"
-    r"native|orig|mni|acpc|n4|norm|preproc|iso|[0-9.]+mm))*"
-)
-ROLES: tuple[tuple[str, Role], ...] = (
-    (_MET + r"_.*mask.*", Role.METABOLITE_MASK),
-    (_MET + r"_.*crlb.*", Role.CRLB),
-    (_MET + r"_(?:.*_)?desc-signal(?:_.*)?", Role.MAP),
-    (r"(?=.*crlb)" + _MET + r"(?:_.*)?", Role.CRLB),
-    (_MET + r"_(?:.*_)?desc-.*", Role.DERIVED),
-    (_MET + r"(?:_.*)?", Role.MAP),
-    (rf"(?:.*[_.+-])?{_LABELS}(?:[_.+-].*)?", Role.OTHER),
-    (r"(?P<name>.+)_mask", Role.MASK),
-    (rf"(?P<name>.+?)(?:_desc)?[_-]?{_CRLB}", Role.CRLB),
-    (rf"(?:.*_)?{_CRLB}[_-](?P<name>.+)", Role.CRLB),
-    (r".*crlb.*", Role.CRLB),
-    (r".*mask.*", Role.MASK),
-    (r"(?:.*_)?ce-.*", Role.OTHER),  # BIDS: with contrast enhancement
-    (rf"(?:.*_)?(?:T1w?|FLAIR)[_+-]?(?:{_CONTRAST}|c){_REST}", Role.OTHER),
-    (rf"(?:.*_)?(?:T1w?|FLAIR)[_-].*(?<!pre)[_-](?:{_CONTRAST}|c){_REST}", Role.OTHER),
-    (rf"(?:.*(?<!pre)_)?{_CONTRAST}_(?:T1w?|FLAIR){_REST}", Role.OTHER),
-    (rf"(?:.*_)?(?:T1w?|T2w?)[_-]?map{_REST}", Role.OTHER),
-    (rf"(?:.*_)?(?:T1w{_REST}|T1{_DONE})", Role.T1),
-    (rf"(?:.*_)?(?:T2w?[_-]?)?FLAIR{_REST}", Role.FLAIR),
-    (rf"(?:.*_)?(?:T2w|T2star|PDw|SWI|DWI|ADC|bold){_REST}", Role.OTHER),
-    (rf"(?:.*_)?(?:T2|PD|B0|B1){_DONE}", Role.OTHER),
-    (r"(?:.*_)?(?:snr|fwhm|linewidth)", Role.OTHER),
-    (r".*_desc-(?!signal)[^_]*_mrsi", Role.OTHER),
-    (r"(?P<name>.+?)_(?:desc-)?ftddm.*", Role.DERIVED),
-    (r"(?P<name>.+)", Role.MAP),
-)
-_MASKS = (Role.MASK, Role.METABOLITE_MASK)
-_PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), role) for pattern, role in ROLES)
-
-
-class _File(NamedTuple):
-    path: Path
-    role: Role
-    name: str
-    """Name of the metabolite; "" if the file's name has none."""
-    listed: bool
-    """Whether it was named by the user, not found in a folder."""
-
-
-_Named = dict[str, tuple[Volume, Path]]
-"""Metabolite -> its volume and the file it came from."""
-
-
-def can_read(paths: Sequence[PathLike]) -> bool:
-    """Return whether every path is a folder, or has the name of a NIfTI file or its sidecar."""
-    known = (p.is_dir() or is_nifti(p) or p.suffix == ".json" for p in map(Path, paths))
-    return bool(paths) and all(known)
-
-
-def holds_map(paths: Sequence[PathLike]) -> bool:
-    """Return whether there is a map among existing files and folders, by their names alone."""
-    return any(f.role is Role.MAP or (f.role is Role.DERIVED and f.listed) for f in _find(paths))
-
-
-def classify(path: PathLike) -> tuple[Role, str]:
-    """Return a file's role and its metabolite ("" if it has none), by its name alone."""
-    stem = stem_of(Path(path))
-    for pattern, role in _PATTERNS:
-        if match := pattern.fullmatch(stem):
-            return role, match.groupdict().get("name") or ""
-    return Role.OTHER, ""
-
-
-def read_study(
-    paths: PathLike | Sequence[PathLike],
-    t1: PathLike | None = None,
-    flair: PathLike | None = None,
-    mask: PathLike | None = None,
-) -> Study:
-    """Read the maps of one examination, and its mask and MRI.
-
-    Parameters
-    ----------
-    paths
-        A folder, whose NIfTI files are read without those of subfolders, or a list of files. Names
-        are interpreted by `ROLES`; a CRLB or `met-` mask without its map is ignored. A 4D file
-        holds several maps, named by its sidecar.
-    t1, flair, mask
-        Files that take these roles, with priority over those in `paths`.
+def read_study(survey: Survey) -> Study:
+    """Read the files of a survey.
 
     Returns
     -------
     Study
         Maps in the unit stated by their sidecar or the study's, which also states the content
-        outside the mask (`nifti.outside_of`), CRLB in per cent; the keys of `source` are "t1",
-        "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask".
+        outside the mask; CRLB in per cent; masks of 0 and 1. The keys of `source` are "t1",
+        "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask"; files that mark
+        voxels as not trusted are added as "spikes", "failed", "snr" and "fwhm".
 
     Raises
     ------
+    ChoiceNeeded
+        If the user has to decide something first.
     FormatError
-        If a path does not exist, there is no map, two files claim one role, a file cannot be read,
-        or sidecars disagree about the content outside the mask.
+        If a map, a mask or a file given by the user cannot be read, or sidecars disagree.
     GeometryError
         If the maps do not share one grid, or an affine is singular.
     """
-    given = {
-        role: Path(path)
-        for role, path in ((Role.T1, t1), (Role.FLAIR, flair), (Role.MASK, mask))
-        if path is not None
-    }
-    taken = {path.resolve() for path in given.values()}
-    listed = [paths] if isinstance(paths, str | Path) else paths
-    files = [file for file in _find(listed) if file.path.resolve() not in taken]
-
-    maps = _read_named(f for f in files if f.role is Role.MAP)
-    maps |= _read_named(
-        f for f in files if f.role is Role.DERIVED and f.listed and _spelling(f.name, maps) is None
-    )
-    if not maps:
-        raise FormatError(_no_maps(listed, files))
-    maps = {name: (replace(v, unit=unit_of(path)), path) for name, (v, path) in maps.items()}
-    crlb = _read_named((f for f in files if f.role is Role.CRLB), allow_empty=True, of=maps)
-    own_masks: _Named = {}
-    if Role.MASK not in given:
-        of_one = [f for f in files if f.role in _MASKS and _spelling(f.name, maps) is not None]
-        own_masks = _read_named(of_one, of=maps)
-        files = [f for f in files if f not in of_one]
-
-    single: dict[Role, tuple[Volume, Path]] = {}
-    for role in (Role.T1, Role.FLAIR, Role.MASK):
-        path = given.get(role) or _only(role, files)
-        if path is not None:
-            single[role] = read_volume(path), path
-
-    study_mask = single[Role.MASK][0] if Role.MASK in single else None
-    masks = {name: own_masks[name][0] if name in own_masks else study_mask for name in maps}
-    return Study(
-        maps={name: volume for name, (volume, _) in maps.items()},
-        mask={n: m for n, m in masks.items() if m is not None} if own_masks else study_mask,
-        t1=single[Role.T1][0] if Role.T1 in single else None,
-        flair=single[Role.FLAIR][0] if Role.FLAIR in single else None,
-        crlb={name: replace(volume, unit="%") for name, (volume, _) in crlb.items()},
-        outside=_outside(path for _, path in maps.values()),
-        source={
-            **{role.name.lower(): str(path) for role, (_, path) in single.items()},
-            **{name: str(path) for name, (_, path) in maps.items()},
-            **{f"{name}_crlb": str(path) for name, (_, path) in crlb.items()},
-            **{f"{name}_mask": str(path) for name, (_, path) in own_masks.items()},
-        },
-    )
+    if survey.questions:
+        raise ChoiceNeeded(survey.questions[0])
+    return _Reading(survey, source_of(survey)).study()
 
 
-def _outside(paths: Iterable[Path]) -> Outside:
-    """Return the content outside the mask, common to all maps."""
-    stated = {outside_of(path): path for path in paths}
-    if len(stated) > 1:
-        found = ", ".join(f"{path.name}: {outside}" for outside, path in stated.items())
-        raise FormatError(
-            f"The maps' sidecars disagree about OutsideMask ({found}): open them one at a time."
+@dataclass
+class _Reading:
+    """The files of one survey as they are read; collects notes and sources."""
+
+    survey: Survey
+    files: Source
+    notes: list[str] = field(default_factory=list)
+    source: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> Choices:
+        return self.survey.choices
+
+    def study(self) -> Study:
+        maps, paths = self._maps()
+        crlb = self._crlb(maps)
+        removed = {name: self._removed(name, crlb.get(name)) for name in maps}
+        maps, removed = self._without_failed_values(maps, removed)
+        mask = self._mask(maps, removed)
+        guides = {role: self._guide(role) for role in (Role.T1, Role.FLAIR)}
+        return Study(
+            maps=maps,
+            mask=mask,
+            t1=guides[Role.T1],
+            flair=guides[Role.FLAIR],
+            crlb=crlb,
+            outside=outside_of(paths),
+            source=self.source,
+            label=self.survey.label,
+            notes=(*self.notes, *self.survey.notes),
         )
-    return next(iter(stated))
 
+    # ---- maps
 
-def _find(paths: Sequence[PathLike]) -> list[_File]:
-    """Return the files of the paths, each once, with their roles."""
+    def _maps(self) -> tuple[dict[str, Volume], list[Path]]:
+        maps: dict[str, Volume] = {}
+        owner: dict[str, Path] = {}
+        for entry in self.survey.of(Role.MAP):
+            for own, volume in self.files.maps(entry).items():
+                name = shown_name(own)
+                if name.casefold() in owner:
+                    raise FormatError(
+                        f"{owner[name.casefold()]} and {entry.path} both claim to be the "
+                        f"metabolite map of {name}: two maps would have one name. Keep or list "
+                        "only one of them."
+                    )
+                owner[name.casefold()] = entry.path
+                maps[name] = replace(volume, unit=volume.unit or unit_of(entry.path))
+                self.source[name] = str(entry.path)
+        return maps, list(owner.values())
 
-    def expand() -> Iterator[tuple[Path, bool]]:
-        for path in map(Path, paths):
-            if path.is_dir():
-                # Hidden files are artefacts of file systems ("._tNAA.nii.gz").
-                inside = (p for p in path.iterdir() if is_nifti(p) and p.name[0] != ".")
-                yield from ((p, False) for p in sorted(inside))
-            elif path.exists():
-                if path.suffix != ".json":  # a sidecar is read together with its image
-                    yield path, True
-            else:
-                raise FormatError(f"{path} does not exist. Check the path.")
-
-    unique = {path.resolve(): (path, listed) for path, listed in expand()}
-    return [_File(path, *classify(path), listed) for path, listed in unique.values()]
-
-
-def _spelling(name: str, of: Iterable[str]) -> str | None:
-    """Return a metabolite's name as spelled in `of`, ignoring case."""
-    return next((other for other in of if other.casefold() == name.casefold()), None)
-
-
-def _read_named(
-    files: Iterable[_File], *, allow_empty: bool = False, of: Iterable[str] | None = None
-) -> _Named:
-    """Read files of one role; with `of`, keep those metabolites and spell them that way."""
-    found: _Named = {}
-    for file in files:
-        for name, volume in read_maps(file.path, file.name, allow_empty=allow_empty).items():
-            key = name if of is None else _spelling(name, of)
-            if key is None:
-                continue
-            if (rival := _spelling(key, found)) is not None:
-                raise FormatError(
-                    f"{found[rival][1]} and {file.path} both claim to be the {file.role} of "
-                    f"{key}. Keep or list only one of them."
+    def _without_failed_values(
+        self, maps: Mapping[str, Volume], removed: Mapping[str, list[Volume]]
+    ) -> tuple[dict[str, Volume], dict[str, list[Volume]]]:
+        """Return maps in which values that stand for failed fits are NaN, and trusted no more."""
+        cleaned, more = dict(maps), dict(removed)
+        for name, volume in maps.items():
+            if values := masks.failed_values(volume.data):
+                failed = np.isin(volume.data, values)
+                listed = " and ".join(f"{value:g}" for value in values)
+                self.notes.append(
+                    f"{name}: {failed.sum()} voxels hold {listed}, a sign of failed fits: they "
+                    "were taken out."
                 )
-            found[key] = volume, file.path
-    return found
+                cleaned[name] = volume.with_data(np.where(failed, np.nan, volume.data))
+                more[name] = [*removed[name], volume.with_data(failed.astype(np.float32))]
+        return cleaned, more
 
+    # ---- quality of the fit
 
-def _only(role: Role, files: Iterable[_File]) -> Path | None:
-    """Return the only file of a role, None if there is none."""
-    paths = [file.path for file in files if file.role is role]
-    if len(paths) > 1:
-        raise FormatError(
-            f"{paths[0]} and {paths[1]} both claim to be the {role} of the study. "
-            f"Keep only one of them, or name it as {role.name.lower()}."
+    def _crlb(self, maps: Mapping[str, Volume]) -> dict[str, Volume]:
+        found: dict[str, Volume] = {}
+        for entry in self.survey.of(Role.CRLB):
+            name = next((n for n in maps if n.casefold() == entry.name.casefold()), None)
+            volumes = self._optional(entry, lambda e=entry: self.files.maps(e, allow_empty=True))
+            for own, volume in (volumes or {}).items():
+                of = name or next((n for n in maps if n == shown_name(own)), None)
+                if of is not None:
+                    found[of] = self._in_percent(of, volume)
+                    self.source[f"{of}_crlb"] = str(entry.path)
+        return found
+
+    def _in_percent(self, name: str, bound: Volume) -> Volume:
+        chosen = self.choices.crlb_unit
+        fraction = chosen == FRACTION or (not chosen and looks_like_fraction(bound.data))
+        if fraction and not chosen:
+            self.notes.append(
+                f"{name}'s CRLB looks like a fraction: it was multiplied by 100 to per cent."
+            )
+        data = bound.data * 100 if fraction else bound.data
+        return replace(bound, data=data, unit="%")
+
+    def _removed(self, name: str, crlb: Volume | None) -> list[Volume]:
+        """Return images that are not 0 where a map is not trusted."""
+        found = []
+        for role, key in ((Role.SPIKES, "spikes"), (Role.FAILED, "failed")):
+            for entry in self._about(role, name):
+                image = self._optional(
+                    entry, lambda e=entry: self.files.image(e, allow_empty=True)
+                )
+                if image is not None:
+                    found.append(image)
+                    self.source[f"{entry.name}_{key}".strip("_")] = str(entry.path)
+        limits = (
+            (Role.SNR, "snr", self.choices.min_snr, True),
+            (Role.FWHM, "fwhm", self.choices.max_fwhm, False),
         )
-    return paths[0] if paths else None
+        for role, key, limit, below in limits:
+            if limit is None:
+                continue
+            entries = self._about(role, name)
+            if not entries:
+                raise FormatError(
+                    f"A limit is set for the {role}, but there is no map of it for {name}: remove "
+                    "the limit, or say which file it is."
+                )
+            for entry in entries:
+                quality = self.files.image(entry, allow_empty=True)
+                found.append(masks.beyond(limit, quality, below=below))
+                self.source[f"{entry.name}_{key}".strip("_")] = str(entry.path)
+        if self.choices.max_crlb is not None:
+            if crlb is None:
+                raise FormatError(
+                    f"A limit is set for the CRLB, but {name} has none: remove the limit, or say "
+                    "which file it is."
+                )
+            bad = masks.beyond(self.choices.max_crlb, crlb, below=False).data > 0
+            found.append(crlb.with_data((bad | failed_fit(crlb.data)).astype(np.float32)))
+        return found
 
+    def _about(self, role: Role, name: str) -> list[Entry]:
+        """Return the files of a role about one metabolite, else about all."""
+        entries = self.survey.of(role)
+        own = [entry for entry in entries if entry.name.casefold() == name.casefold()]
+        if role in (Role.SPIKES, Role.FAILED):
+            return own + [entry for entry in entries if not entry.name]
+        return own or [entry for entry in entries if not entry.name]
 
-def _no_maps(paths: Sequence[PathLike], files: Sequence[_File]) -> str:
-    where = ", ".join(str(path) for path in paths) or "The list of files"
-    found = ", ".join(f"{file.path.name} ({file.role})" for file in files[:8])
-    more = f" and {len(files) - 8} more" if len(files) > 8 else ""
-    return (
-        f"{where} holds no metabolite map; found {found or 'no .nii or .nii.gz file'}{more}. "
-        "Name maps <metabolite>.nii.gz or ..._met-<metabolite>_desc-signal_mrsi.nii.gz."
-    )
+    # ---- masks
+
+    def _mask(
+        self, maps: Mapping[str, Volume], removed: Mapping[str, list[Volume]]
+    ) -> Volume | dict[str, Volume] | None:
+        stated: dict[str, Volume] = {}
+        for entry in self.survey.of(*MASKS):
+            key = next((n for n in maps if n.casefold() == entry.name.casefold()), "")
+            image, notes = masks.read_mask(self.files.image(entry), entry.path, self.choices)
+            stated[key] = image
+            self.notes += notes
+            self.source[f"{key}_mask".strip("_")] = str(entry.path)
+        of = {name: stated.get(name, stated.get("")) for name in maps}
+        for mask in dict.fromkeys(m for m in of.values() if m is not None):
+            self._judge(mask, [maps[name] for name in maps if of[name] is mask])
+        for name, volume in maps.items():
+            if removed[name]:
+                base = of[name] or volume.with_data(
+                    (np.isfinite(volume.data) & (volume.data != 0)).astype(np.float32)
+                )
+                of[name] = masks.without(base, removed[name])
+        found = {name: mask for name, mask in of.items() if mask is not None}
+        if not found:
+            return None
+        first = next(iter(found.values()))
+        shared = len(found) == len(maps) and all(mask is first for mask in found.values())
+        return first if shared else found
+
+    def _judge(self, mask: Volume, maps: Iterable[Volume]) -> None:
+        maps = list(maps)
+        if len({volume.shape for volume in maps}) > 1:
+            return  # refused with its own words when the study is put together
+        levels = np.abs(np.stack([volume.data for volume in maps]).astype(np.float64))
+        levels = np.where(np.isfinite(levels), levels, 0)
+        tops = levels.max(axis=(1, 2, 3), keepdims=True)
+        signal = (levels > 0).any(axis=0)
+        level = (levels / np.where(tops > 0, tops, 1)).mean(axis=0)
+        self.notes += masks.judge(mask, signal, level, maps[0])
+
+    # ---- MRI, and files that are not needed
+
+    def _guide(self, role: Role) -> Volume | None:
+        entries = self.survey.of(role)
+        if not entries:
+            return None
+        image = self._optional(entries[0], lambda: self.files.image(entries[0]))
+        if image is not None:
+            self.source[role.name.lower()] = str(entries[0].path)
+        return image
+
+    def _optional[T](self, entry: Entry, read: Callable[[], T]) -> T | None:
+        """Read a file that is not needed: a damaged one is left out with a note, unless the user
+        named it."""
+        try:
+            return read()
+        except FtddmError as error:
+            if entry.listed or entry.why == "chosen":
+                raise
+            stem = entry.path.name.split(".")[0]
+            self.notes.append(f"{stem} is damaged or not readable and was left out: {error}")
+            return None

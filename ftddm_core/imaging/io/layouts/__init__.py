@@ -1,0 +1,30 @@
+"""How producers arrange an examination: `LAYOUTS`, of which the first that claims it is used.
+
+Add one by a module with its rules and an entry here; names that its rules do not match are read by
+the plain layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ftddm_core.imaging.io.layouts.bids import BIDS
+from ftddm_core.imaging.io.layouts.fslmrs import FSLMRS
+from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule
+from ftddm_core.imaging.io.layouts.plain import PLAIN, read_plain
+from ftddm_core.imaging.io.layouts.research import RESEARCH
+from ftddm_core.imaging.io.layouts.vienna import VIENNA
+
+__all__ = ["LAYOUTS", "Found", "Layout", "Reading", "Rule", "layout_of", "read_name"]
+
+LAYOUTS: tuple[Layout, ...] = (RESEARCH, FSLMRS, VIENNA, BIDS, PLAIN)
+
+
+def layout_of(files: Sequence[Found]) -> Layout:
+    """Return the layout in which files are arranged."""
+    return next(layout for layout in LAYOUTS if layout.claims(files))
+
+
+def read_name(file: Found, layout: Layout) -> Reading:
+    """Return what a file's name tells in a layout."""
+    return layout.read(file) or read_plain(file)

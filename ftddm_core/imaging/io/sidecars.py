@@ -1,0 +1,81 @@
+"""JSON files beside maps: the unit, the metabolites of a 4D file, the content outside the mask."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io.nifti import stem_of
+from ftddm_core.imaging.volume import Outside
+
+UNIT_KEYS = ("Unit", "Units", "unit", "units")
+NO_UNITS = ("", "as the input")
+"""Entries of a sidecar for an unknown unit; `ftddm run` writes the second."""
+
+
+def sidecars(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the content of the JSON files of a map and of its study, if they exist.
+
+    That of the map has its name, that of the study the part of it before `_met-`. An invalid file
+    is ignored.
+    """
+    stem = stem_of(path)
+    study = re.match(r"(.+)_met-", stem, re.IGNORECASE)
+    for name in (stem, study[1]) if study else (stem,):
+        try:
+            content = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict):
+            yield content
+
+
+def metabolites_of(path: Path) -> list[Any]:
+    """Return what the sidecar of a file lists as its metabolites; empty without one."""
+    content = next(sidecars(path), {})
+    listed = content.get("Metabolites", content.get("metabolites"))
+    return listed if isinstance(listed, list) else []
+
+
+def unit_of(path: Path | str) -> str:
+    """Return the unit of a map's values from its sidecars, "" if none states it."""
+    for content in sidecars(Path(path)):
+        for key in UNIT_KEYS:
+            unit = content.get(key)
+            if isinstance(unit, str) and unit.strip().casefold() not in NO_UNITS:
+                return unit.strip()
+    return ""
+
+
+def outside_of(paths: Iterable[Path]) -> Outside:
+    """Return what maps hold outside their mask, from their sidecars' "OutsideMask"; default `SEEN`.
+
+    Raises
+    ------
+    FormatError
+        If an entry is unknown, or the sidecars disagree.
+    """
+    stated = {_outside_of(path): path for path in paths}
+    if len(stated) > 1:
+        found = ", ".join(f"{path.name}: {outside}" for outside, path in stated.items())
+        raise FormatError(
+            f"The maps' sidecars disagree about OutsideMask ({found}): open them one at a time."
+        )
+    return next(iter(stated), Outside.SEEN)
+
+
+def _outside_of(path: Path) -> Outside:
+    for content in sidecars(path):
+        if "OutsideMask" in content:
+            try:
+                return Outside(content["OutsideMask"])
+            except ValueError:
+                raise FormatError(
+                    f"The sidecar of {path} says OutsideMask {content['OutsideMask']!r}: give "
+                    f"{' or '.join(Outside)}, or leave it out."
+                ) from None
+    return Outside.SEEN
