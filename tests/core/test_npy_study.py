@@ -13,6 +13,7 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.io.npy_study import can_read, read_npy_study
 
 SHAPE = (8, 6, 3)
+AFFINE = '{"Affine": [[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, %s, 0], [0, 0, 0, %s]]}'
 
 
 def maps():
@@ -111,9 +112,10 @@ def spoil(name, content):
     ("change", "error", "said"),
     [
         (spoil("NAA.npy", b"\x93NUMPY broken"), FormatError, "NAA.npy cannot be read"),
-        (spoil("NAA.npy", np.array([{}])), FormatError, "NAA.npy cannot be read"),
+        (spoil("NAA.npy", np.array([{}])), FormatError, "NAA.npy holds Python objects"),
         (spoil("NAA.npy", np.ones((2, 2))), FormatError, "expected three dimensions"),
-        (spoil("NAA.npy", np.ones(SHAPE, complex)), FormatError, "real numbers"),
+        (spoil("NAA.npy", np.ones(SHAPE, complex)), FormatError, "the magnitude"),
+        (spoil("NAA.npy", np.full(SHAPE, 1e300)), FormatError, "is empty"),
         (spoil("NAA.npy", np.zeros(SHAPE)), FormatError, "is empty"),
         (spoil("NAA.npy", np.ones((8, 6, 4))), GeometryError, "share one grid"),
         (spoil("mask.npy", np.ones((8, 6, 4))), GeometryError, "share one grid"),
@@ -123,7 +125,23 @@ def spoil(name, content):
         (spoil("study.json", '{"VoxelSize": [3, 3]}'), FormatError, "three lengths in mm"),
         (spoil("study.json", '{"VoxelSize": [3, 0, 3]}'), FormatError, "three lengths in mm"),
         (spoil("study.json", '{"VoxelSize": "big"}'), FormatError, "three lengths in mm"),
-        (spoil("study.json", '{"Affine": [3, 3, 3]}'), FormatError, "Affine has the shape"),
+        (spoil("study.json", '{"VoxelSize": ["3", "3", "3"]}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", '{"VoxelSize": [true, 3, 3]}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", '{"VoxelSize": [NaN, 3, 3]}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", '{"VoxelSize": [[3], 3, 3]}'), FormatError, "three lengths in mm"),
+        (spoil("study.json", f'{{"VoxelSize": [{10**400}, 3, 3]}}'), FormatError, "three lengths"),
+        (spoil("study.json", f'{{"VoxelSize": [{"9" * 5000}, 3, 3]}}'), FormatError, "cannot be"),
+        (spoil("study.json", '{"VoxelSize": [1e300, 3, 3]}'), GeometryError, "invalid affine"),
+        (spoil("study.json", '{"VoxelSize": [1e-11, 3, 3]}'), GeometryError, "without a volume"),
+        (spoil("study.json", '{"Affine": [3, 3, 3]}'), FormatError, "four rows of four numbers"),
+        (spoil("study.json", AFFINE % ("0", "1")), GeometryError, "without a volume"),
+        (spoil("study.json", AFFINE % ("3", "2")), GeometryError, "0, 0, 0, 1 in the last row"),
+        (spoil("study.json", AFFINE % ("1e9", "1")), GeometryError, "invalid affine"),
+        (spoil("study.json", AFFINE % ('"3"', "1")), FormatError, "four rows of four numbers"),
+        (spoil("study.json", AFFINE % ("Infinity", "1")), FormatError, "four rows of four numbers"),
+        (spoil("study.json", "[" * 100_000), FormatError, "nested too deeply"),
+        (spoil("study.json", '{"a": "' + "b" * 1_000_000 + '"}'), FormatError, "a few lines"),
+        (spoil("study.json", b"\xff\x00{"), FormatError, "study.json cannot be read"),
         (lambda f: (f / "study.json").unlink(), FormatError, "do not state their voxel size"),
     ],
 )
@@ -143,3 +161,17 @@ def test_a_folder_without_maps_says_what_is_expected(plain, research):
             open_study(folder)
     with pytest.raises(FtddmError, match="one folder per patient"):
         read_npy_study([plain, research])
+
+
+@pytest.mark.parametrize(
+    ("unit", "found"), [(" mM ", "mM"), (5, ""), ([[["mM"]]], ""), (None, ""), ("", "")]
+)
+def test_a_unit_is_a_text(plain, unit, found):
+    (plain / "study.json").write_text(json.dumps({"VoxelSize": [3, 4, 5], "Unit": unit}))
+    assert {volume.unit for volume in open_study(plain).maps.values()} == {found}
+
+
+def test_a_statement_may_start_with_a_byte_order_mark(plain):
+    """Notepad writes one."""
+    (plain / "study.json").write_text('{"VoxelSize": [3, 4, 5]}', encoding="utf-8-sig")
+    np.testing.assert_allclose(open_study(plain).grid.voxel_size, (3, 4, 5))

@@ -26,12 +26,19 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
-from ftddm_core.imaging.volume import FloatArray, Study, Volume
+from ftddm_core.imaging.io._nifti_file import FARTHEST_MM
+from ftddm_core.imaging.io.array_file import load_array
+from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
 
 MAPS, MRI = "Met_filtered", "MRI_sliced"
 PUBLISHED_VOXEL = (3.4, 3.4, 3.4)
 """Voxel size in mm of the maps of Dong et al. 2025."""
 GUIDES = ("mask", "t1", "flair")
+STATEMENT = '{"VoxelSize": [x, y, z]}'
+LONGEST_STATEMENT = 1_000_000
+"""Limit of the size of `study.json` in bytes."""
+SMALLEST_VOXEL_MM3 = 1e-9
+"""As of a `Volume`."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def read_npy_study(
     FormatError
         If there is no map, an array cannot be read or is not 3D, or the voxel size is unknown.
     GeometryError
-        If the maps do not share one matrix, or the mask has another.
+        If the maps do not share one matrix, the mask has another, or the affine is invalid.
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     if len(listed) != 1:
@@ -93,7 +100,7 @@ def read_npy_study(
     layout = _layout(Path(listed[0]), given)
     stated = _stated(layout.folder)
     affine = _affine(layout, stated)
-    unit = str(stated.get("Unit", ""))
+    unit = stated["Unit"].strip() if isinstance(stated.get("Unit"), str) else ""
     maps = {n: Volume(_array(p, layout), affine, unit) for n, p in layout.maps.items()}
     shape = next(iter(maps.values())).shape
     guides = {}
@@ -132,23 +139,21 @@ def _layout(folder: Path, given: dict[str, Path]) -> _Layout:
 def _arrays(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix == ".npy" and p.name[0] != ".")
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix == ".npy" and p.name[0] != ".")
+    except OSError as error:
+        raise FormatError(f"{folder} could not be read: {error.strerror}.") from error
 
 
 def _array(path: Path, layout: _Layout) -> FloatArray:
     """Return an array as (X, Y, Z), float32."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{path} cannot be read as an array: {error}.") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "biuf":
-        found = f"{getattr(array, 'shape', '')} of {getattr(array, 'dtype', type(array).__name__)}"
-        raise FormatError(f"{path} holds {found}; expected three dimensions of real numbers.")
-    if not np.any(np.nan_to_num(array)):
-        raise FormatError(f"{path} is empty: every voxel is 0 or not a number. Leave it out.")
+    array = load_array(path)
     moved = np.moveaxis(array, 0, -1) if layout.slices_first else array
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(moved, np.float32)
+    with np.errstate(all="ignore"):  # values beyond float32 become infinite
+        data = np.ascontiguousarray(moved, np.float32)
+    if not np.any(finite_or_zero(data)):
+        raise FormatError(f"{path} is empty: every voxel is 0 or not a number. Leave it out.")
+    return data
 
 
 def _stated(folder: Path) -> dict[str, Any]:
@@ -156,36 +161,77 @@ def _stated(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > LONGEST_STATEMENT:
+            raise FormatError(
+                f"{path} has {path.stat().st_size} bytes, expected a few lines. "
+                f"Write {STATEMENT} into it."
+            )
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise FormatError(f"{path} cannot be read: {error}.") from None
+    except RecursionError:
+        raise FormatError(f"{path} is nested too deeply. Write {STATEMENT} into it.") from None
     if not isinstance(content, dict):
-        raise FormatError(f'{path} should hold {{"VoxelSize": [x, y, z]}}, found {content!r:.80}.')
+        raise FormatError(
+            f"{path} should hold {STATEMENT}, found a {type(content).__name__} instead."
+        )
     return content
 
 
 def _affine(layout: _Layout, stated: dict[str, Any]) -> FloatArray:
     """Return the affine of the maps, as stated or from their voxel size."""
     where = layout.folder / "study.json"
-    default = PUBLISHED_VOXEL if layout.slices_first else None
-    try:
-        if "Affine" in stated:
-            affine = np.asarray(stated["Affine"], float)
-            if affine.shape != (4, 4):
-                raise ValueError(f"Affine has the shape {affine.shape}")
-            return affine
+    default = list(PUBLISHED_VOXEL) if layout.slices_first else None
+    if "Affine" in stated:
+        affine = _numbers(stated["Affine"], (4, 4))
+        if affine is None:
+            raise FormatError(
+                f"{where} does not state an Affine of four rows of four numbers, as in "
+                '{"Affine": [[3, 0, 0, -90], [0, 3, 0, -90], [0, 0, 3, -60], [0, 0, 0, 1]]}.'
+            )
+    else:
         size = stated.get("VoxelSize", default)
         if size is None:
             raise FormatError(
                 f"Arrays do not state their voxel size: write {where} with "
-                '{"VoxelSize": [x, y, z]} in mm, as in {"VoxelSize": [3.4, 3.4, 3.4]}.'
+                f'{STATEMENT} in mm, as in {{"VoxelSize": [3.4, 3.4, 3.4]}}.'
             )
-        voxel = np.asarray(size, float)
-        if voxel.shape != (3,) or not (voxel > 0).all() or not np.isfinite(voxel).all():
-            raise ValueError(f"VoxelSize is {size}")
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{where} does not state three lengths in mm ({error}).") from None
-    return np.diag([*voxel, 1.0])
+        voxel = _numbers(size, (3,))
+        if voxel is None or not (voxel > 0).all():
+            raise FormatError(
+                f"{where} does not state three lengths in mm under VoxelSize, as in "
+                '{"VoxelSize": [3.4, 3.4, 3.4]}.'
+            )
+        affine = np.diag([*voxel, 1.0])
+    far = not (np.abs(affine) < FARTHEST_MM).all()
+    if far or not np.array_equal(affine[3], (0, 0, 0, 1)):
+        raise GeometryError(
+            f"{where} states an invalid affine: {affine.tolist()}. Give positions in mm, and "
+            "0, 0, 0, 1 in the last row."
+        )
+    if abs(np.linalg.det(affine[:3, :3])) < SMALLEST_VOXEL_MM3:
+        raise GeometryError(
+            f"{where} states voxels without a volume: {affine.tolist()}. Give their lengths in mm "
+            "and independent axes."
+        )
+    return affine
+
+
+def _numbers(value: Any, shape: tuple[int, ...]) -> FloatArray | None:
+    """Return nested lists of finite numbers as an array of this shape, None if they are not."""
+    rows = value if len(shape) == 2 else [value]
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        return None
+    if [len(row) for row in rows] != [shape[-1]] * (shape[0] if len(shape) == 2 else 1):
+        return None
+    # A bool is an int, too.
+    if not all(type(number) in (int, float) for row in rows for number in row):
+        return None
+    try:
+        array = np.array([[float(number) for number in row] for row in rows]).reshape(shape)
+    except OverflowError:  # an int of hundreds of digits
+        return None
+    return array if np.isfinite(array).all() else None
 
 
 def _over(affine: FloatArray, shape: tuple[int, int, int], finer: tuple[int, ...]) -> FloatArray:
