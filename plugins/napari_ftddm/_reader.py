@@ -1,7 +1,7 @@
-"""Studies for napari's File > Open, in every format of `ftddm_core.imaging.io.READERS`.
+"""Studies for napari's File > Open, in every layout of `ftddm_core.imaging.io`.
 
-A folder, or several files opened as a stack, is read as one study, with the roles that
-`ftddm_core.imaging.io` reads from the names.
+A folder, or several files opened as a stack, is read as one study, with the roles that their names
+tell.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ftddm_core.errors import FtddmError
-from ftddm_core.imaging.io import open_study, reader_of
+from ftddm_core.imaging.io import open_study, survey_study
+from ftddm_core.imaging.io.roles import Role
 from napari_ftddm._bridge import LayerTuple
 from napari_ftddm._canvas import follow_current
 from napari_ftddm._layers import study_layers
@@ -21,12 +22,12 @@ PathOrPaths = str | Path | Sequence[str | Path]
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
     """Return the function that reads these paths, None where they hold no metabolite map.
 
-    Only names are looked at; nothing is opened, and nothing is raised.
+    Names and sidecars decide; nothing is raised.
     """
     try:
         paths = _listed(path)
-        reader = reader_of(paths)
-        return read_layers if reader and reader.holds_map(paths) else None
+        maps = any(entry.role is Role.MAP for entry in survey_study(paths).entries)
+        return read_layers if maps else None
     except (FtddmError, OSError, TypeError, ValueError):  # nothing there, or not a name at all
         return None
 

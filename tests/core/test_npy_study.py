@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from ftddm_core.imaging.io.npy_study import can_read, read_npy_study
 
 from ftddm_core.errors import FormatError, FtddmError, GeometryError
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.io.npy_study import can_read, read_npy_study
 
 SHAPE = (8, 6, 3)
 AFFINE = '{"Affine": [[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, %s, 0], [0, 0, 0, %s]]}'

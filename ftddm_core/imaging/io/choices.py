@@ -143,13 +143,12 @@ class Choices:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return choices from `to_dict`; unknown entries are ignored."""
         known = {f.name for f in fields(cls)}
-        return cls(
-            **{
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in values.items()
-                if key in known
-            }
-        )
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+            if key in known
+        }
+        return cls(**given)
 
 
 def names(file: str | Path, path: Path) -> bool:
@@ -160,4 +159,6 @@ def names(file: str | Path, path: Path) -> bool:
     """
     asked = Path(file).parts
     whole = path.absolute().parts
-    return bool(asked) and (whole[-len(asked) :] == asked or path.absolute() == Path(file).absolute())
+    return bool(asked) and (
+        whole[-len(asked) :] == asked or path.absolute() == Path(file).absolute()
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io._nifti_file import is_nifti as is_image
-from ftddm_core.imaging.io.nifti import stem_of
 from ftddm_core.imaging.io.layouts import Found
+from ftddm_core.imaging.io.nifti import stem_of
 
 PathLike = Path | str
 

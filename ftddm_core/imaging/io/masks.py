@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.io.choices import Choices
-from ftddm_core.imaging.io.survey import ChoiceNeeded, Question
+from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Question
 from ftddm_core.imaging.volume import FloatArray, Volume
 
 MOST_LABELS = 50
@@ -96,7 +96,7 @@ def without(trusted: Volume, removed: Sequence[Volume]) -> Volume:
 
 
 def beyond(limit: float, quality: Volume, *, below: bool) -> Volume:
-    """Return the voxels of a quality map, as 1, that lie below or above a limit, or have no value."""
+    """Return, as 1, the voxels of a quality map beyond a limit, or without a value."""
     data = quality.data
     with np.errstate(invalid="ignore"):
         bad = ~np.isfinite(data) | ((data < limit) if below else (data > limit))

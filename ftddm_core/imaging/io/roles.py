@@ -42,3 +42,6 @@ CHOOSABLE = (
 
 OF_ONE_METABOLITE = (Role.MAP, Role.CRLB)
 """Roles that need the name of a metabolite."""
+
+MASKS = (Role.MASK, Role.QUALITY_MASK)
+"""Roles of which one file each says which voxels are trusted."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,12 +18,14 @@ from ftddm_core.errors import FormatError, FtddmError
 from ftddm_core.imaging.fit_quality import failed_fit, looks_like_fraction
 from ftddm_core.imaging.io import masks
 from ftddm_core.imaging.io.choices import FRACTION, Choices
-from ftddm_core.imaging.io.roles import Role
+from ftddm_core.imaging.io.roles import MASKS, Role
 from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
-from ftddm_core.imaging.io.survey import MASKS, ChoiceNeeded, Entry, Survey
+from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Entry, Survey
 from ftddm_core.imaging.metabolites import shown_name
 from ftddm_core.imaging.volume import Study, Volume
+
+T = TypeVar("T")
 
 
 def read_study(survey: Survey) -> Study:
@@ -123,7 +127,7 @@ class _Reading:
         found: dict[str, Volume] = {}
         for entry in self.survey.of(Role.CRLB):
             name = next((n for n in maps if n.casefold() == entry.name.casefold()), None)
-            volumes = self._optional(entry, lambda e=entry: self.files.maps(e, allow_empty=True))
+            volumes = self._optional(entry, partial(self.files.maps, entry, allow_empty=True))
             for own, volume in (volumes or {}).items():
                 of = name or next((n for n in maps if n == shown_name(own)), None)
                 if of is not None:
@@ -146,9 +150,7 @@ class _Reading:
         found = []
         for role, key in ((Role.SPIKES, "spikes"), (Role.FAILED, "failed")):
             for entry in self._about(role, name):
-                image = self._optional(
-                    entry, lambda e=entry: self.files.image(e, allow_empty=True)
-                )
+                image = self._optional(entry, partial(self.files.image, entry, allow_empty=True))
                 if image is not None:
                     found.append(image)
                     self.source[f"{entry.name}_{key}".strip("_")] = str(entry.path)
@@ -222,7 +224,7 @@ class _Reading:
         levels = np.abs(np.stack([volume.data for volume in maps]).astype(np.float64))
         levels = np.where(np.isfinite(levels), levels, 0)
         tops = levels.max(axis=(1, 2, 3), keepdims=True)
-        signal = (levels > 0).any(axis=0)
+        signal = np.asarray((levels > 0).any(axis=0))
         level = (levels / np.where(tops > 0, tops, 1)).mean(axis=0)
         self.notes += masks.judge(mask, signal, level, maps[0])
 
@@ -237,7 +239,7 @@ class _Reading:
             self.source[role.name.lower()] = str(entries[0].path)
         return image
 
-    def _optional[T](self, entry: Entry, read: Callable[[], T]) -> T | None:
+    def _optional(self, entry: Entry, read: Callable[[], T]) -> T | None:
         """Read a file that is not needed: a damaged one is left out with a note, unless the user
         named it."""
         try:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, raw_data_in
 from ftddm_core.imaging.io.layouts import Found, Reading, layout_of, read_name
+from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
-from ftddm_core.imaging.io.roles import OF_ONE_METABOLITE, Role
+from ftddm_core.imaging.io.surveyed import Entry, Question, State, Survey
 from ftddm_core.imaging.metabolites import known_metabolite, metabolite_in, shown_name
 
 CHOSEN = -1
@@ -28,8 +28,6 @@ CHOSEN = -1
 
 ONE_EACH = (Role.MAP, Role.CRLB, Role.SNR, Role.FWHM, Role.T1, Role.FLAIR)
 """Roles that one file has for each name."""
-
-MASKS = (Role.MASK, Role.QUALITY_MASK)
 
 NOT_NEEDED = {
     Role.RATIO: "maps are enlarged first, ratios formed afterwards",
@@ -41,160 +39,6 @@ NOT_NEEDED = {
     Role.UNKNOWN: "say what it is to use it",
 }
 """Role -> why its files are left out."""
-
-
-class State(StrEnum):
-    """What happens to a file."""
-
-    TAKEN = "used"
-    OFFERED = "offered instead"
-    LEFT_OUT = "left out"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file, and what it was taken for.
-
-    Parameters
-    ----------
-    path
-        Of the file.
-    role
-        Its role.
-    name
-        Its metabolite as shown; "" without one.
-    own
-        Its metabolite as the file has it.
-    why
-        What showed the role.
-    state
-        What happens to the file.
-    reason
-        Why it is not used.
-    choice
-        What tells it from its rivals.
-    subject, session
-        Whose it is, "" if not stated.
-    rank
-        Of several in one role, those of the lowest rank are taken.
-    listed
-        Whether the user named the file.
-    """
-
-    path: Path
-    role: Role
-    name: str = ""
-    own: str = ""
-    why: str = ""
-    state: State = State.TAKEN
-    reason: str = ""
-    choice: str = ""
-    subject: str = ""
-    session: str = ""
-    rank: int = 0
-    listed: bool = False
-
-    @property
-    def taken(self) -> bool:
-        """Whether the file is read."""
-        return self.state is State.TAKEN
-
-    @property
-    def title(self) -> str:
-        """Its role, with the metabolite where it has one."""
-        return f"{self.role} of {self.name}" if self.name else str(self.role)
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the user has to decide before a study opens.
-
-    Parameters
-    ----------
-    key
-        Field of `Choices` that answers it.
-    words
-        The question, in one sentence.
-    options
-        Possible answers; empty where there is no list of them.
-    """
-
-    key: str
-    words: str
-    options: tuple[str, ...] = ()
-
-
-class ChoiceNeeded(FormatError):
-    """A study that does not open by itself; `question` says what to decide."""
-
-    def __init__(self, question: Question) -> None:
-        super().__init__(question.words)
-        self.question = question
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The files of an examination and their roles.
-
-    Parameters
-    ----------
-    layout
-        Name of the layout.
-    entries
-        One for every image and array, in the order of their paths.
-    choices
-        The decisions that were applied.
-    questions
-        What has to be decided before the study opens.
-    label
-        Name of the examination; "" to take it from the names of the maps.
-    """
-
-    layout: str
-    entries: tuple[Entry, ...]
-    choices: Choices
-    questions: tuple[Question, ...] = ()
-    label: str = ""
-
-    def of(self, *roles: Role) -> tuple[Entry, ...]:
-        """Return the files that are used in these roles."""
-        return tuple(entry for entry in self.entries if entry.taken and entry.role in roles)
-
-    @property
-    def offered(self) -> tuple[Entry, ...]:
-        """The files that could be used instead of others."""
-        return tuple(entry for entry in self.entries if entry.state is State.OFFERED)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know about files that are not used."""
-        found = []
-        for entry in self.entries:
-            stem = entry.path.name.split(".")[0]
-            if entry.state is State.LEFT_OUT and entry.role is Role.RATIO:
-                found.append(f"{stem} is a ratio and was left out: {entry.reason}.")
-            elif entry.state is State.LEFT_OUT and entry.role is Role.UNKNOWN:
-                found.append(f"{stem} left out: {entry.why}; {entry.reason}.")
-        return (*found, *self._alternatives)
-
-    @property
-    def _alternatives(self) -> list[str]:
-        """What is offered instead of the files that are used."""
-        found = []
-        used = {entry.choice for entry in self.of(Role.MAP)} - {""}
-        others = sorted({e.choice for e in self.offered if e.role is Role.MAP} - {""})
-        if others and used:
-            found.append(f"scale: {', '.join(sorted(used))} (taken) or {', '.join(others)}.")
-        elif others:
-            kind = "filtered " if all("filt" in other for other in others) else ""
-            found.append(f"The maps as measured are taken; {kind}ones are offered: {others[0]}.")
-        for entry in self.offered:
-            taken = [e for e in self.of(*MASKS, Role.T1, Role.FLAIR) if _place(e, ()) == _place(entry, ())]
-            if taken and entry.role in (*MASKS, Role.T1, Role.FLAIR):
-                found.append(
-                    f"{entry.role}: {taken[0].path.name} is taken; {entry.path.name} is offered."
-                )
-        return found
 
 
 def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None) -> Survey:
@@ -372,7 +216,7 @@ def _place(entry: Entry, maps: Iterable[str]) -> tuple[str, str]:
 
 
 def _without_rivals(entries: list[Entry]) -> tuple[list[Entry], tuple[Question, ...]]:
-    """Return the entries without optional files that claim one role, and a question about others."""
+    """Return the entries without optional files that claim one role; a question about others."""
     maps = {e.name.casefold() for e in entries if e.role is Role.MAP and e.taken}
     groups: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:

@@ -31,10 +31,10 @@ RULES = (
     Rule(rf"{_MET}_.*(?:crlb|stat-sd).*", Role.CRLB, "sub-01_met-NAANAAG_desc-crlb_mrsi"),
     Rule(rf"{_MET}_.*fail.*", Role.FAILED, "sub-01_met-NAANAAG_desc-failed_mrsi"),
     Rule(rf"{_MET}_(?:.*_)?desc-snr.*", Role.SNR, "sub-01_met-NAANAAG_desc-snr_mrsi"),
-    Rule(rf"{_MET}_(?:.*_)?desc-(?:fwhm|linewidth).*", Role.FWHM, "sub-01_met-NAANAAG_desc-fwhm_mrsi"),
     Rule(
-        rf"{_MET}_(?:.*_)?desc-signal(?:_mrsi)?", Role.MAP, "sub-01_met-NAANAAG_desc-signal_mrsi"
+        rf"{_MET}_(?:.*_)?desc-(?:fwhm|linewidth).*", Role.FWHM, "sub-01_met-NAANAAG_desc-fwhm_mrsi"
     ),
+    Rule(rf"{_MET}_(?:.*_)?desc-signal(?:_mrsi)?", Role.MAP, "sub-01_met-NAANAAG_desc-signal_mrsi"),
     Rule(
         rf"{_MET}_(?:.*_)?desc-(?P<choice>signal_.*?|[^_]+)(?:_mrsi)?",
         Role.MAP,

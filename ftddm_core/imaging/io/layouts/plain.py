@@ -34,7 +34,9 @@ MASK_RULES = (
         "tumour_mask",
     ),
     Rule(r"(?:(?P<name>.+)[_-])?spikes?[_-]?(?:mask)?", Role.SPIKES, "spikemask"),
-    Rule(r"(?:(?P<name>.+)[_-])?(?:fit[_-]?)?fail(?:ed|ures?)?(?:[_-].*)?", Role.FAILED, "fit_failed"),
+    Rule(
+        r"(?:(?P<name>.+)[_-])?(?:fit[_-]?)?fail(?:ed|ures?)?(?:[_-].*)?", Role.FAILED, "fit_failed"
+    ),
     Rule(
         r"(?:(?P<name>.+)[_-])?(?:qc|q|qual|quality)[_-]?mask",
         Role.QUALITY_MASK,
@@ -54,7 +56,11 @@ RULES = (
         "tumour_mask",
     ),
     Rule(rf"(?:.*[_.+-])?{_LABELS}(?:[_.+-].*)?", Role.SEGMENTATION, "aseg"),
-    Rule(rf"(?:.*_)?pve(?:seg)?(?:_\d)?|(?:.*[_-])?seg[_-].*|(?:.*_)?{_TISSUE}", Role.SEGMENTATION, "T1_fast_pve_0"),
+    Rule(
+        rf"(?:.*_)?pve(?:seg)?(?:_\d)?|(?:.*[_-])?seg[_-].*|(?:.*_)?{_TISSUE}",
+        Role.SEGMENTATION,
+        "T1_fast_pve_0",
+    ),
     *MASK_RULES,
     Rule(rf"(?P<name>.+?)(?:_desc)?[_-]?crlbs?{_UNIT}", Role.CRLB, "tNAA_crlb"),
     Rule(rf"(?P<name>.+?)[_-](?:sd|std|stdev|stat-sd){_UNIT}", Role.CRLB, "tNAA_sd"),

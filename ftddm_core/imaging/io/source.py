@@ -1,0 +1,58 @@
+"""The values of a survey's files: images, which carry their world coordinates, or arrays."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io.arrays import Arrays
+from ftddm_core.imaging.io.found import is_array
+from ftddm_core.imaging.io.nifti import read_maps, read_volume
+from ftddm_core.imaging.io.roles import Role
+from ftddm_core.imaging.io.surveyed import Entry, Survey
+from ftddm_core.imaging.volume import Volume
+
+
+class Source(Protocol):
+    """Reads the files of a survey."""
+
+    def maps(self, entry: Entry, *, allow_empty: bool = False) -> dict[str, Volume]:
+        """Return metabolite, as the file has it -> map or CRLB."""
+
+    def image(self, entry: Entry, *, allow_empty: bool = False) -> Volume:
+        """Return a mask, an MRI or a quality map."""
+
+
+class Images:
+    """The image files of one survey."""
+
+    def maps(self, entry: Entry, *, allow_empty: bool = False) -> dict[str, Volume]:
+        """Return the maps of a file, several if it is 4D with a sidecar that names them."""
+        return read_maps(entry.path, entry.own or entry.path.name, allow_empty=allow_empty)
+
+    def image(self, entry: Entry, *, allow_empty: bool = False) -> Volume:
+        """Return a mask, an MRI or a quality map."""
+        return read_volume(entry.path, allow_empty=allow_empty)
+
+
+def source_of(survey: Survey) -> Source:
+    """Return what reads the files of a survey.
+
+    Raises
+    ------
+    FormatError
+        If images and arrays are mixed.
+    """
+    used = [entry.path for entry in survey.entries if entry.taken]
+    arrays = [path for path in used if is_array(path)]
+    if not arrays:
+        return Images()
+    if len(arrays) < len(used):
+        image = next(path for path in used if not is_array(path))
+        raise FormatError(
+            f"{arrays[0].name} is an array, {image.name} an image: open files of one kind, since "
+            "an array does not state where it lies."
+        )
+    if not survey.of(Role.MAP):
+        raise FormatError(f"{arrays[0].parent} holds no map.")
+    return Arrays(survey)
