@@ -119,9 +119,7 @@ def run_baseline(
     """
     maps = {}
     for condition in form_conditions(study, upscale, matrix):
-        maps[condition.metabolite] = Volume(
-            baseline(condition), condition.affine, condition.unit, condition.header
-        )
+        maps[condition.metabolite] = condition.volume(baseline(condition))
     return maps
 
 

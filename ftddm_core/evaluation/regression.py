@@ -69,7 +69,5 @@ def regress(
                     0
                 ) * condition.scale
             image[..., batch] = np.moveaxis(shown.cpu().numpy(), 0, -1)
-        maps[condition.metabolite] = Volume(
-            image, condition.affine, condition.unit, condition.header
-        )
+        maps[condition.metabolite] = condition.volume(image)
     return maps

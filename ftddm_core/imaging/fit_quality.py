@@ -37,7 +37,7 @@ def crlb_on_grid(study: Study, metabolite: str) -> FloatArray | None:
     if bound is None:
         return None
     grid = study.maps[metabolite]
-    if bound.shape == grid.shape and np.allclose(bound.affine, grid.affine, atol=1e-3):
+    if bound.on_grid_of(grid):
         return bound.data
     try:
         return regrid_nearest(bound, grid.shape, grid.affine).data

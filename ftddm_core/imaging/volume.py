@@ -16,6 +16,11 @@ from ftddm_core.imaging.window import Window
 
 FloatArray = NDArray[np.floating[Any]]
 
+SAME_PLACE_MM = 0.01
+"""Rounding of the position of a grid, in mm."""
+SAME_STEP_MM = 1e-3
+"""Rounding of the step from voxel to voxel, in mm."""
+
 
 def finite_or_zero(data: FloatArray) -> FloatArray:
     """Return an array of any shape with NaN and infinity replaced by 0.
@@ -93,6 +98,23 @@ class Volume:
         """Return a volume with the same grid and unit and other values."""
         return replace(self, data=data)
 
+    def in_order(self, stored: tuple[int, int, int]) -> Volume:
+        """Return the same image with its axes in the order of these file axes."""
+        if stored == self.stored:
+            return self
+        axes = [self.stored.index(axis) for axis in stored]
+        affine = self.affine[:, [*axes, 3]]
+        return replace(self, data=self.data.transpose(axes), affine=affine, stored=stored)
+
+    def on_grid_of(self, other: Volume) -> bool:
+        """Return whether both have the same matrix and, up to rounding, the same affine."""
+        turned, moved = np.abs(self.affine - other.affine)[:3, :3], self.affine - other.affine
+        return (
+            self.shape == other.shape
+            and bool((turned <= SAME_STEP_MM).all())
+            and bool((np.abs(moved[:3, 3]) <= SAME_PLACE_MM).all())
+        )
+
     def slab(self, start: int, stop: int) -> Volume:
         """Return slices start..stop-1 at their position in the world."""
         affine = self.affine.copy()
@@ -168,11 +190,12 @@ class Study:
         if not self.maps:
             raise FormatError("The study holds no metabolite map.")
         first_name, first = next(iter(self.maps.items()))
+        # A file may state its slice axis where another of the same grid does not.
+        if any(volume.stored != first.stored for volume in self.maps.values()):
+            ordered = {name: volume.in_order(first.stored) for name, volume in self.maps.items()}
+            object.__setattr__(self, "maps", ordered)
         for name, volume in self.maps.items():
-            same = volume.shape == first.shape and np.allclose(
-                volume.affine, first.affine, atol=1e-3
-            )
-            if not same:
+            if not volume.on_grid_of(first):
                 raise GeometryError(
                     f"The maps must share one grid: {first_name} has matrix {first.shape}, "
                     f"{name} has matrix {volume.shape} or another affine. "

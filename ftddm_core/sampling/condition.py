@@ -136,6 +136,8 @@ class Condition:
         The measurement and its noise.
     header
         Header of the map, passed on to the maps made from it; None if unknown.
+    stored
+        File axis of each array axis of the map, passed on as well.
     """
 
     metabolite: str
@@ -149,6 +151,11 @@ class Condition:
     outliers: int
     measurement: Measurement
     header: Any = field(default=None, repr=False)
+    stored: tuple[int, int, int] = (0, 1, 2)
+
+    def volume(self, data: FloatArray) -> Volume:
+        """Return values (Nx, Ny, Z) on the output grid as an image of the map's unit and origin."""
+        return Volume(data, self.affine, self.unit, self.header, self.stored)
 
     @property
     def acquired(self) -> Matrix:
@@ -195,6 +202,7 @@ def form_condition(
     affine: FloatArray,
     unit: str = "",
     header: Any = None,
+    stored: tuple[int, int, int] = (0, 1, 2),
     *,
     noise: Noise | None = None,
     outside: Outside = Outside.SEEN,
@@ -204,8 +212,8 @@ def form_condition(
 
     Parameters
     ----------
-    metabolite, unit, header
-        Name, unit and header of the map.
+    metabolite, unit, header, stored
+        Name, unit, header and order of axes in the file of the map.
     acquired
         The measured map, (nx, ny, Z).
     mask
@@ -261,6 +269,7 @@ def form_condition(
         outliers=int((np.abs(cleaned) > WILD * scale).sum()),
         measurement=measurement,
         header=header,
+        stored=stored,
     )
 
 
@@ -337,6 +346,7 @@ class Conditions(Mapping[str, Condition]):
             affine,
             volume.unit,
             volume.header,
+            volume.stored,
             noise=noise_of(study, metabolite, trusted),
             outside=study.outside,
             window=study.window,

@@ -16,7 +16,7 @@ from torch import Tensor
 from ftddm_core.conventions import CHANNELS, UPSCALE_BOUNDS
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.schedule import NoiseSchedule
@@ -368,7 +368,7 @@ class SuperResolver:
         for name, condition in conditions.items():
             found, detail = gathered[name], weighting[name].detail
             image = found.shown(detail)
-            maps[name] = Volume(image, condition.affine, condition.unit, condition.header)
+            maps[name] = condition.volume(image)
             drawn[name] = maps[name].with_data(found.drawn.mean.astype(np.float32))
             alone[name] = maps[name].with_data(found.alone)
             if settings.samples > 1:

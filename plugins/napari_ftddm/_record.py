@@ -127,15 +127,11 @@ def _on_grid(known: dict[str, Any]) -> Volume:
     condition = view.prepared.conditions[known["metabolite"]]
     if known["role"] == "reference" and view.prepared.reference is not None:
         return view.prepared.reference.maps[condition.metabolite]
-    return Volume(condition.lowres, condition.affine, condition.unit, condition.header)
+    return condition.volume(condition.lowres)
 
 
 def _unchanged(shown: Volume, made: Volume) -> bool:
-    return (
-        shown.shape == made.shape
-        and np.array_equal(shown.data, made.data, equal_nan=True)
-        and np.allclose(shown.affine, made.affine, atol=1e-3)
-    )
+    return shown.on_grid_of(made) and np.array_equal(shown.data, made.data, equal_nan=True)
 
 
 def _whole(known: dict[str, Any], role: str) -> Finished:
@@ -168,7 +164,7 @@ def _gathered(view: View, name: str, model: Model) -> Finished:
     images = [view.images[name, k] for k in range(view.prepared.n_slices)]
     spread = [image.deviation for image in images if image.deviation is not None]
     x, z = (
-        Volume(np.stack(images, axis=-1), condition.affine, condition.unit, condition.header)
+        condition.volume(np.stack(images, axis=-1))
         for images in (
             [image.drawn for image in images],
             [image.alone for image in images],

@@ -67,7 +67,7 @@ def folder(path):
 
 
 def other_suffix(path):
-    return save(path.with_suffix(".img"), np.ones(SHAPE, np.float32))
+    return save(path, np.ones(SHAPE, np.float32)).rename(path.with_suffix(".txt"))
 
 
 def text(path):
@@ -140,7 +140,7 @@ def unknown_type(path):
         (nothing_finite, r"is empty: every voxel is 0 or not a number"),
         (missing, r"does not exist\. Check the path"),
         (folder, r"could not be read: Is a directory"),
-        (other_suffix, r"not a NIfTI file by its name: expected \.nii or \.nii\.gz"),
+        (other_suffix, r"not an image by its name: expected \.nii, \.nii\.gz, \.hdr with"),
         (text, r"not a NIfTI image.*dcm2niix"),
         (no_bytes, r"not a NIfTI image"),
         (compressed_text, r"not a NIfTI image"),
@@ -188,7 +188,7 @@ def test_no_damaged_header_gets_past_the_project_s_own_errors(tmp_path_factory, 
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_file_that_unpacks_to_more_than_fits_is_refused(tmp_path, monkeypatch, packed):
     """A few kB can hold any number of zeros; no more than the limit is ever unpacked."""
-    monkeypatch.setattr("ftddm_core.imaging.io._nifti_file.LARGEST", 10_000_000)
+    monkeypatch.setattr("ftddm_core.imaging.io.image_file.LARGEST", 10_000_000)
     path = tmp_path / ("tNAA.nii.gz" if packed else "tNAA.nii")
     data = np.ones((300, 300, 30), np.float32)
     path.write_bytes(encode_volume(Volume(data, np.eye(4)), compress=packed))
