@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ftddm_core.errors import Cancelled
+from ftddm_core.imaging.io.choices import ROLE_OF_KEY
 from ftddm_core.settings import controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 
@@ -92,9 +93,16 @@ def build_parser() -> Parser:
     run = add("run", "Super-resolve a study: a folder or NIfTI files of fitted metabolite maps.")
     run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
     _add_out(run)
+    run.add_argument("--dry-run", action="store_true", help="only say what the files are taken for")
     _add_roles(run)
     _add_unfill(run)
     _add_sampling(run)
+
+    inspect = add(
+        "inspect", "Print what the files of a study are taken for, without computing anything."
+    )
+    inspect.add_argument("input", nargs="+", type=Path, help="a folder, or image files")
+    _add_roles(inspect)
 
     check = add(
         "check", "Check the model on a study: degrade it once more, restore and compare it."
@@ -306,8 +314,61 @@ def _add_out(parser: Parser, *, overwrite: bool = True) -> None:
 
 
 def _add_roles(parser: Parser) -> None:
+    group = parser.add_argument_group("the study's files")
     for role in ("t1", "flair", "mask"):
-        parser.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image (NIfTI)")
+        group.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image")
+    group.add_argument(
+        "--role",
+        action="append",
+        default=[],
+        metavar="FILE=ROLE",
+        help=f"what a file is: {', '.join(ROLE_OF_KEY)}; map and crlb with a name, map:tNAA",
+    )
+    group.add_argument(
+        "--exclude", action="append", default=[], metavar="FILE", help="leave a file out"
+    )
+    group.add_argument("--label", default="", help="name of the study")
+    group.add_argument("--subject", default="", help="subject of a tree of several")
+    group.add_argument("--session", default="", help="session of a tree of several")
+    group.add_argument(
+        "--scale", default="", metavar="NAME", help="variant of the maps, where several are found"
+    )
+    group.add_argument(
+        "--mask-threshold",
+        type=_number(float),
+        default=0.5,
+        metavar="P",
+        help="a mask of probabilities trusts voxels above it (0.5)",
+    )
+    group.add_argument(
+        "--mask-label",
+        type=_number(int),
+        action="append",
+        default=[],
+        metavar="N",
+        help="a label of the mask that is trusted",
+    )
+    group.add_argument(
+        "--max-crlb", type=_number(float), metavar="PERCENT", help="trust voxels up to this CRLB"
+    )
+    group.add_argument(
+        "--min-snr", type=_number(float), metavar="R", help="trust voxels from this SNR on"
+    )
+    group.add_argument(
+        "--max-fwhm", type=_number(float), metavar="W", help="trust voxels up to this line width"
+    )
+    group.add_argument(
+        "--crlb-unit",
+        choices=["per-cent", "fraction"],
+        default="",
+        help="unit of the CRLB maps (told by their values)",
+    )
+    group.add_argument(
+        "--space",
+        choices=["sform", "qform"],
+        default="",
+        help="which orientation of a header counts where it has two (sform)",
+    )
 
 
 def _add_unfill(parser: Parser) -> None:

@@ -29,7 +29,7 @@ import numpy as np
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.io._nifti_file import LARGEST
+from ftddm_core.imaging.io.image_file import LARGEST
 
 SHAPE = (6, 5, 4)
 MEMORY = {"npy": 64_000_000, "nifti": LARGEST + 64_000_000}

@@ -3,8 +3,21 @@
 from ftddm_viewer.commands.bench import bench
 from ftddm_viewer.commands.evaluate import evaluate, sweep
 from ftddm_viewer.commands.front_ends import view, web
+from ftddm_viewer.commands.inspect import inspect
 from ftddm_viewer.commands.restore import check, demo, run
 from ftddm_viewer.commands.simulate import simulate
 from ftddm_viewer.commands.train import train
 
-__all__ = ["bench", "check", "demo", "evaluate", "run", "simulate", "sweep", "train", "view", "web"]
+__all__ = [
+    "bench",
+    "check",
+    "demo",
+    "evaluate",
+    "inspect",
+    "run",
+    "simulate",
+    "sweep",
+    "train",
+    "view",
+    "web",
+]

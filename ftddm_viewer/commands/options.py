@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io import Choices
 from ftddm_core.settings import SamplerSettings, controls
 from ftddm_viewer.session.messages import UNDO_ZERO_FILLING
 from ftddm_viewer.session.saving import CHOOSE_ANOTHER
@@ -19,6 +21,12 @@ IN_FLAGS = {
     "give folders for training and validation": (
         "give --patients DIR and --validation-patients DIR"
     ),
+    "which are trusted?": "which are trusted? Name them: --mask-label N.",
+    "or say that it is a map.": "or say that it is a map (--role FILE=map:NAME).",
+    "say what it is to use it": "say what it is to use it (--role FILE=ROLE)",
+    "or say which file it is.": "or say which file it is (--role FILE=ROLE).",
+    "say which files are maps,": "say which files are maps (--role FILE=map:NAME),",
+    "Keep or list only one of them.": "List only one of them, or leave one out (--exclude FILE).",
     "or give a label map.": "or give a label map (--anatomy FILE).",
     "use this one as the measured study": "give this one as --real",
 }
@@ -30,6 +38,37 @@ def in_flags(message: str) -> str:
     for advice, flags in IN_FLAGS.items():
         message = message.replace(advice, flags)
     return message
+
+
+def choices_from(options: Namespace) -> Choices:
+    """Return the decisions about a study's files given by the flags.
+
+    Raises
+    ------
+    FormatError
+        If one is not possible.
+    """
+    roles = {}
+    for text in options.role:
+        file, sign, role = text.rpartition("=")
+        if not sign:
+            raise FormatError(f"'{text}' is no role: give FILE=ROLE, as in a.nii=map:NAA.")
+        roles[file] = role
+    return Choices(
+        roles=roles,
+        exclude=tuple(options.exclude),
+        label=options.label,
+        subject=options.subject,
+        session=options.session,
+        scale=options.scale,
+        mask_threshold=options.mask_threshold,
+        mask_labels=tuple(options.mask_label),
+        crlb_unit=options.crlb_unit.replace("-", " "),
+        max_crlb=options.max_crlb,
+        min_snr=options.min_snr,
+        max_fwhm=options.max_fwhm,
+        space=options.space,
+    )
 
 
 def settings_from(options: Namespace) -> SamplerSettings:

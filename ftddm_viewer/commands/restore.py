@@ -22,6 +22,7 @@ from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
+from ftddm_viewer.commands.inspect import opened
 from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.session.check_messages import check_line
@@ -42,9 +43,11 @@ DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
 def run(options: Namespace) -> None:
     """Super-resolve a study and write its maps."""
     settings = settings_from(options)
-    study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
+    study = opened(options)
     if options.unfill:
         study = undo_zero_filling(study)
+    if options.dry_run:
+        return
     names = result_names(study, settings.samples)
     check_writable(options.out, names, overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
@@ -77,7 +80,7 @@ def run(options: Namespace) -> None:
 
 def check(options: Namespace) -> None:
     """Check the model on a study, and print the result."""
-    study = open_study(options.input, t1=options.t1, flair=options.flair, mask=options.mask)
+    study = opened(options)
     if options.unfill:
         study = undo_zero_filling(study)
     automatic = SamplerSettings()

@@ -96,7 +96,8 @@ def study_notes(
     acquired
         In-plane matrix that the maps' k-space fills; None to look for it.
     """
-    found = [
+    found = list(study.notes)
+    found += [
         f"No {name} provided: the model can run without it, with less anatomical guidance."
         for name, image in (("T1", study.t1), ("FLAIR", study.flair))
         if image is None
@@ -122,8 +123,8 @@ def study_notes(
                 found.append(f"{name}: {role} shows only {share:.0%} of the trusted voxels.")
         if condition.outliers:
             found.append(
-                f"{name}: {condition.outliers} trusted voxels exceed ten times the 99th percentile;"
-                " they were kept as they are."
+                f"{name}: {condition.outliers} wild voxel{'s' * (condition.outliers > 1)} beyond "
+                "ten times the 99th percentile of the trusted ones, not used as measurements."
             )
     return found
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
-from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.recall import Recall
@@ -31,6 +31,7 @@ from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.session.checks import Checks
 from ftddm_viewer.session.estimates import RunningMean, final_images
+from ftddm_viewer.session.inspection import inspect
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
@@ -87,13 +88,42 @@ class Session:
         flair: Path | None = None,
         mask: Path | None = None,
         label: str = "",
+        choices: Choices | None = None,
     ) -> None:
-        """Open a study from files in the background; on an error, the open study stays."""
-        self._open(lambda: Case.of(open_study(paths, t1=t1, flair=flair, mask=mask), label))
+        """Open a study from files in the background; on an error, the open study stays.
+
+        `State.inspection` says what the files were taken for, also where the study does not open;
+        `label` is the name shown, `choices` may have one for the files as well.
+        """
+
+        def make() -> Case:
+            found = inspect(paths, t1=t1, flair=flair, mask=mask, choices=choices)
+            with self._changing():
+                self._replace(inspection=found)
+            if found.study is None:
+                raise FormatError(found.problem)
+            return Case.of(found.study, label or found.choices.label)
+
+        self._open(make)
+
+    def reopen(self, choices: Choices) -> None:
+        """Open the files that were inspected last with other decisions about them.
+
+        Raises
+        ------
+        FormatError
+            If nothing was inspected.
+        """
+        found = self.state.inspection
+        if found is None:
+            raise FormatError("No study is open: open its folder first.")
+        self.open(found.paths, choices=choices)
 
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
         self._open(lambda: Case.of(study, label))
+        with self._changing():
+            self._replace(inspection=None)
 
     def unfill(self) -> None:
         """Undo earlier zero-filling of the open study."""

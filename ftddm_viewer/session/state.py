@@ -20,6 +20,7 @@ from ftddm_core.sampling.weighting import shown
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import live_settings
 from ftddm_viewer.session.case import Case, Mode, Prepared
+from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.saving import result_files
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only sampling needs it
@@ -242,6 +243,9 @@ class State:
         The newest whole volume of this case; its own settings may differ from `settings`.
     checking
         Share of the self-check that is done while it is to be made, 0..1; else None.
+    inspection
+        What the files opened last were taken for, also of a study that did not open; None for one
+        that came from memory.
     """
 
     mode: Mode = Mode.ENLARGE
@@ -258,6 +262,7 @@ class State:
     view: View | None = None
     finished: Finished | None = None
     checking: float | None = None
+    inspection: Inspection | None = None
 
     @property
     def case(self) -> Case | None:

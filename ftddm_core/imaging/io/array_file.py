@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io._nifti_file import LARGEST
+from ftddm_core.imaging.io.image_file import LARGEST
 
 LONGEST_HEADER = 4096
 """Limit in bytes of everything before the values; an array of numbers needs 128."""

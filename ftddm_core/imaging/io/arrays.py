@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
-from ftddm_core.imaging.io._nifti_file import FARTHEST_MM
 from ftddm_core.imaging.io.array_file import load_array
+from ftddm_core.imaging.io.image_file import FARTHEST_MM
 from ftddm_core.imaging.io.layouts.research import MAPS
 from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.io.surveyed import Entry, Survey

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io._nifti_file import is_nifti as is_image
+from ftddm_core.imaging.io.image_file import is_image, stem_of
 from ftddm_core.imaging.io.layouts import Found
-from ftddm_core.imaging.io.nifti import stem_of
 
 PathLike = Path | str
 

@@ -10,29 +10,22 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
-from collections.abc import Iterator
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
-from ftddm_core.imaging.io.image_file import RawImage, load
-from ftddm_core.imaging.io.image_file import stem_of as stem_of
+from ftddm_core.imaging.io.image_file import RawImage, load, stem_of
 from ftddm_core.imaging.space import slice_axis, slices_last, units_of
-from ftddm_core.imaging.volume import Outside, Volume
+from ftddm_core.imaging.volume import Volume
 
 QFORM_TOLERANCE_MM = 1e-3
-UNIT_KEYS = ("Unit", "Units", "unit", "units")
 WRITTEN = (".nii.gz", ".nii")
 ALIGNED = 2
 """Code of a world that is known, but not what it is."""
-NO_UNITS = ("", "as the input")
-"""Entries of a sidecar for an unknown unit; `ftddm run` writes the second."""
 
 
 def read_volume(path: Path | str, *, allow_empty: bool = False, space: str | None = None) -> Volume:
@@ -99,56 +92,6 @@ def read_maps(
     count = raw.data.shape[3]
     names = [name] if count == 1 else _sidecar_names(path, count)
     return {n: _volume(path, raw, i, allow_empty) for i, n in enumerate(names)}
-
-
-def unit_of(path: Path | str) -> str:
-    """Return the unit of a map's values from the JSON files next to it, "" if none states it.
-
-    First the sidecar of the same name ending in .json is read, then that of the study, named like
-    the map up to `_met-`; the key is "Unit" or "Units". An invalid JSON file is ignored: a missing
-    unit is no reason to refuse a map.
-    """
-    for content in _sidecars(Path(path)):
-        for key in UNIT_KEYS:
-            unit = content.get(key)
-            if isinstance(unit, str) and unit.strip().casefold() not in NO_UNITS:
-                return unit.strip()
-    return ""
-
-
-def outside_of(path: Path | str) -> Outside:
-    """Return what a map holds outside its mask, from the JSON files next to it; default `SEEN`.
-
-    The files are those of `unit_of`, the key is "OutsideMask".
-
-    Raises
-    ------
-    FormatError
-        If the entry is unknown.
-    """
-    for content in _sidecars(Path(path)):
-        if "OutsideMask" in content:
-            try:
-                return Outside(content["OutsideMask"])
-            except ValueError:
-                raise FormatError(
-                    f"The sidecar of {path} says OutsideMask {content['OutsideMask']!r}: give "
-                    f"{' or '.join(Outside)}, or leave it out."
-                ) from None
-    return Outside.SEEN
-
-
-def _sidecars(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the content of the JSON files of a map and of its study, if they exist."""
-    stem = stem_of(path)
-    study = re.match(r"(.+)_met-", stem, re.IGNORECASE)
-    for name in (stem, study[1]) if study else (stem,):
-        try:
-            content = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(content, dict):
-            yield content
 
 
 def encode_volume(volume: Volume, *, compress: bool = True) -> bytes:

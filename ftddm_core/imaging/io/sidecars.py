@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io.nifti import stem_of
+from ftddm_core.imaging.io.image_file import stem_of
 from ftddm_core.imaging.volume import Outside
 
 UNIT_KEYS = ("Unit", "Units", "unit", "units")

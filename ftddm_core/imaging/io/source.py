@@ -24,15 +24,26 @@ class Source(Protocol):
 
 
 class Images:
-    """The image files of one survey."""
+    """The image files of one survey.
+
+    Parameters
+    ----------
+    space
+        "sform" or "qform" where a header has both; "" for the sform.
+    """
+
+    def __init__(self, space: str = "") -> None:
+        self._space = space or None
 
     def maps(self, entry: Entry, *, allow_empty: bool = False) -> dict[str, Volume]:
         """Return the maps of a file, several if it is 4D with a sidecar that names them."""
-        return read_maps(entry.path, entry.own or entry.path.name, allow_empty=allow_empty)
+        return read_maps(
+            entry.path, entry.own or entry.path.name, allow_empty=allow_empty, space=self._space
+        )
 
     def image(self, entry: Entry, *, allow_empty: bool = False) -> Volume:
         """Return a mask, an MRI or a quality map."""
-        return read_volume(entry.path, allow_empty=allow_empty)
+        return read_volume(entry.path, allow_empty=allow_empty, space=self._space)
 
 
 def source_of(survey: Survey) -> Source:
@@ -46,7 +57,7 @@ def source_of(survey: Survey) -> Source:
     used = [entry.path for entry in survey.entries if entry.taken]
     arrays = [path for path in used if is_array(path)]
     if not arrays:
-        return Images()
+        return Images(survey.choices.space)
     if len(arrays) < len(used):
         image = next(path for path in used if not is_array(path))
         raise FormatError(

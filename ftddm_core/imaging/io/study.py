@@ -23,6 +23,7 @@ from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
 from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Entry, Survey
 from ftddm_core.imaging.metabolites import shown_name
+from ftddm_core.imaging.space import notes_of
 from ftddm_core.imaging.volume import Study, Volume
 
 T = TypeVar("T")
@@ -102,7 +103,13 @@ class _Reading:
                 owner[name.casefold()] = entry.path
                 maps[name] = replace(volume, unit=volume.unit or unit_of(entry.path))
                 self.source[name] = str(entry.path)
+        self._note_space("maps", maps.values())
         return maps, list(owner.values())
+
+    def _note_space(self, what: str, volumes: Iterable[Volume]) -> None:
+        """Note the doubts about where images lie, each once."""
+        found = dict.fromkeys(note for v in volumes for note in notes_of(v.header))
+        self.notes += [f"{what}: {note}." for note in found]
 
     def _without_failed_values(
         self, maps: Mapping[str, Volume], removed: Mapping[str, list[Volume]]
@@ -237,6 +244,7 @@ class _Reading:
         image = self._optional(entries[0], lambda: self.files.image(entries[0]))
         if image is not None:
             self.source[role.name.lower()] = str(entries[0].path)
+            self._note_space(str(role), [image])
         return image
 
     def _optional(self, entry: Entry, read: Callable[[], T]) -> T | None:

@@ -74,7 +74,7 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
 def _label(paths: Sequence[PathLike], files: Sequence[Found], choices: Choices) -> str:
     """Return the chosen label, else the opened folder's name if its maps lie in subfolders that do
     not name a subject."""
-    nested = any(file.folder for file in files) and len(paths) == 1
+    nested = any(file.folder for file in files)
     if choices.label or not nested or any(_entity(file, "sub") for file in files):
         return choices.label
     return Path(paths[0]).absolute().name

@@ -1,0 +1,70 @@
+"""`ftddm inspect`: what the files of a study were taken for, without computing anything."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from ftddm_core.errors import FormatError
+from ftddm_core.evaluation.tables import to_markdown
+from ftddm_core.imaging.volume import Study
+from ftddm_viewer import RESEARCH_ONLY
+from ftddm_viewer.commands.options import choices_from, in_flags
+from ftddm_viewer.session.inspection import Inspection
+from ftddm_viewer.session.inspection import inspect as look_at
+
+
+def inspect(options: Namespace) -> None:
+    """Print the study panel of the given paths."""
+    found = inspected(options)
+    print(panel(found))
+    print(f"\n{RESEARCH_ONLY}.")
+    if found.problem:
+        raise FormatError(found.problem)
+
+
+def inspected(options: Namespace) -> Inspection:
+    """Return the inspection of the paths and choices of a command line."""
+    return look_at(
+        options.input,
+        t1=options.t1,
+        flair=options.flair,
+        mask=options.mask,
+        choices=choices_from(options),
+    )
+
+
+def opened(options: Namespace) -> Study:
+    """Return the study of a command line; print what its files were taken for to stderr.
+
+    Raises
+    ------
+    FormatError
+        If it does not open, after its files were listed.
+    """
+    found = inspected(options)
+    if found.study is None:
+        print(panel(found), file=sys.stderr)
+        raise FormatError(found.problem)
+    used = ", ".join(
+        f"{entry.path.name}: {entry.title}" for entry in found.survey.entries if entry.taken
+    )
+    facts = found.facts
+    print(
+        f"{facts['Layout']}; {facts['Matrix']} voxels of {facts['Voxel']}. {used}.",
+        file=sys.stderr,
+    )
+    return found.study
+
+
+def panel(found: Inspection) -> str:
+    """Return the study panel as Markdown."""
+    parts = [to_markdown([dict(row) for row in found.files()])] if found.survey.entries else []
+    if found.facts:
+        parts.append("\n".join(f"{name + ':':18} {words}" for name, words in found.facts.items()))
+    for title, lines in (("Missing", found.missing), ("To know", found.warnings)):
+        if lines:
+            parts.append("\n".join([f"{title}:", *(f"- {in_flags(line)}" for line in lines)]))
+    if found.question is not None and found.question.options:
+        parts.append("Choices: " + ", ".join(found.question.options))
+    return "\n\n".join(parts)
