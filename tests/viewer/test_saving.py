@@ -17,7 +17,8 @@ from tiny import files_in
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.io.study import Role, classify
+from ftddm_core.imaging.io.layouts import role_of
+from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_viewer.session.saving import (
     check_writable,
@@ -174,7 +175,7 @@ def test_every_name_is_safe_and_can_be_read_back(metabolite: str, label: str) ->
     assert name.isascii()
     assert Path(name).name == name
     assert not name.startswith((".", "-"))
-    role, found = classify(name)
+    role, found = role_of(Path(name))
     assert role is Role.DERIVED
     assert f"_met-{found}_desc-ftddm_mrsi" in name
 

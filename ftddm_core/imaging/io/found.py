@@ -40,6 +40,10 @@ def is_array(path: Path) -> bool:
     return path.suffix.lower() == ".npy"
 
 
+def _stem(path: Path) -> str:
+    return path.stem if is_array(path) else stem_of(path)
+
+
 def find_files(paths: Sequence[PathLike]) -> list[Found]:
     """Return the images and arrays of the paths, each once, in the order of their names.
 
@@ -73,7 +77,7 @@ def _of(path: Path) -> Iterator[Found]:
     elif not stat.S_ISREG(mode):
         raise FormatError(f"{path} is neither a file nor a folder: give a folder or image files.")
     elif path.suffix.lower() != ".json":  # a sidecar is read together with its image
-        yield Found(path, stem_of(path), listed=True)
+        yield Found(path, _stem(path), listed=True)
 
 
 def _inside(folder: Path) -> Iterator[Found]:
@@ -102,7 +106,7 @@ def _walk(folder: Path) -> Iterator[Found]:
         for name in sorted(n for n in names if n[0] != "."):
             path = Path(root, name)
             if (is_image(path) or is_array(path)) and path.is_file():
-                yield Found(path, stem_of(path), "" if below == Path() else below.as_posix())
+                yield Found(path, _stem(path), "" if below == Path() else below.as_posix())
 
 
 def _identity(path: Path) -> object:

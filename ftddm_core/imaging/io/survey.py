@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io.choices import Choices, names
-from ftddm_core.imaging.io.found import PathLike, find_files, raw_data_in
+from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
 from ftddm_core.imaging.io.layouts import Found, Reading, layout_of, read_name
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
@@ -62,6 +62,7 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
     layout = layout_of(files)
     entries = [_entry(file, read_name(file, layout), choices) for file in files]
     _check_known(choices, entries)
+    entries = _of_one_kind(entries)
     entries, questions = _of_one_session(entries, choices)
     entries = _settled(_left_out(entries, choices))
     if not questions:
@@ -121,6 +122,17 @@ def _check_known(choices: Choices, entries: Iterable[Entry]) -> None:
         if not any(names(file, path) for path in paths):
             listed = ", ".join(path.name for path in paths[:8]) or "none"
             raise FormatError(f"There is no file {file} in this study; files are {listed}.")
+
+
+def _of_one_kind(entries: list[Entry]) -> list[Entry]:
+    """Return the entries, without arrays where the maps are images."""
+    maps = {is_array(e.path) for e in entries if e.taken and e.role is Role.MAP}
+    if maps != {True, False}:
+        return entries
+    reason = "an array beside images does not state where it lies"
+    return [
+        replace(e, state=State.LEFT_OUT, reason=reason) if is_array(e.path) else e for e in entries
+    ]
 
 
 def _of_one_session(

@@ -7,15 +7,18 @@ the plain layout.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from ftddm_core.imaging.io.image_file import stem_of
 from ftddm_core.imaging.io.layouts.bids import BIDS
 from ftddm_core.imaging.io.layouts.fslmrs import FSLMRS
 from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule
 from ftddm_core.imaging.io.layouts.plain import PLAIN, read_plain
 from ftddm_core.imaging.io.layouts.research import RESEARCH
 from ftddm_core.imaging.io.layouts.vienna import VIENNA
+from ftddm_core.imaging.io.roles import Role
 
-__all__ = ["LAYOUTS", "Found", "Layout", "Reading", "Rule", "layout_of", "read_name"]
+__all__ = ["LAYOUTS", "Found", "Layout", "Reading", "Rule", "layout_of", "read_name", "role_of"]
 
 LAYOUTS: tuple[Layout, ...] = (RESEARCH, FSLMRS, VIENNA, BIDS, PLAIN)
 
@@ -23,6 +26,13 @@ LAYOUTS: tuple[Layout, ...] = (RESEARCH, FSLMRS, VIENNA, BIDS, PLAIN)
 def layout_of(files: Sequence[Found]) -> Layout:
     """Return the layout in which files are arranged."""
     return next(layout for layout in LAYOUTS if layout.claims(files))
+
+
+def role_of(path: Path) -> tuple[Role, str]:
+    """Return the role of one file and its metabolite ("" without one), by its name alone."""
+    file = Found(path, stem_of(path))
+    reading = read_name(file, layout_of([file]))
+    return reading.role, reading.name
 
 
 def read_name(file: Found, layout: Layout) -> Reading:

@@ -75,7 +75,8 @@ RULES = (
 
 
 def _claims(files: Sequence[Found]) -> bool:
-    return any(re.search(r"(?:^|_)(?:met-|acq-conc_desc-)", f.stem, re.IGNORECASE) for f in files)
+    entity = re.compile(r"(?:^|_)(?:met-|acq-(?:conc|crlb)_desc-|desc-\w+_mrsi$)", re.IGNORECASE)
+    return any(entity.search(file.stem) for file in files)
 
 
 def _rank(file: Found, reading: Reading) -> int:

@@ -35,7 +35,9 @@ MASK_RULES = (
     ),
     Rule(r"(?:(?P<name>.+)[_-])?spikes?[_-]?(?:mask)?", Role.SPIKES, "spikemask"),
     Rule(
-        r"(?:(?P<name>.+)[_-])?(?:fit[_-]?)?fail(?:ed|ures?)?(?:[_-].*)?", Role.FAILED, "fit_failed"
+        r"(?:(?P<name>(?!fit[_-]).+?)[_-])?(?:fit[_-]?)?fail(?:ed|ures?)?(?:[_-].*)?",
+        Role.FAILED,
+        "fit_failed",
     ),
     Rule(
         r"(?:(?P<name>.+)[_-])?(?:qc|q|qual|quality)[_-]?mask",

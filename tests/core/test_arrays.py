@@ -6,11 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from ftddm_core.imaging.io.npy_study import can_read, read_npy_study
 
-from ftddm_core.errors import FormatError, FtddmError, GeometryError
+from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.geometry import regrid_mean
-from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io import open_study, write_volume
+from ftddm_core.imaging.metabolites import shown_name
+from ftddm_core.imaging.volume import Volume
 
 SHAPE = (8, 6, 3)
 AFFINE = '{"Affine": [[3, 0, 0, 0], [0, 3, 0, 0], [0, 0, %s, 0], [0, 0, 0, %s]]}'
@@ -49,9 +50,9 @@ def plain(tmp_path):
 
 def test_the_research_layout_reads_with_the_published_voxel(research):
     study = open_study(research)
-    assert list(study.maps) == ["Cr+PCr", "NAA"]
+    assert list(study.maps) == ["tCr", "NAA"]
     for name, data in maps().items():
-        np.testing.assert_array_equal(study.maps[name].data, data.astype(np.float32))
+        np.testing.assert_array_equal(study.maps[shown_name(name)].data, data.astype(np.float32))
     np.testing.assert_allclose(study.grid.voxel_size, 3.4)
     assert study.mask is None
     assert study.source["t1"].endswith("T1_sliced.npy")
@@ -64,7 +65,7 @@ def test_the_research_layout_reads_with_the_published_voxel(research):
 
 def test_the_plain_layout_reads_as_it_is_stated(plain):
     study = open_study(plain)
-    assert list(study.maps) == ["Cr+PCr", "NAA"]
+    assert list(study.maps) == ["tCr", "NAA"]
     np.testing.assert_allclose(study.grid.voxel_size, (3, 4, 5))
     assert {v.unit for v in study.maps.values()} == {"mM"}
     np.testing.assert_array_equal(study.mask_of("NAA").data > 0, maps()["NAA"] > 0.4)
@@ -85,16 +86,16 @@ def test_a_file_that_is_given_takes_its_role(plain, tmp_path):
     np.testing.assert_allclose(study.t1.affine[:3, 3], (-0.75, -1, -1.25))
 
 
-def test_arrays_are_known_by_their_names(research, plain, tmp_path):
-    assert can_read([research])
-    assert can_read([str(plain)])
-    assert not can_read([])
-    assert not can_read([plain, research])
-    assert not can_read([plain / "NAA.npy"])
-    assert not can_read([tmp_path / "nowhere"])
-    (plain / "tNAA.nii.gz").touch()
-    assert not can_read([plain])
-    (plain / "tNAA.nii.gz").unlink()
+def test_arrays_beside_images_are_left_out(plain):
+    write_volume(plain / "tNAA.nii.gz", Volume(np.ones(SHAPE), np.eye(4)))
+    assert list(open_study(plain).maps) == ["tNAA"]
+
+
+def test_single_arrays_open_with_the_statement_beside_them(plain):
+    study = open_study([plain / "NAA.npy", plain / "mask.npy"])
+    assert list(study.maps) == ["NAA"]
+    np.testing.assert_allclose(study.grid.voxel_size, (3, 4, 5))
+    assert study.t1 is None
 
 
 def spoil(name, content):
@@ -157,10 +158,8 @@ def test_a_folder_without_maps_says_what_is_expected(plain, research):
         (plain / f"{name}.npy").unlink()
         (research / "Met_filtered" / f"{name}.npy").unlink()
     for folder in (plain, research):
-        with pytest.raises(FormatError, match="holds no map"):
+        with pytest.raises(FormatError, match="holds no metabolite map"):
             open_study(folder)
-    with pytest.raises(FtddmError, match="one folder per patient"):
-        read_npy_study([plain, research])
 
 
 @pytest.mark.parametrize(
