@@ -8,6 +8,14 @@ N_TRAIN_STEPS = 1000
 UPSCALE_BOUNDS = (2, 8)
 """Range of s that the networks are trained for."""
 
+TRAINED_METABOLITES = ("tNAA", "tCr", "tCho", "Glu", "Gln", "Ins", "Gly")
+TRAINED_VOXELS_MM = (2.5, 10.0)
+"""In-plane voxels of the maps that the networks learned to make."""
+TRAINED_MATRICES = (14, 80)
+"""Their smallest and largest matrix, in voxels per axis."""
+TRAINED_SLICES_MM = (3.0, 12.0)
+"""Their slice thickness."""
+
 CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
 """Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is 0 outside the
 mask. For a map that was masked before truncation, it is the least-squares map inside the mask

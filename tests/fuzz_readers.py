@@ -55,8 +55,9 @@ def npy_files(rng: random.Random) -> Files:
     order = rng.choice("CF")
     version = rng.choice([(1, 0), (2, 0), (3, 0), None])
 
-    def array(shape: tuple[int, ...]) -> bytes:
+    def array(shape: tuple[int, ...], *, mask: bool = False) -> bytes:
         data = np.random.default_rng(rng.randrange(99)).uniform(0, 9, shape)
+        data = data > 3 if mask else data
         with tempfile.SpooledTemporaryFile() as file:
             np.lib.format.write_array(file, np.asarray(data, dtype, order=order), version)
             file.seek(0)
@@ -75,7 +76,7 @@ def npy_files(rng: random.Random) -> Files:
     return {
         "NAA.npy": array(SHAPE),
         "Ins.npy": array(SHAPE),
-        "mask.npy": array(SHAPE),
+        "mask.npy": array(SHAPE, mask=True),
         "T1.npy": array((12, 10, 8)),
         "study.json": json.dumps(stated).encode(),
     }
@@ -86,8 +87,9 @@ def nifti_files(rng: random.Random) -> Files:
     kind = rng.choice([nib.Nifti1Image, nib.Nifti1Image, nib.Nifti2Image])
     dtype = rng.choice(["<f4", "<f8", "<i2", "|u1"])
 
-    def image(shape: tuple[int, ...]) -> bytes:
+    def image(shape: tuple[int, ...], *, mask: bool = False) -> bytes:
         data = np.random.default_rng(rng.randrange(99)).uniform(1, 9, shape)
+        data = data > 3 if mask else data
         made = kind(data.astype(dtype), np.diag([3.0, 4.0, 5.0, 1.0]))
         made.header.set_xyzt_units("mm", "sec")
         content: bytes = made.to_bytes()
@@ -98,7 +100,7 @@ def nifti_files(rng: random.Random) -> Files:
         "s_met-NAA_desc-signal_mrsi": image(SHAPE),
         "s_met-Ins_mrsi": image(SHAPE),
         "s_met-NAA_desc-crlb_mrsi": image(SHAPE),
-        "s_mask": image(SHAPE),
+        "s_mask": image(SHAPE, mask=True),
         "s_T1w": image((8, 8, 8)),
     }
     sidecar: dict[str, object] = {"Units": "mM", "OutsideMask": "seen"}

@@ -45,9 +45,15 @@ METABOLITES: dict[str, tuple[str, ...]] = {
     "Bet": ("betaine",),
     "Ace": ("acetate",),
     "Suc": ("succinate",),
-    "Lip": ("Lip13a+Lip13b", "Lip13", "Lip09", "Lip20", "Lip13a", "Lip13b", "lipids"),
+    "Lip": ("lipids",),
+    "Lip09": (),
+    "Lip13": ("Lip13a+Lip13b",),
+    "Lip13a": (),
+    "Lip13b": (),
+    "Lip20": (),
     "Lac+Lip": ("Lip+Lac",),
-    "MM": ("MM09", "MM12", "MM14", "MM17", "MM20", "Mac", "macromolecules"),
+    "MM": ("Mac", "macromolecules"),
+    **{f"MM{ppm}": () for ppm in ("09", "12", "14", "17", "20")},
 }
 """Name shown -> other spellings."""
 

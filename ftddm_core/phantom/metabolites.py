@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import TRAINED_METABOLITES
 from ftddm_core.phantom.anatomy import BRAIN, TISSUES
 from ftddm_core.phantom.fields import correlated_fields
 from ftddm_core.phantom.lesion import LesionMap
 
 FloatArray = NDArray[np.float32]
 
-METABOLITES = ("tNAA", "tCr", "tCho", "Glu", "Gln", "Ins", "Gly")
+METABOLITES = TRAINED_METABOLITES
 """Names and order of the simulated maps."""
 
 # mM:               tNAA   tCr   tCho   Glu   Gln   Ins   Gly

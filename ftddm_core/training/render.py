@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import TRAINED_MATRICES, TRAINED_SLICES_MM, TRAINED_VOXELS_MM
 from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.phantom.anatomy import Anatomy, brain_of
@@ -27,11 +28,11 @@ from ftddm_core.training.pools import keep_record
 
 FloatArray = NDArray[np.floating[Any]]
 
-VOXELS, RANDOM_VOXELS = (2.5, 5.0), (2.5, 10.0)
+VOXELS, RANDOM_VOXELS = (2.5, 5.0), TRAINED_VOXELS_MM
 """Ranges of the in-plane voxel in mm for literature patients and for randomised ones; four in ten
 patients of either kind have `COMMON_VOXEL`."""
 COMMON_VOXEL = 3.4
-MATRICES, RANDOM_MATRICES = (48, 80), (14, 80)
+MATRICES, RANDOM_MATRICES = (48, 80), TRAINED_MATRICES
 """Smallest and largest matrix, in voxels per axis."""
 FIELDS_OF_VIEW = (190.0, 240.0)
 """Field of view from front to back in mm; from left to right it is 3/4 to 1 times that."""
@@ -112,7 +113,7 @@ def render(
     """
     patient = (RandomisedPatient if randomised else Patient).draw(anatomy, rng)
     matrix, in_plane = draw_grid(rng, randomised)
-    thickness = COMMON_VOXEL if rng.random() < 0.5 else rng.uniform(3.0, 12.0)
+    thickness = COMMON_VOXEL if rng.random() < 0.5 else rng.uniform(*TRAINED_SLICES_MM)
     height = rng.uniform(-45, 50)
     if patient.glioma is not None and rng.random() < 0.7:
         height = float(patient.glioma.centre[2]) + rng.normal(0, 8)

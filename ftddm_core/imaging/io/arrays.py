@@ -14,27 +14,22 @@ coincide.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.io.array_file import load_array
-from ftddm_core.imaging.io.image_file import FARTHEST_MM
 from ftddm_core.imaging.io.layouts.research import MAPS
 from ftddm_core.imaging.io.roles import Role
+from ftddm_core.imaging.io.statement import read_statement, stated_affine
 from ftddm_core.imaging.io.surveyed import Entry, Survey
 from ftddm_core.imaging.volume import FloatArray, Volume, finite_or_zero
 
 PUBLISHED_VOXEL = (3.4, 3.4, 3.4)
 """Voxel size in mm of the maps of Dong et al. 2025."""
-STATEMENT = '{"VoxelSize": [x, y, z]}'
-LONGEST_STATEMENT = 1_000_000
-"""Limit of the size of `study.json` in bytes."""
-SMALLEST_VOXEL_MM3 = 1e-9
-"""As of a `Volume`."""
+
+NO_AFFINE = "arrays without an affine: left and right unknown."
 
 
 class Arrays:
@@ -59,8 +54,10 @@ class Arrays:
         self.slices_first = folder.name == MAPS
         if self.slices_first:
             folder = folder.parent
-        self._stated = _stated(folder)
-        self._affine = _affine(folder, self._stated, slices_first=self.slices_first)
+        self._stated = read_statement(folder)
+        default = PUBLISHED_VOXEL if self.slices_first else None
+        self._affine = stated_affine(self._stated, folder, default)
+        self.notes: tuple[str, ...] = () if "Affine" in self._stated else (NO_AFFINE,)
         self._shape = self._array(maps[0].path).shape
 
     def maps(self, entry: Entry, *, allow_empty: bool = False) -> dict[str, Volume]:
@@ -94,84 +91,6 @@ class Arrays:
         if not allow_empty and not np.any(finite_or_zero(data)):
             raise FormatError(f"{path} is empty: every voxel is 0 or not a number. Leave it out.")
         return data
-
-
-def _stated(folder: Path) -> dict[str, Any]:
-    path = folder / "study.json"
-    if not path.is_file():
-        return {}
-    try:
-        if path.stat().st_size > LONGEST_STATEMENT:
-            raise FormatError(
-                f"{path} has {path.stat().st_size} bytes, expected a few lines. "
-                f"Write {STATEMENT} into it."
-            )
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read: {error}.") from None
-    except RecursionError:
-        raise FormatError(f"{path} is nested too deeply. Write {STATEMENT} into it.") from None
-    if not isinstance(content, dict):
-        raise FormatError(
-            f"{path} should hold {STATEMENT}, found a {type(content).__name__} instead."
-        )
-    return content
-
-
-def _affine(folder: Path, stated: dict[str, Any], *, slices_first: bool) -> FloatArray:
-    """Return the affine of the maps, as stated or from their voxel size."""
-    where = folder / "study.json"
-    default = list(PUBLISHED_VOXEL) if slices_first else None
-    if "Affine" in stated:
-        affine = _numbers(stated["Affine"], (4, 4))
-        if affine is None:
-            raise FormatError(
-                f"{where} does not state an Affine of four rows of four numbers, as in "
-                '{"Affine": [[3, 0, 0, -90], [0, 3, 0, -90], [0, 0, 3, -60], [0, 0, 0, 1]]}.'
-            )
-    else:
-        size = stated.get("VoxelSize", default)
-        if size is None:
-            raise FormatError(
-                f"Arrays do not state their voxel size: write {where} with "
-                f'{STATEMENT} in mm, as in {{"VoxelSize": [3.4, 3.4, 3.4]}}.'
-            )
-        voxel = _numbers(size, (3,))
-        if voxel is None or not (voxel > 0).all():
-            raise FormatError(
-                f"{where} does not state three lengths in mm under VoxelSize, as in "
-                '{"VoxelSize": [3.4, 3.4, 3.4]}.'
-            )
-        affine = np.diag([*voxel, 1.0])
-    far = not (np.abs(affine) < FARTHEST_MM).all()
-    if far or not np.array_equal(affine[3], (0, 0, 0, 1)):
-        raise GeometryError(
-            f"{where} states an invalid affine: {affine.tolist()}. Give positions in mm, and "
-            "0, 0, 0, 1 in the last row."
-        )
-    if abs(np.linalg.det(affine[:3, :3])) < SMALLEST_VOXEL_MM3:
-        raise GeometryError(
-            f"{where} states voxels without a volume: {affine.tolist()}. Give their lengths in mm "
-            "and independent axes."
-        )
-    return affine
-
-
-def _numbers(value: Any, shape: tuple[int, ...]) -> FloatArray | None:
-    """Return nested lists of finite numbers as an array of this shape, None if they are not."""
-    rows = value if len(shape) == 2 else [value]
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        return None
-    if [len(row) for row in rows] != [shape[-1]] * (shape[0] if len(shape) == 2 else 1):
-        return None
-    # A bool is an int, too.
-    if not all(type(number) in (int, float) for row in rows for number in row):
-        return None
-    try:
-        array = np.array([[float(number) for number in row] for row in rows]).reshape(shape)
-    except OverflowError:  # an int of hundreds of digits
-        return None
-    return array if np.isfinite(array).all() else None
 
 
 def _over(affine: FloatArray, shape: tuple[int, int, int], finer: tuple[int, ...]) -> FloatArray:

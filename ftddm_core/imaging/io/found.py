@@ -10,6 +10,8 @@ from pathlib import Path
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io.image_file import is_image, stem_of
 from ftddm_core.imaging.io.layouts import Found
+from ftddm_core.imaging.io.layouts.lcmodel import ENDINGS
+from ftddm_core.imaging.io.lcmodel import find_tables
 
 PathLike = Path | str
 
@@ -41,6 +43,8 @@ def is_array(path: Path) -> bool:
 
 
 def _stem(path: Path) -> str:
+    if path.suffix.lower() in ENDINGS:
+        return path.name
     return path.stem if is_array(path) else stem_of(path)
 
 
@@ -102,11 +106,21 @@ def _walk(folder: Path) -> Iterator[Found]:
             raise FormatError(
                 f"{folder} holds more than {MOST_FILES} files: open the folder of one examination."
             )
+        place = "" if below == Path() else below.as_posix()
         # Hidden files are artefacts of file systems ("._tNAA.nii.gz").
         for name in sorted(n for n in names if n[0] != "."):
             path = Path(root, name)
             if (is_image(path) or is_array(path)) and path.is_file():
-                yield Found(path, _stem(path), "" if below == Path() else below.as_posix())
+                yield Found(path, _stem(path), place)
+        if tables := _tables(Path(root), names):  # they are read together: the first stands
+            yield Found(tables[0], tables[0].name, place)
+
+
+def _tables(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return LCModel's files in a folder that holds some by their endings."""
+    if not any(name.lower().endswith(ENDINGS) for name in names):
+        return []
+    return find_tables(folder)
 
 
 def _identity(path: Path) -> object:

@@ -83,7 +83,7 @@ class _Reading:
             outside=outside_of(paths),
             source=self.source,
             label=self.survey.label,
-            notes=(*self.notes, *self.survey.notes),
+            notes=(*self.notes, *self.files.notes, *self.survey.notes),
         )
 
     # ---- maps

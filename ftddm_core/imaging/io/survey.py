@@ -17,7 +17,7 @@ from pathlib import Path
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
-from ftddm_core.imaging.io.layouts import Found, Reading, layout_of, read_name
+from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, read_name
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
 from ftddm_core.imaging.io.surveyed import Entry, Question, State, Survey
@@ -60,7 +60,9 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     files = find_files(listed)
     layout = layout_of(files)
-    entries = [_entry(file, read_name(file, layout), choices) for file in files]
+    entries = [
+        _entry(file, reading, choices) for file in files for reading in _readings(file, layout)
+    ]
     _check_known(choices, entries)
     entries = _of_one_kind(entries)
     entries, questions = _of_one_session(entries, choices)
@@ -79,6 +81,13 @@ def _label(paths: Sequence[PathLike], files: Sequence[Found], choices: Choices) 
     if choices.label or not nested or any(_entity(file, "sub") for file in files):
         return choices.label
     return Path(paths[0]).absolute().name
+
+
+def _readings(file: Found, layout: Layout) -> list[Reading]:
+    """Return what a file is, and what else it holds."""
+    reading = read_name(file, layout)
+    also = layout.also if reading.role is Role.MAP else ()
+    return [reading, *(replace(reading, role=role) for role in also)]
 
 
 def _entry(file: Found, reading: Reading, choices: Choices) -> Entry:
@@ -204,7 +213,7 @@ def _settled(entries: list[Entry]) -> list[Entry]:
             entry = replace(entry, name="", own="")
         if not entry.taken or not role:
             settled.append(entry)
-        elif entry.role is Role.CRLB and name not in maps:
+        elif entry.role is Role.CRLB and name not in maps and "" not in maps:
             reason = f"there is no map of {entry.name}" if name else "of which map is not stated"
             settled.append(replace(entry, state=State.LEFT_OUT, reason=reason))
         elif entry.rank > best[key] or (role == "mask" and name and mask_chosen):

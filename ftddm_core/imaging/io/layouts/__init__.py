@@ -13,6 +13,7 @@ from ftddm_core.imaging.io.image_file import stem_of
 from ftddm_core.imaging.io.layouts.bids import BIDS
 from ftddm_core.imaging.io.layouts.fslmrs import FSLMRS
 from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule
+from ftddm_core.imaging.io.layouts.lcmodel import LCMODEL
 from ftddm_core.imaging.io.layouts.plain import PLAIN, read_plain
 from ftddm_core.imaging.io.layouts.research import RESEARCH
 from ftddm_core.imaging.io.layouts.vienna import VIENNA
@@ -20,7 +21,7 @@ from ftddm_core.imaging.io.roles import Role
 
 __all__ = ["LAYOUTS", "Found", "Layout", "Reading", "Rule", "layout_of", "read_name", "role_of"]
 
-LAYOUTS: tuple[Layout, ...] = (RESEARCH, FSLMRS, VIENNA, BIDS, PLAIN)
+LAYOUTS: tuple[Layout, ...] = (RESEARCH, LCMODEL, FSLMRS, VIENNA, BIDS, PLAIN)
 
 
 def layout_of(files: Sequence[Found]) -> Layout:

@@ -96,6 +96,8 @@ class Layout:
         Its own rules, before those of the plain layout.
     rank
         Function of a file and its reading that returns its final rank, or None.
+    also
+        What a file of maps holds besides them.
     """
 
     name: str
@@ -103,6 +105,7 @@ class Layout:
     claims: Callable[[Sequence[Found]], bool]
     rules: tuple[Rule, ...] = ()
     rank: Callable[[Found, Reading], int] | None = None
+    also: tuple[Role, ...] = ()
 
     def read(self, file: Found) -> Reading | None:
         """Return what the first matching rule tells about a file, None without one."""
