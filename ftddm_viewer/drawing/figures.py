@@ -118,7 +118,7 @@ def _draw_row(figure: Figure, axes: Mapping[str, Axes], row: ImageRow, k: int) -
             place.set(xticks=[], yticks=[], frame_on=False)
             continue
         panel = own[column]
-        shown = _draw(place, panel, k)
+        shown = draw_panel(place, panel, k)
         if panel.bar:
             bar = figure.colorbar(shown, ax=place, fraction=0.05, pad=0.03)
             bar.set_label(row.output.unit or "a.u.", fontsize=8)
@@ -126,7 +126,7 @@ def _draw_row(figure: Figure, axes: Mapping[str, Axes], row: ImageRow, k: int) -
     next(iter(axes.values())).set_ylabel(row.metabolite, fontsize=10, fontweight="bold")
 
 
-def _draw(place: Axes, panel: Panel, k: int) -> AxesImage:
+def draw_panel(place: Axes, panel: Panel, k: int) -> AxesImage:
     """Draw one slice with its orientation letters, black where there is no value."""
     image, letters, aspect = radiological_slice(panel.volume, k)
     low, high = panel.limits
