@@ -236,6 +236,8 @@ def _angle(one: FloatArray, other: FloatArray) -> float:
 
 def _sizes(size: FloatArray, stated: FloatArray, slices: int) -> list[str]:
     """Return how the voxel sizes of the affine and of the header differ."""
+    if (stated == 1).all():  # what nibabel makes of an empty entry
+        return []
     known = np.isfinite(stated) & (stated > 0)
     other = known & (np.abs(stated - size) > SAME_SIZE * size)
     if not other.any():
