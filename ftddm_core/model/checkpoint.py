@@ -1,6 +1,7 @@
 """Trained networks on disk: float16 safetensors, computed in float32, and a config.json.
 
-A folder holds either a denoiser and a flow (`Weights`), or a regression network for comparison.
+A folder holds either a denoiser and a flow (`Weights`), or a regression network for comparison. Its
+SHA256SUMS states the SHA-256 of each safetensors file, which is checked before use, see `sums`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import nn
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import CheckpointError, FormatError
 from ftddm_core.model.flow import ConditionalGlow, FlowConfig
+from ftddm_core.model.sums import check_sum, write_sums
 from ftddm_core.model.unet import UNet, UNetConfig
 
 FORMAT = 1
@@ -84,8 +86,8 @@ def load_weights(name_or_folder: str | Path) -> Weights:
     Raises
     ------
     CheckpointError
-        If there is no such set, it is a regression, or a file is missing, damaged, or does not fit
-        its config.json.
+        If there is no such set, it is a regression, or a file is missing, damaged, not the one
+        whose SHA-256 is stated, or does not fit its config.json.
     """
     folder = _folder_of(name_or_folder)
     config = _read_config(folder / "config.json")
@@ -123,8 +125,8 @@ def load_regression(name_or_folder: str | Path) -> tuple[UNet, str]:
     Raises
     ------
     CheckpointError
-        If there is none, it is not a regression, or a file is missing, damaged, or does not fit its
-        config.json.
+        If there is none, it is not a regression, or a file is missing, damaged, not the one whose
+        SHA-256 is stated, or does not fit its config.json.
     """
     network, digest, _ = regression_with_record(name_or_folder)
     return network, digest
@@ -175,12 +177,16 @@ def _save(
     record: Mapping[str, Any],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    files = {}
     for name, network in networks.items():
         tensors = {
             key: (value.half() if value.is_floating_point() else value).contiguous()
             for key, value in network.state_dict().items()
         }
-        (folder / f"{name}.safetensors").write_bytes(save(tensors))
+        files[f"{name}.safetensors"] = save(tensors)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    write_sums(folder, files)
     config = {"format": FORMAT, **stated, "record": dict(record)}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
@@ -248,9 +254,12 @@ def _reason(error: Exception) -> str:
 
 
 def _load_into(network: nn.Module, path: Path) -> bytes:
-    """Load a file into a network in float32; return the bytes of the file."""
+    """Load a file into a network in float32, if it is intact; return the bytes of the file."""
     try:
+        if path.exists() and not path.is_file():  # reading from a pipe would wait for ever
+            raise OSError("not a file")
         content = path.read_bytes()
+        check_sum(path, content)
         tensors = load(content)
         network.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}

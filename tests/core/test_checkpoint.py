@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import stat
 from collections.abc import Callable
@@ -16,7 +18,14 @@ from safetensors.torch import load_file
 
 from ftddm_core.errors import CheckpointError
 from ftddm_core.model import checkpoint
-from ftddm_core.model.checkpoint import available_weights, load_weights, save_weights
+from ftddm_core.model.checkpoint import (
+    available_weights,
+    load_regression,
+    load_weights,
+    save_regression,
+    save_weights,
+)
+from ftddm_core.model.sums import SUMS
 
 
 @pytest.fixture
@@ -151,6 +160,81 @@ def test_a_truncated_file_is_named(folder: Path, name: str, share: float) -> Non
     assert "damaged" in message
 
 
+def flip(path: Path, bit: int) -> None:
+    """Flip one bit of the last tensor of a file, which is as readable as before."""
+    content = bytearray(path.read_bytes())
+    content[-1 - bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["denoiser.safetensors", "flow.safetensors"])
+@pytest.mark.parametrize("bit", [0, 14, 800])
+def test_one_flipped_bit_is_refused_by_the_name_of_its_file(
+    folder: Path, name: str, bit: int
+) -> None:
+    whole = (folder / name).read_bytes()
+    flip(folder / name, bit)
+    message = refused(folder)
+    assert str(folder / name) in message
+    assert hashlib.sha256(whole).hexdigest()[:12] in message
+    assert hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12] in message
+    assert "copy the folder again" in message
+    flip(folder / name, bit)
+    assert load_weights(folder).name == "mine"
+
+
+def test_a_regression_is_checked_too(tmp_path: Path) -> None:
+    save_regression(tmp_path, tiny_unet(), {})
+    flip(tmp_path / "regression.safetensors", 3)
+    with pytest.raises(CheckpointError, match=r"regression\.safetensors is damaged"):
+        load_regression(tmp_path)
+
+
+def test_weights_of_an_earlier_version_state_nothing_and_are_not_checked(folder: Path) -> None:
+    digest = load_weights(folder).digest
+    (folder / SUMS).unlink()
+    assert load_weights(folder).digest == digest
+    flip(folder / "flow.safetensors", 0)
+    assert load_weights(folder).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "states no SHA-256 of denoiser.safetensors"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"12345  denoiser.safetensors\n", "states no SHA-256 of denoiser.safetensors"),
+    ],
+)
+def test_a_damaged_list_is_named(folder: Path, content: bytes, words: str) -> None:
+    (folder / SUMS).write_bytes(content)
+    message = refused(folder)
+    assert str(folder / SUMS) in message
+    assert words in message
+
+
+def test_the_list_is_that_of_the_usual_tool(folder: Path) -> None:
+    """Each bundled set has one; lines end as they do on any system."""
+    bundled = checkpoint.asset_folder("weights")
+    folders = [folder, bundled / "small", bundled / "small-regression"]
+    for each in folders:
+        found = {path.name for path in each.glob("*.safetensors")}
+        lines = (each / SUMS).read_text().splitlines()
+        assert {line[66:] for line in lines} == found
+        for line in lines:
+            assert line[:66] == hashlib.sha256((each / line[66:]).read_bytes()).hexdigest() + "  "
+    content = (folder / SUMS).read_bytes()
+    (folder / SUMS).write_bytes(content.replace(b"\n", b"\r\n"))
+    assert load_weights(folder).name == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: Path) -> None:
+    (folder / "flow.safetensors").unlink()
+    os.mkfifo(folder / "flow.safetensors")
+    assert "flow.safetensors is damaged" in refused(folder)
+
+
 def test_a_file_of_another_kind_is_named(folder: Path) -> None:
     (folder / "flow.safetensors").write_bytes(b"<html>not found</html>" * 40)
     assert "flow.safetensors is damaged" in refused(folder)
@@ -180,6 +264,8 @@ def test_weights_of_another_size_say_which_do_not_fit(
 
 def test_exchanged_files_do_not_fit(folder: Path) -> None:
     shutil.copy(folder / "flow.safetensors", folder / "denoiser.safetensors")
+    assert "denoiser.safetensors is damaged or belongs to other weights" in refused(folder)
+    (folder / SUMS).unlink()
     assert "denoiser.safetensors is damaged or does not fit" in refused(folder)
 
 

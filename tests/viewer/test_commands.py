@@ -197,7 +197,8 @@ def test_train_export_and_run(
     outcome = ftddm("train", "export", *common, "--weights-out", exported)
     assert outcome.code == 0
     assert outcome.out.endswith("trained for these steps: denoiser 2, flow 2.\n")
-    assert set(files_in(exported)) == {"config.json", "denoiser.safetensors", "flow.safetensors"}
+    networks = {"denoiser.safetensors", "flow.safetensors"}
+    assert set(files_in(exported)) == {"config.json", "SHA256SUMS", *networks}
     words = ["--out", tmp_path / "out", "--weights", exported, "--steps", 2]
     assert ftddm("run", study, *words).code == 0
     assert sidecar(tmp_path / "out", "tNAA")["Weights"]["Name"] == "mine"
@@ -206,7 +207,7 @@ def test_train_export_and_run(
     peer = tmp_path / "weights" / "mine-regression"
     outcome = ftddm("train", "export-regression", "--out", tmp_path / "run", "--weights-out", peer)
     assert outcome.out.endswith("regression 2.\n")
-    assert set(files_in(peer)) == {"config.json", "regression.safetensors"}
+    assert set(files_in(peer)) == {"config.json", "SHA256SUMS", "regression.safetensors"}
     outcome = ftddm("run", study, "--out", tmp_path / "no", "--weights", peer)
     assert outcome.code == 2
     assert "holds a regression" in outcome.err
