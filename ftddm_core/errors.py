@@ -21,5 +21,9 @@ class CheckpointError(FtddmError):
     """A set of weights is unknown, damaged, or does not fit its configuration."""
 
 
+class NotFiniteError(FtddmError):
+    """A computed image has values that are not finite, so it can be neither shown nor written."""
+
+
 class Cancelled(FtddmError):  # noqa: N818 - a fulfilled request, not an error
     """The user asked a running job to stop."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ftddm_core.conventions import channel_slice
+from ftddm_core.errors import NotFiniteError
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.model.prediction import regression_x0
 from ftddm_core.model.schedule import NoiseSchedule
@@ -47,6 +48,8 @@ def regress(
     ------
     SettingsError
         If this machine does not have the device.
+    NotFiniteError
+        If a map is not finite.
     """
     place = pick_device(device)
     network = network.to(place)
@@ -69,5 +72,10 @@ def regress(
                     0
                 ) * condition.scale
             image[..., batch] = np.moveaxis(shown.cpu().numpy(), 0, -1)
+        if not np.isfinite(image).all():
+            raise NotFiniteError(
+                f"{condition.metabolite}: the regression's map is not finite: check the values of "
+                "this map, or copy or train the regression's weights again."
+            )
         maps[condition.metabolite] = condition.volume(image)
     return maps

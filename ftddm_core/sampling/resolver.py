@@ -257,6 +257,8 @@ class SuperResolver:
         SettingsError
             If the device's memory is too small for one slice; if it is too small for a batch,
             smaller batches are used.
+        NotFiniteError
+            If an image, even a running estimate, is not finite.
         """
         start = time.perf_counter()
         named = {condition.metabolite: condition for condition in conditions}
@@ -271,6 +273,7 @@ class SuperResolver:
         size = batch or self.batch or 0
         drawing = self._batches(keys, named, settings, weighting, cancelled, every, recall, size)
         for update, samples in drawing:
+            update.check_finite(self.weights.name, self.where, samples)
             yield update
             for key, sample in zip(update.keys, samples, strict=bool(samples)):
                 gathered[key.metabolite].add(key.slice_index, sample)

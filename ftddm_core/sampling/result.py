@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.errors import NotFiniteError
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.sampling.condition import Condition
-from ftddm_core.sampling.gathered import Residual, Traces, residual_of
+from ftddm_core.sampling.gathered import Residual, Sampled, Traces, residual_of
 from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting, shown, shown_error
 from ftddm_core.settings import SamplerSettings
@@ -154,3 +155,33 @@ class Update:
     def showing(self, images: FloatArray, alone: FloatArray) -> Update:
         """Return a copy with images."""
         return replace(self, images=images, alone=alone)
+
+    def check_finite(self, weights: str, where: str, samples: Sequence[Sampled] = ()) -> None:
+        """Refuse images that are not finite, before they are shown or written.
+
+        Parameters
+        ----------
+        weights
+            Name of the networks.
+        where
+            Their device and precision.
+        samples
+            The finished samples, if any: their `explained` shows minus infinity, which is clipped
+            in the images.
+
+        Raises
+        ------
+        NotFiniteError
+            Naming the metabolite of the first such image.
+        """
+        arrays: Iterable[tuple[FloatArray, ...]] = zip(self.images, self.alone, strict=True)
+        if samples:
+            arrays = ((sample.image, sample.alone, sample.explained) for sample in samples)
+        for key, found in zip(self.keys, arrays, strict=True):
+            if not all(np.isfinite(array).all() for array in found):
+                half = "leave out half precision, " if "float16" in where else ""
+                raise NotFiniteError(
+                    f"{key.metabolite}: the result of slice {key.slice_index} is not finite, so it "
+                    f"is neither shown nor written ({where}): {half}check the values of this map, "
+                    f"or copy or train the weights '{weights}' again."
+                )
