@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from ftddm_core.settings import SamplerSettings
 
-RESEARCH_ONLY = "Research use only, not for clinical use"
-"""Shown on every image and written to every sidecar."""
-
 CASE_LABEL = "Simulated patient"
 """Name of the bundled case."""
 

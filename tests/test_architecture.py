@@ -39,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
     "phantom": {"errors", "imaging"},
     "model": {"errors", "assets", "conventions"},
     "sampling": {"cores", "errors", "conventions", "samplers", "settings", "imaging", "model"},
+    "saving": {"errors", "imaging", "sampling"},
     "training": {"errors", "conventions", "imaging", "phantom", "model", "sampling"},
     "evaluation": {
         "errors",
@@ -73,7 +74,11 @@ WITHOUT_TORCH = (
     "ftddm_core.settings",
     "ftddm_core.sampling.condition",
     "ftddm_core.evaluation.compare",
-    *(name for name in CORE if name.startswith(("ftddm_core.imaging", "ftddm_core.phantom"))),
+    *(
+        name
+        for name in CORE
+        if name.startswith(("ftddm_core.imaging", "ftddm_core.phantom", "ftddm_core.saving"))
+    ),
 )
 LARGEST_WEIGHTS = 16e6
 LONGEST_MODULE = 500

@@ -16,8 +16,9 @@ import pytest
 from ftddm_core.assets import asset_folder
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.io import open_study
+from ftddm_core.saving.files import save_files
+from ftddm_core.saving.studies import study_files
 from ftddm_viewer import CASE_UPSCALE
-from ftddm_viewer.session.saving import save_files, study_files
 
 ROOT = Path(__file__).parents[1]
 MODULES = {

@@ -36,6 +36,7 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import load_regression
 from ftddm_core.model.record import trained_on
+from ftddm_core.saving.files import check_writable
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.commands.progress import progress_bar
@@ -48,7 +49,6 @@ from ftddm_viewer.report.evaluation.record import FORMAT, outcome_of, record_of
 from ftddm_viewer.report.markdown import known
 from ftddm_viewer.report.records import Record, read_record
 from ftddm_viewer.session.model import Model
-from ftddm_viewer.session.saving import check_writable
 
 REAL, GLIOMA = "the measured study", "simulated maps on real MRI"
 GLIOMA_SEED = 7

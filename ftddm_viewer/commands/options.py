@@ -6,9 +6,9 @@ from argparse import Namespace
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import Choices
+from ftddm_core.saving.files import CHOOSE_ANOTHER
 from ftddm_core.settings import SamplerSettings, controls
 from ftddm_viewer.session.messages import UNDO_ZERO_FILLING
-from ftddm_viewer.session.saving import CHOOSE_ANOTHER
 
 IN_FLAGS = {
     CHOOSE_ANOTHER: "choose another --out, or say --overwrite to replace it",

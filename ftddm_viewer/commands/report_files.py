@@ -9,10 +9,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ftddm_core.errors import FormatError, SettingsError
+from ftddm_core.saving.files import check_writable, save_files
 from ftddm_viewer.report.excerpt import with_excerpt
 from ftddm_viewer.report.page import Images, page_files
 from ftddm_viewer.report.records import Record, encode_record
-from ftddm_viewer.session.saving import check_writable, save_files
 
 
 @dataclass(frozen=True)

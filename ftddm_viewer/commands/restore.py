@@ -17,24 +17,21 @@ from ftddm_core.imaging.degrade import degrade, undo_zero_filling
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.sampling.check_words import check_line
 from ftddm_core.sampling.result import Result
 from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting
+from ftddm_core.saving.files import check_writable, save_files
+from ftddm_core.saving.names import result_names, stale_names
+from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
+from ftddm_core.saving.results import result_files, save_result
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS, RESEARCH_ONLY
 from ftddm_viewer.commands.inspect import opened
+from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.session.check_messages import check_line
 from ftddm_viewer.session.messages import study_notes
 from ftddm_viewer.session.model import Model
-from ftddm_viewer.session.saving import (
-    NOTICE,
-    check_writable,
-    result_files,
-    result_names,
-    save_files,
-)
 
 MAIN_METRICS = ("psnr", "ssim", "nrmse")
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
@@ -49,13 +46,13 @@ def run(options: Namespace) -> None:
     if options.dry_run:
         return
     names = result_names(study, settings.samples)
-    check_writable(options.out, names, overwrite=options.overwrite)
+    check_writable(options.out, [*names, *stale_names(names)], overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
     check_first(model, study, settings)
     with progress_bar("sampling") as progress:
         result = model.load().run(study, settings, progress=progress)
-    files = result_files(result, study, {"Unfilled": True} if options.unfill else None)
-    paths = save_files(files, options.out, overwrite=options.overwrite)
+    record = {"Unfilled": True} if options.unfill else None
+    paths = save_result(result, study, options.out, overwrite=options.overwrite, record=record)
     for note in study_notes(study, result.conditions.values(), settings.noise):
         print(f"note: {in_flags(note)}", file=sys.stderr)
     print(
@@ -122,8 +119,8 @@ def demo(options: Namespace) -> None:
     if settings.steps is None:
         settings = settings.replace(steps=min(LIVE_STEPS, settings.t_trunc) or None)
     study = open_study(asset_folder("case"))
-    names = [*result_names(study, settings.samples), "demo.png"]
-    check_writable(options.out, names, overwrite=True)
+    names = result_names(study, settings.samples)
+    check_writable(options.out, [*names, *stale_names(names), "demo.png"], overwrite=True)
     model = Model(options.weights, options.device, half=options.half)
     model.load()
     results: list[Result] = []
@@ -144,7 +141,7 @@ def demo(options: Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         save_figure(figure, Path(folder, "demo.png"))
         files["demo.png"] = Path(folder, "demo.png").read_bytes()
-    save_files(files, options.out, overwrite=True)
+    save_files(files, options.out, overwrite=True, stale=stale_names(files))
     print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")
     each = summarise(rows, by=("metabolite", "method"))
     every = [{"metabolite": "all", **line} for line in summarise(rows, by=("method",))]

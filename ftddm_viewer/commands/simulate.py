@@ -11,13 +11,10 @@ from ftddm_core.imaging.degrade import degrade
 from ftddm_core.phantom.anatomy import Anatomy
 from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.phantom.template import template
+from ftddm_core.saving.files import check_writable, save_files
+from ftddm_core.saving.notice import RESEARCH_ONLY
+from ftddm_core.saving.studies import study_files
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer import RESEARCH_ONLY
-from ftddm_viewer.session.saving import (
-    check_writable,
-    save_files,
-    study_files,
-)
 
 
 def simulate(options: Namespace) -> None:

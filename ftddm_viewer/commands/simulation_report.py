@@ -21,11 +21,11 @@ from ftddm_core.phantom.explained import (
 from ftddm_core.phantom.patient import Patient, simulate_study
 from ftddm_core.phantom.randomised import MIXTURE, RandomisedPatient
 from ftddm_core.phantom.report import patient_statistics, summarise
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.files import check_writable, save_files
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.drawing.contact_sheet import ROWS, SheetRow, contact_sheet, sheet_row
 from ftddm_viewer.drawing.figures import save_figure
-from ftddm_viewer.session.saving import check_writable, save_files
 
 PATIENTS = 12
 """Default number of simulated patients."""

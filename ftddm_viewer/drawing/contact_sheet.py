@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.drawing.style import add_notice, new_figure
 from ftddm_viewer.session.first_view import most_varied_slice, upper_limit

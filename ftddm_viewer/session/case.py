@@ -29,9 +29,10 @@ from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
 from ftddm_core.sampling.condition import Conditions
 from ftddm_core.sampling.guides import Guides, Shape, default_mask, output_grid
+from ftddm_core.saving.names import study_label
+from ftddm_core.saving.sidecar import fingerprints
 from ftddm_viewer.session.first_view import most_varied_slice, upper_limit
 from ftddm_viewer.session.frame import Frame
-from ftddm_viewer.session.saving import fingerprints, study_label
 
 HIGH_RESOLUTION = 5.0
 """In mm: maps with smaller in-plane voxels are treated as high-resolution."""

@@ -17,16 +17,10 @@ from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.check_words import check_line
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import Control, Value, controls
 from ftddm_viewer.session.case import Mode, Prepared
-from ftddm_viewer.session.check_messages import (
-    LITTLE,
-    LITTLE_DETAIL,
-    SHOW_ALL,
-    SHOW_SUPPORTED,
-    check_line,
-)
 from ftddm_viewer.session.state import Activity, State
 
 if TYPE_CHECKING:
@@ -38,6 +32,16 @@ OUT_OF_MEMORY = "out of memory; use a smaller upscaling factor or matrix."
 
 UNDO_ZERO_FILLING = "undo that to start from the acquired maps"
 """Advice on maps that look zero-filled; front ends have their own words for it."""
+
+LITTLE = 0.5
+"""Share of the drawn detail below which temperatures and truncation change little on screen."""
+
+LITTLE_DETAIL = (
+    "Little of the drawn detail is shown, so temperatures and truncation change little here."
+)
+
+SHOW_ALL = "Show all that is drawn"
+SHOW_SUPPORTED = "Show what the study supports"
 
 NO_SPREAD = "At temperature 0 every sample is the same, so there is no spread."
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ftddm_core.imaging.volume import Volume
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import Value, controls
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case, Mode
 from ftddm_viewer.session.fidelity import fidelity
 from ftddm_viewer.session.messages import called, nominal_voxels, value_words

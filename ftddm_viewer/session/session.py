@@ -26,6 +26,8 @@ from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.recall import Recall
+from ftddm_core.saving.files import save_files
+from ftddm_core.saving.names import stale_names
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
@@ -35,7 +37,6 @@ from ftddm_viewer.session.inspection import inspect
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
-from ftddm_viewer.session.saving import save_files
 from ftddm_viewer.session.state import Activity, Finished, State, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -236,7 +237,7 @@ class Session:
         Parameters
         ----------
         folder, overwrite
-            See `saving.save_files`.
+            See `ftddm_core.saving.results.save_result`.
         finished
             Which volume; None for the newest.
 
@@ -248,7 +249,8 @@ class Session:
         finished = finished or self.state.finished
         if finished is None:
             raise FormatError("Nothing to save yet: compute the whole volume first.")
-        return save_files(finished.files(), folder, overwrite=overwrite)
+        files = finished.files()
+        return save_files(files, folder, overwrite=overwrite, stale=stale_names(files))
 
     def close(self, timeout: float = 10.0) -> bool:
         """Stop all work and forget the study; return whether the work ended in time."""

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ftddm_core.imaging.volume import Volume
+from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.gathered import Traces
 from ftddm_core.sampling.measurement import Measurement
 from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import shown
+from ftddm_core.saving.results import Output, outputs_of, result_files
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import live_settings
 from ftddm_viewer.session.case import Case, Mode, Prepared
 from ftddm_viewer.session.inspection import Inspection
-from ftddm_viewer.session.saving import result_files
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only sampling needs it
     from ftddm_core.sampling.result import Result
@@ -208,14 +208,21 @@ class Finished:
         return replace(self, detail=view.asked.detail, check=check)
 
     def files(self) -> dict[str, bytes]:
-        """Return name -> content of every map and its sidecar; see `saving.result_files`."""
+        """Return name -> content of every map and its sidecar; see `results.result_files`."""
+        return result_files(*self._saved())
+
+    def outputs(self) -> dict[str, Output]:
+        """Return name without ending -> map and record; see `results.outputs_of`."""
+        return outputs_of(*self._saved())
+
+    def _saved(self) -> tuple[Result, Study, dict[str, Any], Mapping[str, Mapping[str, str]]]:
         record: dict[str, Any] = {}
         if self.prepared.case.unfilled:
             record["Unfilled"] = True
         if self.prepared.mode is Mode.RESTORE:
             record["DegradedBy"] = self.prepared.upscale
         case = self.prepared.case
-        return result_files(self.result, self.prepared.acquired, record, case.inputs)
+        return self.result, self.prepared.acquired, record, case.inputs
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ftddm_viewer.session.case import MODE_WORDS
-from ftddm_viewer.session.check_messages import SHOW_ALL
+from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
 
 FILE_TYPES = [".nii", ".gz", ".json"]

@@ -19,7 +19,7 @@ import gradio as gr
 import httpx
 
 from ftddm_core.errors import FtddmError
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.web.access import (
     check_exposure,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.messages import going_on, hints, other_volume, self_check
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State

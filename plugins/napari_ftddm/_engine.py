@@ -18,9 +18,9 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.volume import Study
+from ftddm_core.saving.names import result_names, stale_names
 from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.messages import error_words
-from ftddm_viewer.session.saving import result_names
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Finished, State
@@ -179,7 +179,7 @@ class Engine:
 
     def _save_in(self, folder: Path, finished: Finished) -> None:
         names = result_names(finished.prepared.acquired, finished.result.settings.samples)
-        existing = [name for name in names if (folder / name).exists()]
+        existing = [n for n in (*names, *stale_names(names)) if (folder / n).exists()]
         if existing and not self._may_replace(folder, existing):
             return
         paths = self.session.save(folder, overwrite=bool(existing), finished=finished)
@@ -189,7 +189,7 @@ class Engine:
         answer = QMessageBox.question(
             self.panel,
             "Replace files?",
-            f"{len(existing)} files of the same names are in {folder} already. Replace them?",
+            f"{len(existing)} files of an earlier result are in {folder} already. Replace them?",
         )
         return answer == QMessageBox.StandardButton.Yes
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.first_view import upper_limit
 from napari_ftddm._bridge import LayerTuple, image_layer, placement, to_layer

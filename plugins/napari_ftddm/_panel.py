@@ -17,10 +17,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.case import MODE_WORDS
-from ftddm_viewer.session.check_messages import SHOW_ALL
-from ftddm_viewer.session.messages import detail_button, going_on, other_volume, self_check
+from ftddm_viewer.session.messages import (
+    SHOW_ALL,
+    detail_button,
+    going_on,
+    other_volume,
+    self_check,
+)
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
 from napari_ftddm._form import Form

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,10 @@ from ftddm_core.imaging.io import encode_volume
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.sampling.gathered import joined
 from ftddm_core.sampling.weighting import Weighting
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.names import result_stem, study_label
+from ftddm_core.saving.notice import RESEARCH_ONLY
+from ftddm_core.saving.pair import encode_json, encode_pair
 from ftddm_viewer.session.messages import nominal_voxels
-from ftddm_viewer.session.saving import result_stem, study_label
 from ftddm_viewer.session.scene import LayerSpec, Scene
 from ftddm_viewer.session.state import Finished, State, View
 
@@ -95,9 +95,9 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
     if role in COMPUTED:
         finished = _whole(known, role)
         name = known["metabolite"]
-        maps = finished.result.maps if role == "output" else finished.result.deviation
         stem = result_stem(study_label(finished.prepared.acquired), name, COMPUTED[role])
-        return encode_volume(maps[name], compress=compress), finished.files()[f"{stem}.json"]
+        sidecar, image = encode_pair(*finished.outputs()[stem], compress=compress)
+        return image, sidecar
     record: dict[str, Any] = {
         "Notice": f"{RESEARCH_ONLY}.",
         "Role": role,
@@ -114,8 +114,7 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
     if role == "mask":
         record["EditedByHand"] = edited
         known = {**known, "volume": shown}
-    sidecar = (json.dumps(record, indent=2) + "\n").encode()
-    return encode_volume(_on_grid(known), compress=compress), sidecar
+    return encode_volume(_on_grid(known), compress=compress), encode_json(record)
 
 
 def _on_grid(known: dict[str, Any]) -> Volume:

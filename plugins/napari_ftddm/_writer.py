@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ftddm_core.errors import FormatError
-from ftddm_viewer.session.saving import save_files
+from ftddm_core.saving.files import save_files
 from napari_ftddm._bridge import LayerTuple, saved_volume
 from napari_ftddm._record import files_of
 
@@ -36,7 +36,7 @@ def write_layers(path: str, layers: Sequence[LayerTuple]) -> list[str]:
         while f"{name}{ending}" in files:
             name += "_"
         image, sidecar = files_of(known, saved_volume(data, arguments), ending == ".nii.gz")
-        files |= {f"{name}{ending}": image, f"{name}.json": sidecar}
+        files |= {f"{name}.json": sidecar, f"{name}{ending}": image}
     # napari's dialog has asked already whether files may be replaced.
     return [str(each) for each in save_files(files, folder, overwrite=True)]
 

@@ -10,7 +10,7 @@ import pytest
 from panels import layer, letters, said
 from windows import finish, settle
 
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 
 
 def test_letters_follow_the_axes_and_the_camera(opened: Any, viewer: Any) -> None:

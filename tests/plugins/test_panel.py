@@ -16,7 +16,7 @@ from windows import finish, settle
 
 from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.sampling.self_check import SelfCheck
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.state import Activity

@@ -14,7 +14,8 @@ from tiny import Ftddm, load, sidecar
 from windows import finish
 
 from ftddm_core.errors import FormatError
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
+from ftddm_core.saving.pair import check_pair
 
 
 def write(path: Path, shown: Any) -> list[str]:
@@ -45,13 +46,15 @@ def test_a_saved_output_is_the_file_of_the_shell(
     for ending in (".nii.gz", ".nii"):
         path = tmp_path / f"mine{ending}"
         saved = layer(viewer, "output").save(str(path), plugin="ftddm-viewer")
-        assert [Path(each).name for each in saved] == [path.name, "mine.json"]
+        assert [Path(each).name for each in saved] == ["mine.json", path.name]
         found, placed = load(path)
         np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
         np.testing.assert_allclose(placed, affine, atol=1e-5)
         mine = json.loads((tmp_path / "mine.json").read_text())
         assert mine.pop("KSpaceResidual") == pytest.approx(record["KSpaceResidual"], rel=1e-3)
-        assert mine == {key: value for key, value in record.items() if key != "KSpaceResidual"}
+        rest = {k: v for k, v in record.items() if k not in ("KSpaceResidual", "Map")}
+        assert {key: value for key, value in mine.items() if key != "Map"} == rest
+        assert check_pair(path)["Metabolite"] == "tNAA"
         assert mine["Settings"]["steps"] == 10
         assert RESEARCH_ONLY in mine["Notice"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tiny import Ftddm, files_in
 
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.bench.comparisons import with_ratios
 from ftddm_viewer.bench.live import MOVES
 from ftddm_viewer.bench.record import FORMAT

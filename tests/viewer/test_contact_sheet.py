@@ -16,7 +16,7 @@ from tiny import Ftddm, files_in
 from ftddm_core.imaging.volume import Study
 from ftddm_core.phantom.literature import LITERATURE
 from ftddm_core.phantom.patient import Patient, simulate_study
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.commands import simulation_report
 from ftddm_viewer.drawing.contact_sheet import COLUMNS, contact_sheet, sheet_row
 from ftddm_viewer.drawing.figures import save_figure

@@ -22,8 +22,8 @@ from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.condition import form_conditions
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.drawing.figures import draw_rows, result_figure, save_figure
 from ftddm_viewer.drawing.image_rows import ImageRow, heading, interesting_slice, rows_of
 from ftddm_viewer.drawing.orientation import radiological_slice

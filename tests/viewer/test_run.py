@@ -13,6 +13,10 @@ from tiny import Ftddm, files_in, load, sidecar, tiny_maps
 
 from ftddm_core.imaging.io import open_study
 from ftddm_core.samplers import SAMPLERS
+from ftddm_core.sampling.resolver import SuperResolver
+from ftddm_core.saving.pair import check_pair
+from ftddm_core.saving.results import save_result
+from ftddm_core.settings import SamplerSettings
 
 
 def test_run_writes_a_map_and_a_sidecar_each(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
@@ -154,3 +158,35 @@ def test_several_samples(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
     # A result in its own input's folder is not taken for a map.
     shutil.copytree(out, study, dirs_exist_ok=True)
     assert set(open_study(study).maps) == {"tNAA", "tCho"}
+
+
+def test_the_library_writes_the_same_bytes(
+    quick: list[Any], ftddm: Ftddm, study: Path, weights: Path
+) -> None:
+    assert ftddm(*quick, "--samples", 2).code == 0
+    written = files_in(study.parent / "out")
+    opened = open_study(study)
+    resolver = SuperResolver.load(str(weights), "cpu")
+    result = resolver.run(opened, SamplerSettings(steps=2, samples=2))
+    save_result(result, opened, study.parent / "library")
+    assert files_in(study.parent / "library") == written
+    maps = [name for name in written if name.endswith(".nii.gz")]
+    assert len(maps) == 6
+    for name in maps:
+        assert check_pair(study.parent / "out" / name)["Settings"]["samples"] == 2
+
+
+def test_one_sample_replaces_several(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
+    """The spread of several samples does not stay beside a map of one."""
+    out = study.parent / "out"
+    assert ftddm(*quick, "--samples", 2).code == 0
+    for path in out.glob("*_desc-ftddm_mrsi*"):
+        path.unlink()
+    refused = ftddm(*quick)
+    assert refused.code == 2
+    assert "desc-ftddmSd_mrsi.json exists already; choose another --out" in refused.err
+    assert ftddm(*quick, "--overwrite").code == 0
+    assert {name.partition("_desc-")[2] for name in files_in(out)} == {
+        "ftddm_mrsi.json",
+        "ftddm_mrsi.nii.gz",
+    }

@@ -12,8 +12,8 @@ from tiny import fine_study
 
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import CONSISTENCY, SamplerSettings
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case, Mode, prepare
 from ftddm_viewer.session.scene import Scene, resolve
 from ftddm_viewer.session.state import Activity, SliceImage, State, View

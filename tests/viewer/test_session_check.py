@@ -15,10 +15,10 @@ from tiny import checkable_study, fine_study, sidecar
 from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.check_words import check_line, check_record
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.sampling.weighting import Weighting
-from ftddm_viewer.session.check_messages import check_line, check_record
 from ftddm_viewer.session.messages import LITTLE_DETAIL, going_on, hints, self_check
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session

@@ -15,7 +15,7 @@ import pytest
 from flags import OTHER
 from tiny import SHAPE, VOXEL, Ftddm, files_in, sidecar
 
-from ftddm_viewer.session.saving import SOFTWARE
+from ftddm_core.saving.sidecar import SOFTWARE
 
 
 def test_the_sidecar_says_how_it_was_made(

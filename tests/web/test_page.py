@@ -26,8 +26,8 @@ from visiting import (
 
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.self_check import SelfCheck
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import controls
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 

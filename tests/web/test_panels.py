@@ -16,8 +16,8 @@ from properties import head, oblique_affine
 
 from ftddm_core.imaging.geometry import regrid_mean
 from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case, Mode, prepare
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import Activity, SliceImage, State, View

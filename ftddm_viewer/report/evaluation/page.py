@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ftddm_core.evaluation.outcome import Outcome
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import DEFAULT_TAU_DIFFUSION, DEFAULT_TAU_FLOW
-from ftddm_viewer import RESEARCH_ONLY
 from ftddm_viewer.report.evaluation.record import outcome_of
 from ftddm_viewer.report.evaluation.robust_sections import opening
 from ftddm_viewer.report.evaluation.sections import SECTIONS, anatomies_of

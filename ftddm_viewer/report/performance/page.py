@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.bench.record import Record
 from ftddm_viewer.report.markdown import plural, wrapped
 from ftddm_viewer.report.page import Images, joined

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +22,11 @@ from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.io.layouts import role_of
 from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_viewer.session.saving import (
-    check_writable,
-    result_files,
-    result_names,
-    result_stem,
-    save_files,
-    study_files,
-    study_label,
-)
+from ftddm_core.saving.files import check_writable, save_files
+from ftddm_core.saving.names import result_names, result_stem, stale_names, study_label
+from ftddm_core.saving.results import result_files
+from ftddm_core.saving.sidecar import fingerprints
+from ftddm_core.saving.studies import study_files
 
 NEW = {"a.json": b"A", "below/b.nii.gz": b"B", "c.json": b"C"}
 Shape = (4, 5, 2)
@@ -134,6 +132,42 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
     assert files_in(tmp_path) == NEW
 
 
+STALE = {"sd.json": b"S", "below/sd.nii.gz": b"D"}
+
+
+def test_what_is_stale_goes_with_what_is_replaced(tmp_path: Path) -> None:
+    before = {"a.json": b"old", "mine": b"0"} | STALE
+    save_files(before, tmp_path)
+    with pytest.raises(FormatError, match=r"a\.json exists already; choose another folder"):
+        save_files(NEW, tmp_path, stale=[*STALE])
+    assert files_in(tmp_path) == before
+    save_files(NEW, tmp_path, overwrite=True, stale=[*STALE, "never there"])
+    assert files_in(tmp_path) == {"mine": b"0"} | NEW
+
+
+def test_what_is_stale_alone_is_refused_too(tmp_path: Path) -> None:
+    save_files(STALE, tmp_path)
+    with pytest.raises(FormatError, match=r"sd\.json exists already; choose another folder"):
+        save_files(NEW, tmp_path, stale=[*STALE])
+    assert files_in(tmp_path) == STALE
+
+
+@pytest.mark.parametrize("call", range(1, 7))
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
+def test_what_is_stale_comes_back_after_a_failure(
+    call: int, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"a.json": b"old"} | STALE
+    save_files(before, tmp_path)
+    expected = FormatError if isinstance(error, OSError) else KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail_at(call, error, os.replace))
+        with pytest.raises(expected):
+            save_files(NEW, tmp_path, overwrite=True, stale=[*STALE])
+    assert files_in(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", "sd.json", "below"}
+
+
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     check_writable(Path("out"), NEW)
@@ -163,6 +197,41 @@ def test_labels(path: str, label: str) -> None:
     assert study_label(study_of("tNAA", source={"t1": "y/T1.nii", "tNAA": path})) == label
 
 
+def test_a_file_in_the_current_folder_is_named_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub-9" / "inside").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "sub-9" / "inside")
+    assert study_label(study_of("tNAA", source={"tNAA": "tNAA.nii.gz"})) == "inside"
+    assert study_label(study_of("tNAA", source={"tNAA": "../tNAA.nii.gz"})) == "sub-9"
+
+
+def test_a_symbolic_link_has_the_name_that_it_was_given(tmp_path: Path) -> None:
+    """Data sets under git-annex keep their files elsewhere, named by their content."""
+    stored = tmp_path / ".git" / "annex" / "objects" / "SHA256E-s3--abc.nii.gz"
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"map")
+    given = tmp_path / "sub-04" / "tNAA.nii.gz"
+    given.parent.mkdir()
+    given.symlink_to(stored)
+    study = study_of("tNAA", source={"tNAA": str(given)})
+    assert study_label(study) == "sub-04"
+    assert result_names(study, samples=1)[0] == "sub-04_met-tNAA_desc-ftddm_mrsi.json"
+    digest = hashlib.sha256(b"map").hexdigest()
+    assert fingerprints(study) == {"tNAA": {"Name": "tNAA.nii.gz", "SHA256": digest}}
+
+
+def test_a_study_that_states_its_label() -> None:
+    study = study_of("tNAA", source={"tNAA": "x/sub-01_met-tNAA_desc-signal_mrsi.nii.gz"})
+    assert study_label(replace(study, label="case 7/left")) == "case-7-left"
+
+
+def test_a_file_that_is_gone_has_no_fingerprint(tmp_path: Path) -> None:
+    study = study_of("tNAA", source={"tNAA": str(tmp_path / "tNAA.nii")})
+    with pytest.raises(FormatError, match=r"tNAA\.nii, from which .* again: No such file"):
+        fingerprints(study)
+
+
 def test_a_study_without_files_has_a_label() -> None:
     assert study_label(study_of("tNAA")) == "study"
 
@@ -186,8 +255,20 @@ def test_several_samples_bring_their_deviation() -> None:
         f"study_met-{name}_desc-{what}_mrsi{ending}"
         for name in ("tNAA", "NAANAAG")
         for what in ("ftddm", "ftddmSd", "ftddmError")
-        for ending in (".nii.gz", ".json")
+        for ending in (".json", ".nii.gz")
     ]
+
+
+def test_what_an_earlier_result_may_have_left() -> None:
+    """Standard deviation and error, of the same label and metabolites only."""
+    names = result_names(study_of("tNAA", "NAA+NAAG"), samples=1)
+    assert sorted(stale_names([*names, "demo.png"])) == sorted(
+        f"study_met-{name}_desc-{what}_mrsi{ending}"
+        for name in ("tNAA", "NAANAAG")
+        for what in ("ftddmSd", "ftddmError")
+        for ending in (".json", ".nii.gz")
+    )
+    assert stale_names(result_names(study_of("tNAA", "NAA+NAAG"), samples=2)) == []
 
 
 @pytest.mark.parametrize(("one", "other"), [("NAA+NAAG", "NAANAAG"), ("α", "β"), ("Ins", "ins.")])

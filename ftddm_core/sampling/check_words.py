@@ -9,16 +9,6 @@ import numpy as np
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.sampling.weighting import Weighting
 
-LITTLE = 0.5
-"""Share of the drawn detail below which temperatures and truncation change little on screen."""
-
-LITTLE_DETAIL = (
-    "Little of the drawn detail is shown, so temperatures and truncation change little here."
-)
-
-SHOW_ALL = "Show all that is drawn"
-SHOW_SUPPORTED = "Show what the study supports"
-
 
 def check_line(
     check: SelfCheck | None, weights: Mapping[str, Weighting], done: float | None = None

@@ -1,0 +1,97 @@
+"""The record of how a map was made: it depends on inputs, settings, weights and software only."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ftddm_core.errors import FormatError
+from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.check_words import check_line, check_record
+from ftddm_core.sampling.result import Result
+from ftddm_core.saving.notice import NOTICE
+
+SOFTWARE = ("ftddm-viewer", "torch", "numpy", "scipy", "nibabel")
+
+
+def fingerprints(study: Study) -> dict[str, dict[str, str]]:
+    """Return the file name (without folders) and the SHA-256 of each file of a study, by role.
+
+    Raises
+    ------
+    FormatError
+        If a file can no longer be read.
+    """
+    return {
+        role: {"Name": Path(path).name, "SHA256": _digest_of(Path(path))}
+        for role, path in sorted(study.source.items())
+    }
+
+
+def _digest_of(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FormatError(
+            f"{path}, from which the study was read, could not be read again: {error.strerror}. "
+            "Put it back, or open the study again."
+        ) from error
+
+
+def sidecar(
+    result: Result, study: Study, metabolite: str, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the record of how one map was made from an acquired study."""
+    condition, weights = result.conditions[metabolite], result.weighting[metabolite]
+    deviation, source = result.noise[metabolite]
+    residual = result.residual[metabolite]
+    grid = result.maps[metabolite]
+    record: dict[str, Any] = {
+        "Notice": NOTICE,
+        "Metabolite": metabolite,
+        "Unit": condition.unit or "as the input",
+        "AcquiredMatrix": [*condition.acquired, condition.shape[2]],
+        "Matrix": list(condition.shape),
+        "VoxelSize_mm": [round(size, 6) for size in grid.voxel_size],
+        "EffectiveUpscale": condition.upscale,
+        "Scale": condition.scale,
+        "OutlierVoxels": condition.outliers,
+        "Settings": result.settings.to_dict(),
+        "Weighting": {"MriWeight": weights.mri_weight, "Detail": round(weights.detail, 6)},
+        "SelfCheck": {
+            "Words": check_line(result.check, {metabolite: weights}),
+            **check_record(result.check, metabolite),
+        },
+        "Noise": {"Deviation_percent": round(100 * deviation, 6), "Source": source},
+        "Outside": str(study.outside),
+        "KSpaceResidual": {
+            "Drawn": residual.drawn,
+            "Shown": residual.shown,
+            "Noise": residual.noise,
+        },
+        "Weights": {"Name": result.weights, "SHA256": result.digest},
+        "Device": re.sub(r":\d+", "", result.device),
+        "Software": {name: _version(name) for name in SOFTWARE},
+        "Inputs": dict(inputs),
+        "Notes": _notes(study),
+    }
+    return record
+
+
+def _notes(study: Study) -> list[str]:
+    """Return the notes of a study with its files' names in place of their paths."""
+    found = list(study.notes)
+    for path in sorted(study.source.values(), key=len, reverse=True):
+        found = [note.replace(path, Path(path).name) for note in found]
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
