@@ -129,6 +129,11 @@ class SamplerSettings:
     ------
     SettingsError
         If a value has the wrong type or is out of bounds, or ``steps`` contradicts ``t_trunc``.
+
+    Examples
+    --------
+    >>> SamplerSettings(upscale=4, steps=10)
+    SamplerSettings(upscale=4.0, steps=10)
     """
 
     upscale: float | None = _control(
@@ -253,6 +258,13 @@ class SamplerSettings:
                 f"{self.t_trunc}: lower steps to 1..{self.t_trunc}, leave it empty for the full "
                 "chain, or raise t_trunc."
             )
+
+    def __repr__(self) -> str:
+        """Return the call that makes them: the settings that are not at their defaults."""
+        changed = (c for c in controls() if getattr(self, c.name) != c.default)
+        return (
+            f"SamplerSettings({', '.join(f'{c.name}={getattr(self, c.name)!r}' for c in changed)})"
+        )
 
     @property
     def sampler_used(self) -> str:

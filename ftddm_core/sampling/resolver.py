@@ -120,6 +120,9 @@ class SuperResolver:
         """Load weights by name or folder; `half` as for the class."""
         return cls(load_weights(weights), device, half=half)
 
+    def __repr__(self) -> str:
+        return f"SuperResolver({self.weights.name} on {self.where})"
+
     @property
     def where(self) -> str:
         """The device, and the precision if it is not float32."""
@@ -135,7 +138,23 @@ class SuperResolver:
     ) -> SelfCheck:
         """Return the self-check of a study, made once; see `self_check.check_study`.
 
-        A cancelled check is resumed.
+        A cancelled check is resumed when it is asked for again.
+
+        Parameters
+        ----------
+        study
+            Maps as they were acquired.
+        progress
+            Callback with the share that is done, 0..1.
+        cancelled
+            Callback before every batch of slices and every denoising step: whether to stop.
+        batch
+            Batch size in slices; None for the resolver's own.
+
+        Raises
+        ------
+        Cancelled
+            If `cancelled()` returns true.
         """
         if study not in self._checks:
             begun = self._begun.setdefault(study, {})
@@ -154,7 +173,37 @@ class SuperResolver:
         progress: Callable[[float], None] = lambda done: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Result:
-        """Return the result; parameters and errors as for `stream`."""
+        """Super-resolve a study, and return the result.
+
+        Callbacks run in the calling thread; an error that one raises ends the run.
+
+        Parameters
+        ----------
+        study
+            Maps as they were acquired.
+        settings
+            The user's settings.
+        matrix
+            Output matrix, if it is not derived from `upscale` (a degraded study has its own).
+        progress
+            Callback with the share that is done, 0..1, about ten times per second. A self-check,
+            made before if a weight is automatic, is not part of it: `check` has its own.
+        cancelled
+            Callback before every batch of slices and every denoising step: whether to stop. To
+            stop from another thread, give an event's `is_set`.
+
+        Returns
+        -------
+        Result
+            Maps, and everything needed to reproduce them; `save_result` writes them.
+
+        Raises
+        ------
+        Cancelled
+            If `cancelled()` returns true.
+        FormatError, GeometryError
+            If no conditions can be formed from the study; see `form_conditions`.
+        """
         updates = self.stream(study, settings, matrix=matrix, cancelled=cancelled, every=PROGRESS)
         for update in updates:
             progress(update.done)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import NotFiniteError
-from ftddm_core.imaging.volume import Volume
+from ftddm_core.imaging.volume import Volume, in_short
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.gathered import Residual, Sampled, Traces, residual_of
 from ftddm_core.sampling.self_check import SelfCheck, weighting_of
@@ -78,6 +78,14 @@ class Result:
     device: str
     seconds: float
     traces: Mapping[str, Traces] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        several = f"{self.settings.samples} samples; " if self.settings.samples > 1 else ""
+        grid = next(iter(self.maps.values())).extent if self.maps else "no map"
+        return (
+            f"Result({in_short(self.maps)}; {grid}; {several}weights {self.weights} on "
+            f"{self.device})"
+        )
 
     def showing(self, detail: float | None, check: SelfCheck | None) -> Result:
         """Return the same draw with another share of its detail, without recomputation.

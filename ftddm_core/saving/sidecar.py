@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.check_words import check_line, check_record
 from ftddm_core.sampling.result import Result
 from ftddm_core.saving.notice import NOTICE
+from ftddm_core.saving.software import version_of
 
 SOFTWARE = ("ftddm-viewer", "torch", "numpy", "scipy", "nibabel")
 
@@ -75,7 +75,7 @@ def sidecar(
         },
         "Weights": {"Name": result.weights, "SHA256": result.digest},
         "Device": re.sub(r":\d+", "", result.device),
-        "Software": {name: _version(name) for name in SOFTWARE},
+        "Software": {name: version_of(name) for name in SOFTWARE},
         "Inputs": dict(inputs),
         "Notes": _notes(study),
     }
@@ -88,10 +88,3 @@ def _notes(study: Study) -> list[str]:
     for path in sorted(study.source.values(), key=len, reverse=True):
         found = [note.replace(path, Path(path).name) for note in found]
     return found
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

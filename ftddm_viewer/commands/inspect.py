@@ -8,7 +8,7 @@ from argparse import Namespace
 from ftddm_core.errors import FormatError
 from ftddm_core.evaluation.tables import to_markdown
 from ftddm_core.imaging.volume import Study
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.commands.options import choices_from, in_flags
 from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.inspection import inspect as look_at
