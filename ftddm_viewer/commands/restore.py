@@ -26,8 +26,8 @@ from ftddm_core.saving.names import result_names, stale_names
 from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
 from ftddm_core.saving.results import result_files, save_result
 from ftddm_core.settings import SamplerSettings
-from ftddm_viewer.commands.inspect import opened
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
+from ftddm_viewer.commands.inspect import opened
 from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.session.messages import study_notes

@@ -23,6 +23,8 @@ from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
 from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Entry, Survey
 from ftddm_core.imaging.metabolites import shown_name
+from ftddm_core.imaging.mri_fit import doubts_about_mri
+from ftddm_core.imaging.scope import scope_notes
 from ftddm_core.imaging.space import notes_of
 from ftddm_core.imaging.volume import Study, Volume
 
@@ -74,7 +76,7 @@ class _Reading:
         maps, removed = self._without_failed_values(maps, removed)
         mask = self._mask(maps, removed)
         guides = {role: self._guide(role) for role in (Role.T1, Role.FLAIR)}
-        return Study(
+        study = Study(
             maps=maps,
             mask=mask,
             t1=guides[Role.T1],
@@ -83,8 +85,9 @@ class _Reading:
             outside=outside_of(paths),
             source=self.source,
             label=self.survey.label,
-            notes=(*self.notes, *self.files.notes, *self.survey.notes),
         )
+        found = (*self.notes, *self.files.notes, *self.survey.notes)
+        return replace(study, notes=(*found, *doubts_about_mri(study), *scope_notes(study)))
 
     # ---- maps
 
