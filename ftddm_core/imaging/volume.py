@@ -374,6 +374,10 @@ class Study:
         """Any of the maps, for its matrix and affine."""
         return next(iter(self.maps.values()))
 
+    def with_notes(self, notes: Iterable[str]) -> Study:
+        """Return the study with more notes, each once."""
+        return replace(self, notes=tuple(dict.fromkeys((*self.notes, *notes))))
+
     def mask_of(self, metabolite: str) -> Volume | None:
         """Return the mask of one metabolite, None if there is none."""
         if isinstance(self.mask, Mapping):

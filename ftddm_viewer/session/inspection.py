@@ -17,6 +17,7 @@ import nibabel as nib
 import numpy as np
 
 from ftddm_core.errors import FtddmError
+from ftddm_core.imaging.findings import missing
 from ftddm_core.imaging.fit_quality import FAILED_CRLB
 from ftddm_core.imaging.io import ChoiceNeeded, Choices, Question, Survey, read_study, survey_study
 from ftddm_core.imaging.io.choices import PERCENT
@@ -135,20 +136,7 @@ class Inspection:
     @property
     def missing(self) -> tuple[str, ...]:
         """What the study lacks, and what that means."""
-        study = self.study
-        if study is None:
-            return ()
-        found = [
-            f"No {name}: its edges do not guide the result."
-            for name, image in (("T1", study.t1), ("FLAIR", study.flair))
-            if image is None
-        ]
-        if study.mask is None:
-            found.append("No mask: every voxel with a value is trusted, also outside the brain.")
-        without = [name for name in study.maps if name not in study.crlb]
-        if without:
-            found.append(f"No CRLB of {', '.join(without)}: the noise is estimated from the map.")
-        return tuple(found)
+        return () if self.study is None else missing(self.study)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
+from ftddm_core.imaging.findings import missing
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.check_words import check_line
@@ -100,15 +101,7 @@ def study_notes(
     acquired
         In-plane matrix that the maps' k-space fills; None to look for it.
     """
-    found = list(study.notes)
-    found += [
-        f"No {name} provided: the model can run without it, with less anatomical guidance."
-        for name, image in (("T1", study.t1), ("FLAIR", study.flair))
-        if image is None
-    ]
-    unmasked = [name for name in study.maps if study.mask_of(name) is None]
-    if unmasked:
-        found.append(f"no mask for {', '.join(unmasked)}: every voxel with a value is trusted.")
+    found = [*study.notes, *missing(study)]
     matrix = study.grid.shape[:2]
     acquired = acquired_matrix(study) if acquired is None else acquired
     if acquired != matrix:
@@ -125,11 +118,6 @@ def study_notes(
             share = condition.cover(role)
             if getattr(study, role) is not None and share < WELL_COVERED:
                 found.append(f"{name}: {role} shows only {share:.0%} of the trusted voxels.")
-        if condition.outliers:
-            found.append(
-                f"{name}: {condition.outliers} wild voxel{'s' * (condition.outliers > 1)} beyond "
-                "ten times the 99th percentile of the trusted ones, not used as measurements."
-            )
     return found
 
 

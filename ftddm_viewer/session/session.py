@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
+from ftddm_core.imaging.findings import findings
 from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition
@@ -122,7 +123,7 @@ class Session:
 
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
-        self._open(lambda: Case.of(study, label))
+        self._open(lambda: Case.of(study.with_notes(findings(study)), label))
         with self._changing():
             self._replace(inspection=None)
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.imaging.findings import findings
 from ftddm_core.imaging.fit_quality import failed_fit, looks_like_fraction
 from ftddm_core.imaging.io import masks
 from ftddm_core.imaging.io.choices import FRACTION, Choices
@@ -23,8 +24,6 @@ from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
 from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Entry, Survey
 from ftddm_core.imaging.metabolites import shown_name
-from ftddm_core.imaging.mri_fit import doubts_about_mri
-from ftddm_core.imaging.scope import scope_notes
 from ftddm_core.imaging.space import notes_of
 from ftddm_core.imaging.volume import Study, Volume
 
@@ -87,7 +86,7 @@ class _Reading:
             label=self.survey.label,
         )
         found = (*self.notes, *self.files.notes, *self.survey.notes)
-        return replace(study, notes=(*found, *doubts_about_mri(study), *scope_notes(study)))
+        return replace(study, notes=(*found, *findings(study)))
 
     # ---- maps
 
