@@ -30,6 +30,8 @@ TURNED = 0.5
 """Smallest rotation, in degrees, that is named."""
 SAME_SIZE = 0.01
 """Relative tolerance between voxel sizes."""
+FARTHEST_MM = 1e6
+"""Largest entry of an affine that is taken for one."""
 UNLOCALISED_MM = 1000.0
 """Voxel edge from which an axis counts as not localised: longer than any field of view."""
 
@@ -63,7 +65,8 @@ def place(header: nib.Nifti1Header) -> Placement:
     Raises
     ------
     GeometryError
-        If two or more axes have voxels of a metre or more: the unit of length cannot be right.
+        If the affine is not finite, or in-plane voxels have a metre or more: the unit of length
+        cannot be right.
     HeaderDataError, ValueError
         If the header is damaged.
     """
@@ -79,6 +82,8 @@ def place(header: nib.Nifti1Header) -> Placement:
     else:
         affine = _in_mm(header, header.get_best_affine())
         notes.append("no orientation in the header: left and right unknown")
+    if not (np.abs(affine) < FARTHEST_MM).all():
+        raise GeometryError(f"The header holds an invalid affine: {affine.tolist()}.")
     size = np.linalg.norm(affine[:3, :3], axis=0)
     slices = slice_axis(shape, size, header.get_dim_info()[2])
     if sform is not None:

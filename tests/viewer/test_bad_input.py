@@ -85,7 +85,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
         lambda f: text(f, "a.nii.gz", gzip.compress(b"hello" * 99)),
         "not a NIfTI image.*dcm2niix",
     ),
-    "another format": (lambda f: text(f, "a.mnc", b"CDF"), "No reader accepts.*NIfTI"),
+    "another format": (lambda f: text(f, "a.mha", b"CDF"), "No reader accepts.*NIfTI"),
     "an empty file": (lambda f: text(f, "a.nii.gz", b""), "not a NIfTI image"),
     "truncated .nii.gz": (lambda f: cut(f, "tNAA.nii.gz", 0.6), "truncated.*again"),
     "truncated .nii": (lambda f: cut(f, "tNAA.nii", 0.6), r"announces \d+ bytes, but it has \d+"),
@@ -123,7 +123,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
     "two file names in one": (lambda f: several(f, "NAA+NAAG", "NAANAAG"), "both be written as"),
     "guides only": (lambda f: [f / "T1w.nii.gz", f / "mask.nii.gz"], "holds no metabolite map"),
     "missing T1": (lambda f: [f, "--t1", f / "no.nii.gz"], "no.nii.gz does not exist"),
-    "a folder as T1": (lambda f: [f, "--t1", f], "not a NIfTI file by its name"),
+    "a folder as T1": (lambda f: [f, "--t1", f], "not an image by its name"),
     "T1 elsewhere": (
         lambda f: [f, "--t1", save_t1(f / "T1.nii", (0, 0, 700))],
         "T1: .*do not overlap.*same examination",

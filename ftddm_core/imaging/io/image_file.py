@@ -38,7 +38,6 @@ SUFFIXES = (
 )
 ANALYZE = (b"\x5c\1\0\0", b"\0\0\1\x5c")
 """Length of an Analyze header, its only signature, in either order of bytes."""
-FARTHEST_MM = 1e6
 LARGEST = 2_000_000_000
 """Size limit of an unpacked file in bytes: a T1 with 0.5 mm voxels takes a quarter of that."""
 
@@ -130,11 +129,6 @@ def load(path: Path, space: str | None = None) -> RawImage:
         ) from error
     except GeometryError as error:
         raise GeometryError(f"{path}: {error} Export it again with its orientation.") from error
-    if not (np.abs(affine) < FARTHEST_MM).all():
-        raise GeometryError(
-            f"{path} has an invalid affine: {affine.tolist()}. Export it again with its "
-            "orientation."
-        )
     return RawImage(data, affine, header, slices)
 
 
