@@ -71,16 +71,16 @@ def doubts_about_mri(study: Study) -> tuple[str, ...]:
 def _doubt(name: str, image: Volume, grid: Volume, signal: FloatArray | None) -> str:
     finite = image.data[np.isfinite(image.data)]
     if not finite.size or finite.max() == finite.min():
-        return f"{name} is constant: it shows nothing"
+        return f"{name} is constant: it shows nothing."
     if signal is None:
         return ""
     look = _Look(image, grid, signal)
     if (move := look.better_place()) is not None:
-        return f"{name} does not fit the maps as placed: it fits better moved by about {move}"
+        return f"{name} does not fit the maps as placed: it fits better moved by about {move}."
     if (share := look.inside()) < LEAST_INSIDE:
         return (
             f"{name} does not fit the maps: only {100 * share:.0f} % of the voxels with signal lie "
-            "in the head"
+            "in the head."
         )
     return ""
 

@@ -82,13 +82,13 @@ def test_a_displaced_mri_is_told_with_the_way_back(mm, way, mask):
 def test_an_mri_far_away_is_told_with_the_share_that_it_covers():
     here = study()
     (found,) = doubts_about_mri(replace(here, t1=moved(here.t1, (0, 0, 500))))
-    assert found == ("T1 does not fit the maps: only 0 % of the voxels with signal lie in the head")
+    assert found == ("T1 does not fit the maps: only 0 % of the voxels with signal lie in the head.")
 
 
 @pytest.mark.parametrize("value", [0.0, 100.0, np.nan])
 def test_a_constant_mri_shows_nothing(value):
     flat = Volume(np.full(MRI_SHAPE, value), MRI_AFFINE)
-    assert doubts_about_mri(study(flair=flat)) == ("FLAIR is constant: it shows nothing",)
+    assert doubts_about_mri(study(flair=flat)) == ("FLAIR is constant: it shows nothing.",)
 
 
 @pytest.mark.parametrize("box", [(slice(4, 9), slice(8, 16), slice(2, 3)), np.s_[10:14, 5:16, :]])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
-from ftddm_core.imaging.io.image_file import FARTHEST_MM
+from ftddm_core.imaging.space import FARTHEST_MM
 from ftddm_core.imaging.volume import FloatArray
 
 NAME = "study.json"
