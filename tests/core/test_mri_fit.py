@@ -82,7 +82,7 @@ def test_a_displaced_mri_is_told_with_the_way_back(mm, way, mask):
 def test_an_mri_far_away_is_told_with_the_share_that_it_covers():
     here = study()
     (found,) = doubts_about_mri(replace(here, t1=moved(here.t1, (0, 0, 500))))
-    assert found == ("T1 does not fit the maps: only 0 % of the voxels with signal lie in the head.")
+    assert found == "T1 does not fit the maps: only 0 % of the voxels with signal lie in the head."
 
 
 @pytest.mark.parametrize("value", [0.0, 100.0, np.nan])

@@ -13,7 +13,7 @@ from properties import oblique_affine, world_of
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.volume import Study, Volume
-from ftddm_viewer import RESEARCH_ONLY
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.drawing.placement import FIELD, PIXEL_MM, TRUSTED, placement_figure
 
 SHAPE, MRI_SHAPE = (12, 14, 6), (60, 64, 50)

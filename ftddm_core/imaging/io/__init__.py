@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
+from ftddm_core.imaging.io.archive import is_archive, unpacked_until_exit
 from ftddm_core.imaging.io.choices import Choices
 from ftddm_core.imaging.io.found import PathLike
 from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
@@ -44,7 +45,8 @@ def open_study(
     Parameters
     ----------
     paths
-        What to open; see docs/inputs.md for the layouts and names.
+        What to open; see docs/inputs.md for the layouts and names. A zip file stands for the folder
+        in it.
     t1, flair, mask
         Files that take these roles, before those of the same role in `paths`.
     choices
@@ -70,7 +72,11 @@ def survey_study(
     choices: Choices | None = None,
 ) -> Survey:
     """Return the survey that `open_study` reads; arguments and errors as there."""
-    listed = [paths] if isinstance(paths, str | Path) else list(paths)
+    given_paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    listed = [
+        unpacked_until_exit(path) if is_archive(path) and path.is_file() else path
+        for path in map(Path, given_paths)
+    ]
     if not listed:
         raise FormatError("There is nothing to open: give a folder or image files.")
     given = {"t1": t1, "flair": flair, "mask": mask}

@@ -52,6 +52,31 @@ def unpacked(path: Path) -> Iterator[Path]:
         yield unpack(path, Path(folder))
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether the name is that of a zip file."""
+    return path.suffix.lower() == ".zip"
+
+
+def unpacked_until_exit(path: Path) -> Path:
+    """Unpack a zip file into a temporary folder that is removed when the program ends.
+
+    A file that did not change since is not unpacked again. What is returned and raised is as of
+    `unpack`.
+    """
+    try:
+        about = path.stat()
+        key = (path.absolute(), about.st_mtime_ns, about.st_size)
+        if key not in _UNPACKED:
+            place = tempfile.TemporaryDirectory(prefix="ftddm-", ignore_cleanup_errors=True)
+            _UNPACKED[key] = place, unpack(path, Path(place.name, path.stem or "study"))
+    except OSError as error:
+        raise FormatError(f"{path} could not be unpacked: {error.strerror}.") from error
+    return _UNPACKED[key][1]
+
+
+_UNPACKED: dict[tuple[Path, int, int], tuple[tempfile.TemporaryDirectory[str], Path]] = {}
+
+
 def unpack(path: Path, into: Path) -> Path:
     """Unpack a zip file into a folder of the caller, who owns and later removes it.
 
