@@ -206,9 +206,9 @@ def test_the_scale_ignores_what_is_not_trusted():
 
 
 def test_wild_voxels_of_the_real_case_stay_outside_the_output(shared_data):
-    from ftddm_core.imaging.io import read_study
+    from ftddm_core.imaging.io import open_study
 
-    study = read_study(shared_data / "real-mrsi-oryx-K01")
+    study = open_study(shared_data / "real-mrsi-oryx-K01")
     assert study.flair is None
     found = conditions(study)
     assert len(found) == 5

@@ -13,7 +13,7 @@ from ftddm_core.evaluation.baselines import run_baseline, zero_filling
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.fit_quality import crlb_on_grid
 from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
-from ftddm_core.imaging.io.study import read_study
+from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.space import notes_of, slice_axis
 from ftddm_core.imaging.volume import Study, Volume
 
@@ -199,7 +199,7 @@ def test_a_study_with_slices_first_gives_the_same_maps_in_its_own_order(tmp_path
                 save(folder / f"{name}.nii", values, affine)
             else:
                 save(folder / f"{name}.nii", np.moveaxis(values, 2, 0), first(affine))
-        study = read_study(folder)
+        study = open_study(folder)
         assert study.grid.shape == data["tNAA"].shape
         np.testing.assert_array_equal(study.maps["tCr"].data, data["tCr"])
         np.testing.assert_allclose(study.grid.affine, affine, atol=1e-4)
@@ -233,7 +233,7 @@ def test_a_statement_of_one_map_holds_for_all(tmp_path):
     image.header.set_dim_info(slice=0)
     nib.save(image, tmp_path / "tCho.nii")
     save(tmp_path / "tCr.nii", 2 * image.get_fdata(dtype=np.float32), affine)
-    study = read_study(tmp_path)
+    study = open_study(tmp_path)
     assert {volume.stored for volume in study.maps.values()} == {(1, 2, 0)}
     np.testing.assert_array_equal(study.maps["tCr"].data, 2 * study.maps["tCho"].data)
     write_volume(tmp_path / "out.nii", study.maps["tCr"])
