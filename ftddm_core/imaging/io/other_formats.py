@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ MGH_PLACED = slice(28, 30)
 """Bytes of an MGH header that say whether its orientation is valid."""
 MINC1 = (b"CDF\1", b"CDF\2")
 MINC2 = b"\x89HDF"
+MOST_VALUES = 500_000_000
+"""Limit of an image: one with 0.5 mm voxels has a quarter of that."""
 SCANNER, ALIGNED = 1, 2
 """NIfTI codes of a world: that of the scanner, or that of another image."""
 
@@ -115,6 +118,8 @@ def _minc(path: Path, content: bytes) -> Decoded:
 
             holder = FileHolder(fileobj=BytesIO(content))
             image = nib.Minc1Image.from_file_map({"image": holder})
+        if prod(image.shape) > MOST_VALUES:  # compressed inside the file
+            raise ValueError(f"{prod(image.shape)} values, far more than a map or an MRI")
         data, affine = np.asarray(image.dataobj), np.asarray(image.affine, dtype=float)
     except Exception as error:  # the readers of these containers raise errors of any kind
         raise FormatError(
