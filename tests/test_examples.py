@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -47,7 +47,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
         yield Block(f"{page.relative_to(ROOT)}:{line}", dedent(found[2]))
 
 
-BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+BLOCKS = {page: blocks for page in PAGES if (blocks := list(blocks_of(page)))}
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +76,20 @@ def test_examples_in_modules(name: str) -> None:
     assert found.failed == 0
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
-def test_examples_in_pages(block: Block) -> None:
-    exec(compile(block.code, block.place, "exec"), {})
+@pytest.mark.parametrize("page", BLOCKS, ids=lambda page: page.stem)
+def test_examples_in_pages(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The blocks of a page run in its order, as the cells of a notebook.
+
+    Where a comment after `print` states a line, the block prints it.
+    """
+    names: dict[str, Any] = {}
+    for block in BLOCKS[page]:
+        capsys.readouterr()
+        exec(compile(block.code, block.place, "exec"), names)
+        printed = capsys.readouterr().out
+        for stated in re.findall(r"print\(.*?\)  # (.*)$", block.code, re.MULTILINE):
+            start = re.split(r",? ?\.\.\.$", stated)[0]
+            assert start in printed, block.place
 
 
 def test_examples_are_found() -> None:
@@ -86,4 +97,5 @@ def test_examples_are_found() -> None:
     assert MODULES
     assert BLOCKS
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    assert len(re.findall("```py|^ *>>>", text, re.MULTILINE)) == len(BLOCKS)
+    assert len(re.findall("```py|^ *>>>", text, re.MULTILINE)) == sum(map(len, BLOCKS.values()))
+    assert {page.name for page in BLOCKS} >= {"README.md", "library.md"}

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from os.path import lexists
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
@@ -73,20 +74,20 @@ def _exchange(
     moved: list[str] = []
     try:
         for name in stale:
-            if (folder / name).exists():
+            if lexists(folder / name):
                 os.replace(folder / name, old / name)
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             moved.append(name)
-            if (folder / name).exists():
+            if lexists(folder / name):
                 os.replace(folder / name, old / name)
             os.replace(new / name, folder / name)
     except BaseException:
         for name in moved:
-            if not (old / name).exists() and not (new / name).exists():
+            if not lexists(old / name) and not (new / name).exists():
                 (folder / name).unlink()
         for name in (*moved, *stale):
-            if (old / name).exists():
+            if lexists(old / name):
                 os.replace(old / name, folder / name)
         raise
 
@@ -98,7 +99,8 @@ def check_writable(folder: Path, names: Iterable[str], *, overwrite: bool = Fals
         raise FormatError(f"{nearest} is a file, not a folder; choose another.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise FormatError(f"Cannot write to {folder}: permission denied. Choose another folder.")
-    existing = [folder / name for name in names if (folder / name).exists()]
+    # A symbolic link whose target is not here counts too: git-annex leaves them for files.
+    existing = [folder / name for name in names if lexists(folder / name)]
     if blocked := [path for path in existing if path.is_dir()]:
         raise FormatError(f"{blocked[0]} is a folder, but a file of this name is needed; move it.")
     if existing and not overwrite:

@@ -27,6 +27,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import encode_volume
+from ftddm_core.imaging.io.nifti import stem_of
 from ftddm_core.imaging.volume import Volume
 
 MAP = "Map"
@@ -81,7 +82,7 @@ def check_pair(path: Path | str) -> dict[str, Any]:
         states, or either was changed.
     """
     path = Path(path)
-    beside = path.with_name(re.sub(r"\.nii(\.gz)?$", "", path.name) + ".json")
+    beside = path.with_name(f"{stem_of(path)}.json")
     content, text = _read(path), _read(beside)
     try:
         record = json.loads(text)

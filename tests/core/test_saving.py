@@ -168,6 +168,24 @@ def test_what_is_stale_comes_back_after_a_failure(
     assert {path.name for path in tmp_path.iterdir()} == {"a.json", "sd.json", "below"}
 
 
+def test_a_link_whose_target_is_elsewhere_is_a_file_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git-annex leaves them for files whose content it dropped."""
+    link = tmp_path / "c.json"
+    link.symlink_to("objects/not-here")
+    with pytest.raises(FormatError, match=r"c\.json exists already"):
+        save_files(NEW, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail_at(4, KeyboardInterrupt(), os.replace))
+        with pytest.raises(KeyboardInterrupt):
+            save_files(NEW, tmp_path, overwrite=True)
+    assert os.readlink(link) == "objects/not-here"
+    save_files(NEW, tmp_path, overwrite=True)
+    assert files_in(tmp_path) == NEW
+    assert not link.is_symlink()
+
+
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     check_writable(Path("out"), NEW)
