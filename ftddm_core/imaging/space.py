@@ -103,6 +103,23 @@ def notes_of(header: Any) -> tuple[str, ...]:
         return place(header).notes
 
 
+def forms_differ(header: Any) -> bool:
+    """Return whether the header of a volume holds a qform and an sform that place it differently.
+
+    Parameters
+    ----------
+    header
+        `Volume.header`, which may be missing or of another kind.
+    """
+    if not isinstance(header, nib.Nifti1Header):
+        return False
+    with np.errstate(all="ignore"):
+        sform, qform = _sform(header), _qform(header)
+        if sform is None or qform is None:
+            return False
+        return bool(_contradiction(sform, qform, _shape(header)))
+
+
 def chosen(header: nib.Nifti1Header, form: str | None) -> nib.Nifti1Header:
     """Return a header that holds only the chosen one of its two affines; itself if it has not both.
 

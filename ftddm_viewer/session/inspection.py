@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,11 +20,21 @@ import numpy as np
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.findings import missing
 from ftddm_core.imaging.fit_quality import FAILED_CRLB
-from ftddm_core.imaging.io import ChoiceNeeded, Choices, Question, Survey, read_study, survey_study
+from ftddm_core.imaging.io import (
+    ChoiceNeeded,
+    Choices,
+    Question,
+    Survey,
+    masks,
+    read_study,
+    survey_study,
+)
 from ftddm_core.imaging.io.choices import PERCENT
 from ftddm_core.imaging.io.found import PathLike
+from ftddm_core.imaging.io.roles import MASKS
+from ftddm_core.imaging.io.source import source_of
 from ftddm_core.imaging.io.surveyed import Entry
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.volume import FloatArray, Study, Volume
 
 SPACES = {
     0: "not stated",
@@ -54,6 +65,8 @@ class Inspection:
         What has to be decided first, if that is the reason.
     problem
         The reason in one sentence; "" for a study that opens.
+    remembered
+        Whether the decisions are those of an earlier session.
     """
 
     paths: tuple[Path, ...]
@@ -61,6 +74,7 @@ class Inspection:
     study: Study | None = None
     question: Question | None = None
     problem: str = ""
+    remembered: bool = False
 
     @property
     def choices(self) -> Choices:
@@ -71,18 +85,32 @@ class Inspection:
         """Return one row a file: its name, what it was taken for, why, and what happens to it."""
         return [
             {
-                "file": self._shown(entry),
-                "taken for": _title(entry),
+                "file": self.shown(entry.path),
+                "taken for": title_of(entry),
                 "because": entry.why,
-                "use": f"{entry.state}: {entry.reason}" if entry.reason else str(entry.state),
+                "use": use_of(entry),
             }
             for entry in self.survey.entries
         ]
 
-    def _shown(self, entry: Entry) -> str:
-        folders = [path for path in self.paths if path.is_dir()]
-        inside = next((f for f in folders if entry.path.is_relative_to(f)), None)
-        return entry.path.name if inside is None else entry.path.relative_to(inside).as_posix()
+    def shown(self, path: Path) -> str:
+        """Return a file's name, below the opened folder with the folders that lead to it."""
+        inside = next((f for f in self._folders if path.is_relative_to(f)), None)
+        return path.name if inside is None else path.relative_to(inside).as_posix()
+
+    @cached_property
+    def _folders(self) -> tuple[Path, ...]:
+        return tuple(path for path in self.paths if path.is_dir())
+
+    @cached_property
+    def mask_values(self) -> tuple[FloatArray, ...]:
+        """The values other than 0 of every mask that can be read."""
+        found = []
+        for entry in self.survey.of(*MASKS):
+            with suppress(FtddmError):
+                image = source_of(self.survey).image(entry, allow_empty=True)
+                found.append(masks.values_of(image))
+        return tuple(found)
 
     @cached_property
     def facts(self) -> Mapping[str, str]:
@@ -170,9 +198,15 @@ def inspect(
         return dataclasses.replace(seen, problem=str(problem))
 
 
-def _title(entry: Entry) -> str:
+def title_of(entry: Entry) -> str:
+    """Return what a file was taken for, with the metabolite as the file has it."""
     other = entry.own and entry.own.casefold() != entry.name.casefold()
     return f"{entry.title} ({entry.own})" if other else entry.title
+
+
+def use_of(entry: Entry) -> str:
+    """Return what happens to a file, and why."""
+    return f"{entry.state}: {entry.reason}" if entry.reason else str(entry.state)
 
 
 def _as_named(survey: Survey, name: str) -> str:

@@ -47,28 +47,52 @@ def read_mask(mask: Volume, path: Path, choices: Choices) -> tuple[Volume, list[
     FormatError
         If the values are neither, or a chosen label does not occur.
     """
-    data = np.nan_to_num(np.asarray(mask.data, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    values = np.unique(data)
-    labels = values[values != 0]
+    data, labels = _finite(mask), values_of(mask)
     if choices.mask_labels:
         if absent := sorted(set(choices.mask_labels) - {int(v) for v in labels if v == int(v)}):
             raise FormatError(
                 f"{path} has no label {absent[0]}; its labels are {_listed(labels[:10])}."
             )
         return _binary(mask, np.isin(data, choices.mask_labels)), []
-    if len(labels) <= 1 and (labels >= 0).all():
+    if is_plain(labels):
         return _binary(mask, data > 0), []
-    if data.min() >= 0 and data.max() <= 1:
+    if are_probabilities(labels):
         threshold = choices.mask_threshold
         note = f"{path.name} holds probabilities: voxels above {threshold:g} are trusted."
         return _binary(mask, data > threshold), [note]
-    if len(labels) <= MOST_LABELS and (labels == np.round(labels)).all():
+    if are_labels(labels):
         words = f"{path.name} has the labels {_listed(labels)}: which are trusted?"
         raise ChoiceNeeded(Question("mask_labels", words, tuple(f"{v:g}" for v in labels)))
     raise FormatError(
         f"{path} holds values from {data.min():.4g} to {data.max():.4g}, which is neither a mask, "
         "probabilities nor labels: leave it out, or say what it is."
     )
+
+
+def values_of(mask: Volume) -> FloatArray:
+    """Return the values of a mask other than 0, each once, in ascending order."""
+    values = np.unique(_finite(mask))
+    return np.asarray(values[values != 0])
+
+
+def is_plain(values: FloatArray) -> bool:
+    """Return whether these are the `values_of` a mask of 0 and one other number."""
+    return len(values) <= 1 and bool((values >= 0).all())
+
+
+def are_probabilities(values: FloatArray) -> bool:
+    """Return whether these are the `values_of` a mask of probabilities, which has a threshold."""
+    return not is_plain(values) and bool(((values >= 0) & (values <= 1)).all())
+
+
+def are_labels(values: FloatArray) -> bool:
+    """Return whether these are the `values_of` a mask of labels, of which some are trusted."""
+    few_whole = len(values) <= MOST_LABELS and bool((values == np.round(values)).all())
+    return few_whole and not is_plain(values)
+
+
+def _finite(mask: Volume) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(mask.data, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _listed(values: Sequence[float] | FloatArray) -> str:
