@@ -56,7 +56,7 @@ class Inspection:
     Parameters
     ----------
     paths
-        What was opened.
+        What was opened, and the files given with a role.
     survey
         The files and their roles.
     study
@@ -189,7 +189,8 @@ def inspect(
     """
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     found = survey_study(listed, t1=t1, flair=flair, mask=mask, choices=choices)
-    seen = Inspection(tuple(Path(path) for path in listed), found)
+    given = [path for path in (t1, flair, mask) if path is not None]
+    seen = Inspection(tuple(Path(path) for path in (*listed, *given)), found)
     try:
         return dataclasses.replace(seen, study=read_study(found))
     except ChoiceNeeded as asked:

@@ -13,13 +13,8 @@ at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any
-
-from psygnal import Signal
 
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
 from ftddm_core.imaging.findings import findings
@@ -34,10 +29,11 @@ from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.session.checks import Checks
 from ftddm_viewer.session.estimates import RunningMean, final_images
-from ftddm_viewer.session.inspection import inspect
+from ftddm_viewer.session.holder import Holder
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.opening import Files
 from ftddm_viewer.session.state import Activity, Finished, State, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -47,7 +43,7 @@ AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
 """Progress of work that has not begun."""
 
 
-class Session:
+class Session(Holder):
     """One user's examination and all operations on it.
 
     Parameters
@@ -57,27 +53,25 @@ class Session:
     checks_itself
         Whether the self-check is made automatically; otherwise only on `check`, or for a whole
         volume with automatic weights.
+    remembers
+        Whether decisions about a study's files are kept for later sessions of the same user.
 
     Attributes
     ----------
     model
         As given.
-    state
-        The current state; never changed, only replaced.
-    changed
-        Emitted with the old and the new state, on the thread that made the change.
     """
 
-    changed = Signal(object, object)
-
-    def __init__(self, model: Model, *, checks_itself: bool = True) -> None:
-        self.state = State()
+    def __init__(
+        self, model: Model, *, checks_itself: bool = True, remembers: bool = False
+    ) -> None:
+        super().__init__()
         self.model = model
-        self._checks_itself = checks_itself
+        self._checks_itself, self._remembers = checks_itself, remembers
+        self._files: Files | None = None
         self._checks = Checks()
         self._jobs = Jobs()
         self._recall = Recall()
-        self._lock = RLock()
         self._wanted = self.state.settings.to_dict()
 
     # ---- commands
@@ -95,31 +89,28 @@ class Session:
         """Open a study from files in the background; on an error, the open study stays.
 
         `State.inspection` says what the files were taken for, also where the study does not open;
-        `label` is the name shown, `choices` may have one for the files as well.
+        `label` is the name shown unless the choices have one.
         """
+        files = Files.of(paths, label, t1=t1, flair=flair, mask=mask)
+        self._read(files, choices, named=files)
 
-        def make() -> Case:
-            found = inspect(paths, t1=t1, flair=flair, mask=mask, choices=choices)
-            with self._changing():
-                self._replace(inspection=found)
-            if found.study is None:
-                raise FormatError(found.problem)
-            return Case.of(found.study, label or found.choices.label)
-
-        self._open(make)
-
-    def reopen(self, choices: Choices) -> None:
-        """Open the files that were inspected last with other decisions about them.
+    def reopen(self, choices: Choices | None) -> None:
+        """Open the files that were inspected last with other decisions about them; None for a
+        start without any, also without those that are remembered.
 
         Raises
         ------
         FormatError
             If nothing was inspected.
         """
-        found = self.state.inspection
-        if found is None:
+        with self._lock:
+            found, files = self.state.inspection, self._files
+        if found is None or files is None:
             raise FormatError("No study is open: open its folder first.")
-        self.open(found.paths, choices=choices)
+        if choices is None:
+            self._read(files, Choices(), named=files)
+        else:  # which hold the roles that were given with the files
+            self._read(Files(found.paths, label=files.label), choices, named=files)
 
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
@@ -267,7 +258,7 @@ class Session:
         s."""
         return self._jobs.wait(timeout)
 
-    # ---- from commands to jobs; all except `_start` and `_open` are called under the lock
+    # ---- from commands to jobs; all except `_start`, `_read` and `_open` are called under the lock
 
     def _refuse_during(self, activity: Activity, purpose: str) -> None:
         if self.state.activity is not activity:
@@ -276,6 +267,18 @@ class Session:
         if activity is Activity.OPENING:
             what = "A study is being opened"
         raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
+
+    def _read(self, files: Files, choices: Choices | None, *, named: Files) -> None:
+        """Open files in the background; `named`: as the user named them."""
+
+        def make() -> Case:
+            found = files.inspected(choices, remembers=self._remembers)
+            with self._changing():
+                self._files = named
+                self._replace(inspection=found)
+            return files.case(found)
+
+        self._open(make)
 
     def _open(self, make: Callable[[], Case], *, keep: bool = False) -> None:
         with self._changing():
@@ -348,35 +351,6 @@ class Session:
                     self._check_later()
 
         return work
-
-    # ---- state
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold the lock, then emit exactly the change that was made under it."""
-        with self._lock:
-            old = self.state
-            yield
-            new = self.state
-        if new is not old:
-            self.changed.emit(old, new)
-
-    def _replace(self, **changes: Any) -> None:
-        """Replace the state; to be called under the lock."""
-        self.state = replace(self.state, **changes).aligned()
-
-    def _report(self, token: Token, **changes: Any) -> None:
-        """Replace the state from a job that was not cancelled.
-
-        Raises
-        ------
-        Cancelled
-            If it is not.
-        """
-        with self._changing():
-            if token.cancelled():
-                raise Cancelled("Superseded.")
-            self._replace(**changes)
 
     # ---- jobs
 
