@@ -15,9 +15,9 @@ from properties import head, oblique_affine
 from scipy.io import netcdf_file
 
 from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.io.image_file import is_image, stem_of
 from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume
-from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.space import notes_of
 
 SHAPE = (6, 5, 4)

@@ -73,7 +73,11 @@ def test_a_displaced_mri_is_told_with_the_way_back(mm, way, mask):
     assert found.startswith("T1 does not fit the maps as placed: it fits better moved by about")
     for part in way.split(" and "):
         amount, words = part.split(" mm ")
-        told = [p for p in found.removesuffix(".").split("about ")[1].split(" and ") if p.endswith(words)]
+        told = [
+            p
+            for p in found.removesuffix(".").split("about ")[1].split(" and ")
+            if p.endswith(words)
+        ]
         assert len(told) == 1
         assert abs(int(told[0].split(" mm")[0]) - int(amount)) <= 10
     assert found.count(" and ") == way.count(" and ")

@@ -12,8 +12,8 @@ from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.evaluation.baselines import run_baseline, zero_filling
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.fit_quality import crlb_on_grid
-from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
 from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
 from ftddm_core.imaging.space import notes_of, slice_axis
 from ftddm_core.imaging.volume import Study, Volume
 
