@@ -27,7 +27,7 @@ from nibabel.wrapstruct import WrapStructError
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import encode_volume
-from ftddm_core.imaging.io.nifti import stem_of
+from ftddm_core.imaging.io.image_file import stem_of
 from ftddm_core.imaging.volume import Volume
 
 MAP = "Map"

@@ -22,8 +22,8 @@ from ftddm_core.imaging.io.masks import are_labels, are_probabilities
 from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.io.surveyed import Entry, State
 from ftddm_core.imaging.space import forms_differ
+from ftddm_core.saving.names import study_label
 from ftddm_viewer.session.inspection import Inspection, title_of, use_of
-from ftddm_viewer.session.saving import study_label
 
 AUTOMATIC, LEAVE_OUT = "automatic", "leave out"
 

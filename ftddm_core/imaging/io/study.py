@@ -160,7 +160,7 @@ class _Reading:
         for role, key in ((Role.SPIKES, "spikes"), (Role.FAILED, "failed")):
             for entry in self._about(role, name):
                 image = self._optional(entry, partial(self.files.image, entry, allow_empty=True))
-                if image is not None:
+                if image is not None and np.nan_to_num(image.data).any():
                     found.append(image)
                     self.source[f"{entry.name}_{key}".strip("_")] = str(entry.path)
         limits = (
