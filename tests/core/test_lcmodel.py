@@ -12,6 +12,7 @@ from fuzz_readers import damaged
 from properties import oblique_affine, save_nifti
 
 from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.imaging.io import Choices, open_study
 from ftddm_core.imaging.io.lcmodel import find_tables, read_folder, read_tables
 from ftddm_core.imaging.io.lcmodel_text import parse_sheet, parse_table
 from ftddm_core.imaging.volume import Volume
@@ -215,6 +216,21 @@ def test_a_folder_may_state_its_voxel_size(folder):
     found = read_folder(folder)
     np.testing.assert_allclose(found.maps["NAA"].voxel_size, (10, 11, 12))
     np.testing.assert_array_equal(found.maps["NAA"].data, EXPECTED)
+
+
+def test_a_folder_of_tables_opens_as_a_study(folder):
+    save_nifti(folder / "water.nii.gz", np.ones(SHAPE, np.float32), AFFINE)
+    save_nifti(folder / "mask.nii.gz", (EXPECTED > 120).astype(np.float32), AFFINE)
+    study = open_study(folder)
+    assert list(study.maps) == ["NAA", "tCr"]
+    np.testing.assert_array_equal(study.maps["NAA"].data, EXPECTED)
+    np.testing.assert_array_equal(study.maps["tCr"].data, 2 * EXPECTED)
+    assert study.crlb["tCr"].data[2, 1, 0] == 2  # the row's number
+    np.testing.assert_array_equal(study.mask_of("NAA").data > 0, EXPECTED > 120)
+    assert any("LCModel does not state the direction" in note for note in study.notes)
+    limited = open_study(folder, choices=Choices(min_snr=3))
+    expected = (EXPECTED > 120) & (np.arange(1, 5)[:, None, None] >= 3)  # S/N is the column
+    np.testing.assert_array_equal(limited.mask_of("NAA").data > 0, expected)
 
 
 def test_a_spreadsheet_reads_to_the_digit():

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ftddm_core.errors import FormatError
+from ftddm_core.errors import FormatError, FtddmError
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
+from ftddm_core.imaging.io.image_file import is_image, load
 from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, read_name
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
@@ -293,6 +294,8 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
             "the spectra (LCModel, FSL-MRS, Osprey), and open the maps."
         )
         return (Question("", words),)
+    if reason := _why_no_map(entries):
+        return (Question("", reason),)
     found = ", ".join(f"{entry.path.name} ({entry.title})" for entry in entries[:8])
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
     words = (
@@ -301,3 +304,14 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
         "which files are maps, or list the metabolites of a 4D file in its sidecar."
     )
     return (Question("roles", words, tuple(str(entry.path) for entry in entries)),)
+
+
+def _why_no_map(entries: Sequence[Entry]) -> str:
+    """Return why the first files that were not recognised cannot be maps, "" if they may be."""
+    unknown = [e.path for e in entries if e.role is Role.UNKNOWN and is_image(e.path)]
+    for path in unknown[:3]:
+        try:
+            load(path)
+        except FtddmError as error:
+            return str(error)
+    return ""
