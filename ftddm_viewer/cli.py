@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,8 +13,11 @@ from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.io.choices import ROLE_OF_KEY
 from ftddm_core.settings import controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
+from ftddm_viewer.shell.endings import ended_in_order
+from ftddm_viewer.shell.paths import check_paths
+from ftddm_viewer.shell.streams import Fault, any_streams, flushed, say
 
-BAD_INPUT, INTERRUPTED = 2, 130
+OUTPUT_LOST, BAD_INPUT, INTERRUPTED = 1, 2, 130
 TRAIN = (
     "denoiser",
     "flow",
@@ -25,6 +28,14 @@ TRAIN = (
     "compare-parametrisations",
 )
 
+SILENT = ("view", "web")
+"""Commands that are of use without standard output."""
+
+KEPT = {
+    "train": "; the same command resumes from the last checkpoint.",
+    "evaluate": "; the same command resumes from the finished results.",
+}
+"""What is left of a command that was cancelled, where anything is."""
 
 ALONE = {"consistency": "exact"}
 """Meaning of a flag that is given without a value, as in earlier versions."""
@@ -40,38 +51,53 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
-    options = build_parser().parse_args(
-        _spelt_out(sys.argv[1:] if arguments is None else arguments)
-    )
-    try:
-        from ftddm_viewer import commands
+    with any_streams() as fault:
+        code, fault = _run(sys.argv[1:] if arguments is None else arguments, fault)
+        fault = flushed() or fault
+        if fault is None:
+            return code
+        if not fault.left:
+            say(f"ftddm: cannot write to {fault.stream} ({fault.reason}): redirect it elsewhere.")
+        return code or OUTPUT_LOST
 
-        command: Callable[[argparse.Namespace], None] = getattr(commands, options.command)
-        command(options)
-        sys.stdout.flush()
-    except (KeyboardInterrupt, Cancelled):
-        kept = {
-            "train": "; the same command resumes from the last checkpoint.",
-            "evaluate": "; the same command resumes from the finished results.",
-        }
-        print(
-            f"ftddm: cancelled{kept.get(options.command, ', nothing was written.')}",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader closed the pipe, as in `ftddm run ... | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+
+def _run(arguments: Sequence[str], fault: Fault | None) -> tuple[int, Fault | None]:
+    """Run a command; return its exit code, and why what it printed was lost, if it was.
+
+    `fault` says that standard output cannot be written to, which most commands need.
+    """
+    try:
+        options = build_parser().parse_args(_spelt_out(arguments))
+    except SystemExit as end:  # help, or an error that is already told
+        return (end.code, None if end.code else fault) if isinstance(end.code, int) else (1, fault)
+    if options.command in SILENT:
+        fault = None
+    if fault is not None:
+        return OUTPUT_LOST, fault
+    try:
+        # A window ends at once, by itself: its loop would not let a handler run.
+        with nullcontext() if options.command == "view" else ended_in_order():
+            check_paths(vars(options))
+            from ftddm_viewer import commands
+
+            command: Callable[[argparse.Namespace], None] = getattr(commands, options.command)
+            command(options)
+            sys.stdout.flush()
+    except (KeyboardInterrupt, Cancelled) as end:
+        say(f"ftddm: cancelled{KEPT.get(options.command, ', nothing was written.')}")
+        return getattr(end, "code", INTERRUPTED), None
     except Exception as error:
         from ftddm_viewer.commands.options import in_flags
         from ftddm_viewer.session.messages import error_words
 
+        if isinstance(error, OSError) and (fault := flushed()) is not None:
+            return OUTPUT_LOST, fault
         words = error_words(error)
         if words is None:
             raise
-        print("ftddm:", in_flags(words), file=sys.stderr)
-        return BAD_INPUT
-    return 0
+        say(f"ftddm: {in_flags(words)}")
+        return BAD_INPUT, None
+    return 0, None
 
 
 def build_parser() -> Parser:

@@ -59,13 +59,15 @@ MATPLOTLIB_ROOMS = ("drawing", "report", "commands", "web")
 # Room of the viewer -> the rooms that it may import, besides itself. The front ends know each other
 # by nothing but the commands, which open them.
 ROOMS: dict[str, set[str]] = {
+    "shell": set(),
     "session": set(),
     "drawing": {"session"},
     "bench": {"session"},
     "report": {"session", "drawing", "bench"},
-    "web": {"session", "drawing"},
-    "commands": {"session", "drawing", "bench", "report", "web", "napari_ftddm"},
-    "cli": {"session", "commands"},
+    "web": {"session", "drawing", "shell"},
+    "commands": {"session", "drawing", "bench", "report", "web", "shell", "napari_ftddm"},
+    "cli": {"session", "commands", "shell"},
+    "__main__": {"cli"},
     "napari_ftddm": {"session", "drawing"},
 }
 TOOLKITS = QT | {"gradio", "matplotlib", "tkinter"}

@@ -32,6 +32,8 @@ from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.session.messages import study_notes
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.shell.endings import usual_endings
+from ftddm_viewer.shell.paths import check_names
 
 MAIN_METRICS = ("psnr", "ssim", "nrmse")
 DEMO_METABOLITES = ("tNAA", "tCho", "Gln")
@@ -46,6 +48,7 @@ def run(options: Namespace) -> None:
     if options.dry_run:
         return
     names = result_names(study, settings.samples)
+    check_names(options.out, names)
     check_writable(options.out, [*names, *stale_names(names)], overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
     check_first(model, study, settings)
@@ -166,7 +169,8 @@ def _look_closer(options: Namespace) -> None:
     from napari_ftddm import show_window
 
     print("\nOpening napari; closing its window ends the demo.", flush=True)
-    show_window(weights=options.weights, device=options.device, half=options.half)
+    with usual_endings():
+        show_window(weights=options.weights, device=options.device, half=options.half)
 
 
 def _size(volume: Volume) -> str:

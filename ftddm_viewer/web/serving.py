@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +20,7 @@ import httpx
 from ftddm_core.errors import FtddmError
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.shell.endings import ended_in_order, ignore_endings
 from ftddm_viewer.web.access import (
     check_exposure,
     free_port,
@@ -38,11 +38,6 @@ LARGEST_UPLOAD = "200mb"
 """Largest upload of one file: a T1 with 0.5 mm voxels takes half of that."""
 
 LONGEST_QUEUE = 512
-
-ENDINGS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
-"""Signals that end the page: Ctrl+C, the system, and a closed terminal."""
 
 
 @dataclass
@@ -66,7 +61,7 @@ class Server:
 
 def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
     """Serve the page until it is interrupted; parameters and errors as for `start`."""
-    with _ended_in_order():
+    with ended_in_order():
         server = start(host, port, share=share, **options)
         try:
             print(f"FTDDM Viewer is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}.")
@@ -85,7 +80,7 @@ def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
             with suppress(OSError):  # the terminal may be gone
                 print("\nThe page is closed.", flush=True)
         finally:
-            _ignore_endings()
+            ignore_endings()
             server.close()
 
 
@@ -197,35 +192,3 @@ def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads
             pwa=False,
             mcp_server=False,
         )
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Treat every request to end as one Ctrl+C, so that no upload is left behind.
-
-    Requests after the first have no effect, since the page is already closing. An ignored signal
-    stays ignored, such as the closing of a terminal under nohup.
-    """
-
-    def interrupt(*_: Any) -> None:
-        _ignore_endings()
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {ending: signal.getsignal(ending) for ending in ENDINGS}
-    for ending, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(ending, interrupt)
-    try:
-        yield
-    finally:
-        for ending, handler in before.items():
-            signal.signal(ending, signal.SIG_DFL if handler is None else handler)
-
-
-def _ignore_endings() -> None:
-    if threading.current_thread() is threading.main_thread():
-        for ending in ENDINGS:
-            signal.signal(ending, signal.SIG_IGN)
