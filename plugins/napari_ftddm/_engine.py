@@ -189,7 +189,8 @@ class Engine:
         answer = QMessageBox.question(
             self.panel,
             "Replace files?",
-            f"{len(existing)} files of an earlier result are in {folder} already. Replace them?",
+            f"Files of an earlier result are in {folder} already, {len(existing)} in all. "
+            "Replace them?",
         )
         return answer == QMessageBox.StandardButton.Yes
 

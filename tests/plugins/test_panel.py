@@ -248,6 +248,16 @@ def test_volume_and_save(
     settle()
     assert len(asked) == 2
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    # So is what an earlier result of several samples left, even alone.
+    for path in out.iterdir():
+        path.unlink()
+    spread = out / "patient_met-tNAA_desc-ftddmSd_mrsi.nii.gz"
+    spread.write_bytes(b"of several")
+    panel.save.click()
+    settle()
+    words = f"Files of an earlier result are in {out} already, 1 in all. Replace them?"
+    assert asked[2][2] == words
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert sidecar(out, "tNAA")["Settings"]["steps"] == 10
     # A move afterwards: what would be saved is said.
     inputs(opened, "seed").setValue(5)
