@@ -29,6 +29,7 @@ from napari_ftddm._panel import SHOW_ALL_KEY, Panel
 from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
 from napari_ftddm._stage import Stage
+from napari_ftddm._study_panel import StudyPanel
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -60,6 +61,7 @@ class Engine:
         self._viewer, self.panel = viewer, panel
         self._stage = Stage(viewer, session.model)
         self._words = follow(viewer)
+        self._study = StudyPanel(panel)
         self._relay = Relay(self._apply)
         self._pace = Pace(INTERVAL_MS, self._update)
         self._seen: list[weakref.ref[Study]] = []
@@ -83,6 +85,8 @@ class Engine:
         panel = self.panel
         panel.form.moved.connect(self._pace.submit)
         panel.open.clicked.connect(lambda *_: self._open())
+        panel.files.clicked.connect(lambda *_: self._study.appear())
+        self._study.wanted.connect(lambda choices: self._do(lambda: self.session.reopen(choices)))
         panel.sample.clicked.connect(lambda *_: self.open_sample())
         panel.mode.activated.connect(
             lambda index: self._do(lambda: self.session.choose(mode=panel.mode.itemData(index)))
@@ -132,6 +136,8 @@ class Engine:
             said=self._said,
             refused=self._refused,
         )
+        if self._study.show_state(state):
+            self._study.appear()
         self._stage.apply(state, scene)
         self._words.refresh()
 
@@ -245,6 +251,8 @@ class Engine:
         self._viewer.dims.events.point.disconnect(self._scrolled)
         self._viewer.bind_key(SHOW_ALL_KEY, None)
         self._stage.close()
+        with suppress(RuntimeError):  # Qt, where it is gone already
+            self._study.hide()
         self.session.close(PATIENCE)
 
 

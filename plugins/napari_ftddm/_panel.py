@@ -51,6 +51,8 @@ class Panel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
+        self.files = QPushButton("Study…")
+        self.files.setToolTip("Every file of the study, what it was taken for, and why.")
         self.mode, self.metabolite = QComboBox(), QComboBox()
         for mode, words in MODE_WORDS.items():
             self.mode.addItem(words, mode)
@@ -89,6 +91,7 @@ class Panel(QWidget):
             policy.setRetainSizeWhenHidden(True)
             widget.setSizePolicy(policy)
         self.metrics.setMinimumHeight(30)
+        self.files.setObjectName("ftddm_study")
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -117,7 +120,7 @@ class Panel(QWidget):
         top.setContentsMargins(8, 4, 8, 4)
         top.addWidget(self.label)
         top.addWidget(self.welcome)
-        top.addLayout(row(self.open, self.sample))
+        top.addLayout(row(self.open, self.files, self.sample))
         top.addWidget(self.study)
         top.addStretch(1)
         scroll = _Scroll()
@@ -182,6 +185,7 @@ class Panel(QWidget):
         self.welcome.setVisible(not there)
         for part in (self.study, self.volume, self.save):
             part.setVisible(there)
+        self.files.setVisible(state.inspection is not None)
         self.label.setVisible(there)
         self.label.setText(case.label if case is not None else "")
         self._show_choices(state)

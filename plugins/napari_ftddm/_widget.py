@@ -54,7 +54,7 @@ class FtddmWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
-        self.session = Session(Model())
+        self.session = Session(Model(), remembers=True)
         self.engine = Engine(napari_viewer, self.panel, self.session)
         # A method of this widget would not be called any more: the engine's is.
         self.destroyed.connect(self.engine.stop)
