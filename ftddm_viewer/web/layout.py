@@ -10,7 +10,7 @@ from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
 
-FILE_TYPES = [".nii", ".gz", ".json"]
+FILE_TYPES = [".nii", ".gz", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".npy", ".json", ".zip"]
 
 MODES = [(words, mode.value) for mode, words in MODE_WORDS.items()]
 

@@ -16,7 +16,7 @@ BANNER = (
 
 UPLOAD_HINT = (
     "Metabolite maps, T1w, FLAIR and mask as NIfTI, named like tNAA.nii.gz, "
-    "T1w.nii.gz, mask.nii.gz."
+    "T1w.nii.gz, mask.nii.gz; or a folder tree as one .zip."
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import zipfile
@@ -13,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from ftddm_core.assets import asset_folder
-from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.errors import FtddmError
 from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
@@ -21,12 +20,10 @@ from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, query_of
+from ftddm_viewer.web.uploads import as_uploaded, take
 
 Properties = Mapping[str, Mapping[str, Any]]
 """Component -> its properties."""
-
-STUDY = "study"
-"""Folder of an upload; names the results if the files' own names do not."""
 
 OWNED = "tab-"
 """Prefix of the folders of results; everything else that is served was uploaded."""
@@ -157,16 +154,11 @@ class Tab:
         self.do(lambda: self._open_uploads([Path(path) for path in paths]))
 
     def _open_uploads(self, paths: Sequence[Path]) -> None:
-        folder = Path(tempfile.mkdtemp(dir=self._private)) / STUDY
-        folder.mkdir()
+        place = Path(tempfile.mkdtemp(dir=self._private))
         try:
-            for path in paths:
-                if (folder / path.name).exists():
-                    raise FormatError(f"Two of the files are called {path.name}: rename one.")
-                shutil.move(path, folder / path.name)
-            self.session.open(sorted(folder.iterdir()), label=UPLOADED)
+            self.session.open(take(paths, place), label=UPLOADED)
         except (FtddmError, OSError):
-            shutil.rmtree(folder.parent, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
             raise
         finally:
             for path in paths:
@@ -193,9 +185,7 @@ class Tab:
 
     def _named(self, words: str) -> str:
         """Return an error message with uploads under the names that the user knows."""
-        slash = r"[/\\]"
-        folder = re.escape(str(self._private))
-        return re.sub(rf"{folder}{slash}[^/\\ ]+{slash}{STUDY}{slash}", "", words)
+        return as_uploaded(words, self._private)
 
     # ---- what the page shows
 
@@ -306,12 +296,17 @@ class Tab:
         self._results = [str(archive), *(str(folder / name) for name in files)]
 
     def tidy(self) -> None:
-        """Remove uploads that are no longer in use; not while any are being moved or read."""
+        """Remove uploads that are no longer in use; not while any are being moved or read.
+
+        In use are the files of the open study, and of the one that was inspected last: it may be
+        opened again with other choices.
+        """
         with self._lock:
             state = self.session.state
             if state.activity is not Activity.IDLE:
                 return
             sources = [] if state.case is None else [*state.case.study.source.values()]
+            sources += [] if state.inspection is None else map(str, state.inspection.paths)
             for folder in _inside(self._private):
                 if not any(Path(source).is_relative_to(folder) for source in sources):
                     shutil.rmtree(folder, ignore_errors=True)
