@@ -9,6 +9,7 @@ import gradio as gr
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.study_form import StudyForm
 
 FILE_TYPES = [".nii", ".gz", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".npy", ".json", ".zip"]
 
@@ -40,6 +41,8 @@ class Layout:
     ----------
     controls
         Components of the method's controls.
+    form
+        Components of the study panel.
     shown
         Name -> component, for all components set by the server.
     """
@@ -82,6 +85,8 @@ class Layout:
             )
             self.upload = self._show("upload", upload)
             _html("hint", status.UPLOAD_HINT)
+        self.form = StudyForm()
+        self.shown |= self.form.shown
         mode = gr.Radio(MODES, show_label=False, container=False, elem_id="mode")
         self.mode = self._show("mode", mode)
         with gr.Row(elem_classes="pair"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -20,9 +21,10 @@ from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, State
-from ftddm_viewer.web import controls, status
+from ftddm_viewer.web import controls, status, study_form
 from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import wishes_of
+from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.tab import Properties, Tab
 from ftddm_viewer.web.tabs import FULL, Tabs
 
@@ -50,6 +52,9 @@ LINK_JS = """(query) => {
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 
+Setter = Callable[[Tab, Any], object]
+"""Applies the value of a component."""
+
 
 class Page:
     """The components and their event handlers.
@@ -73,6 +78,7 @@ class Page:
             self.layout = Layout(uploads=uploads)
             self._wire()
             self._wire_components()
+            self._wire_study()
             self._wire_looks()
 
     # ---- events
@@ -96,16 +102,39 @@ class Page:
     def _wire_components(self) -> None:
         layout = self.layout
         for part in layout.controls:
-            self._moves(part.component, part.key, part.control.name, part.set_to, part.js)
-        looks: dict[str, tuple[Any, Callable[[Session, Any], object]]] = {
-            "metabolite": (layout.metabolite, lambda s, value: s.choose(metabolite=value)),
-            "slice": (layout.slice, lambda s, value: s.choose(slice_index=int(value) - 1)),
-            "mode": (layout.mode, lambda s, value: s.choose(mode=value)),
-            "live": (layout.live, lambda s, value: s.choose(live=value)),
+            self._moves(
+                part.component, part.key, part.control.name, _of_session(part.set_to), part.js
+            )
+        looks: dict[str, tuple[Any, Setter]] = {
+            "metabolite": (layout.metabolite, lambda t, value: t.session.choose(metabolite=value)),
+            "slice": (
+                layout.slice,
+                lambda t, value: t.session.choose(slice_index=int(value) - 1),
+            ),
+            "mode": (layout.mode, lambda t, value: t.session.choose(mode=value)),
+            "live": (layout.live, lambda t, value: t.session.choose(live=value)),
         }
         for name, (component, set_to) in looks.items():
             js = controls.typed(name) if name == "slice" else controls.AS_IT_IS
             self._moves(component, name, name, set_to, js)
+
+    def _wire_study(self) -> None:
+        form = self.layout.form
+        moves = [*form.moves()]
+        for move in moves:
+            self._moves(move.component, move.name, move.name, _of_draft(move.set_to), move.js)
+        for event, expanded in ((form.panel.expand, True), (form.panel.collapse, False)):
+            self._follow(event(self._commands(partial(Tab.expand, expanded=expanded)), **AT_ONCE))
+        self._follow(form.again.click(self._commands(Tab.start_over), None, None, **AT_ONCE))
+
+        def open_chosen(values: dict[Any, Any], request: gr.Request) -> None:
+            if (tab := self.tabs.get(request.session_hash)) is not None:
+                tab.open_chosen([(move.set_to, values[move.component]) for move in moves])
+
+        # A set: the values come as a dictionary. They are sent once more, since what was typed
+        # last may still be on its way.
+        inputs = {move.component for move in moves}
+        self._follow(form.open.click(open_chosen, inputs, None, **AT_ONCE))
 
     def _wire_looks(self) -> None:
         """Handle in the browser what needs no server: background, opacity, link."""
@@ -134,7 +163,7 @@ class Page:
         component: Any,
         part: str,
         key: str,
-        set_to: Callable[[Session, Any], object],
+        set_to: Setter,
         js: str,
     ) -> None:
         """Send a component's value as soon as the user changes it, with the time."""
@@ -144,7 +173,7 @@ class Page:
                 if stamp == controls.EMPTY:
                     tab.restore(part)
                 else:
-                    tab.move(part, key, stamp, value, lambda: set_to(tab.session, value))
+                    tab.move(part, key, stamp, value, lambda: set_to(tab, value))
 
         inputs = [component, self.layout.stamp]
         moved = component.input(post, inputs, None, js=js, trigger_mode="multiple", **AT_ONCE)
@@ -225,6 +254,7 @@ class Page:
         slow["check"] = {"value": status.check(state)}
         slow["remarks"] = {"value": status.remarks(state)}
         found = tab.changes(turn, slow, lambda newest: self._quick(tab, newest))
+        study_form.whole(found, self.layout.form.properties(tab.draft, free=True))
         if choices := found.get("background", {}).get("choices"):
             found["background"]["value"] = choices[0]  # the chosen one may no longer exist
         return found
@@ -246,6 +276,8 @@ class Page:
             "little": {"value": status.little(state)},
             "tips": {"value": controls.tooltips(state)},
         }
+        tab.draft.take_up(state.inspection, tab.named)
+        found |= self.layout.form.properties(tab.draft, free=free["interactive"])
         if self.uploads:
             found["upload"] = free
         for part in self.layout.controls:
@@ -262,3 +294,11 @@ class Page:
             found["unfill"] = {"visible": case.zero_filled is not None, **free}
             found["background"] = {"choices": [*case.mri, "None"]}
         return found
+
+
+def _of_session(set_to: Callable[[Session, Any], object]) -> Setter:
+    return lambda tab, value: set_to(tab.session, value)
+
+
+def _of_draft(set_to: Callable[[Draft, Any], object]) -> Setter:
+    return lambda tab, value: set_to(tab.draft, value)

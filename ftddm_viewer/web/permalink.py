@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
+from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.state import State
 
@@ -15,7 +16,7 @@ LOOKS = ("study", "mode", "metabolite", "slice")
 """Parameters in addition to the settings; slices count from 1, as on the page."""
 
 UPLOADED = "Uploaded study"
-"""Name of an uploaded study."""
+"""Name of an uploaded study, unless the user gives it one."""
 
 UPLOAD = "upload"
 """Value of the parameter "study" in a link made with an upload; the study itself is never in a
@@ -83,7 +84,7 @@ def query_of(state: State, awaited: Wishes | None = None) -> str:
 def _looks(state: State, case: Case) -> dict[str, str]:
     shown = (UPLOAD, str(state.mode), state.metabolite, str(state.slice_index + 1))
     looks = dict(zip(LOOKS, shown, strict=True))
-    if case.label == UPLOADED:
+    if is_uploaded(case):
         return looks
     usual = {
         "study": UPLOAD,
@@ -92,6 +93,11 @@ def _looks(state: State, case: Case) -> dict[str, str]:
         "slice": str(case.first_slice + 1),
     }
     return {name: value for name, value in looks.items() if value != usual[name]}
+
+
+def is_uploaded(case: Case) -> bool:
+    """Return whether a case was uploaded, whatever the user calls it."""
+    return case.label != CASE_LABEL
 
 
 def wishes_of(query: Mapping[str, str]) -> Wishes:

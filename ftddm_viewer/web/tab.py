@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock, RLock
 from time import monotonic
@@ -13,13 +14,15 @@ from typing import Any
 
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
+from ftddm_core.imaging.io import Choices
 from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web.painter import Painter
-from ftddm_viewer.web.permalink import UPLOADED, Wishes, query_of
+from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
+from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.uploads import as_uploaded, take
 
 Properties = Mapping[str, Mapping[str, Any]]
@@ -63,6 +66,8 @@ class Tab:
         Error message of the last command, "" if none.
     showing
         Lock for computing the content of the page: one thread at a time uses painter and files.
+    draft
+        The choices being made in the study panel.
     """
 
     def __init__(self, model: Model, private: Path, served: Path) -> None:
@@ -72,6 +77,7 @@ class Tab:
         self._private = Path(tempfile.mkdtemp(dir=private))
         self._served = Path(tempfile.mkdtemp(dir=served, prefix=OWNED))
         self.showing = Lock()
+        self.draft = Draft()
         self._lock = RLock()
         self._turn = 0
         self._stamps: dict[str, float] = {}
@@ -99,7 +105,7 @@ class Tab:
         try:
             command()
         except (FtddmError, OSError) as error:
-            return self._named(error_words(error) or "")
+            return self.named(error_words(error) or "")
         return ""
 
     def move(
@@ -164,10 +170,44 @@ class Tab:
             for path in paths:
                 path.unlink(missing_ok=True)
 
+    def expand(self, *, expanded: bool) -> None:
+        """Take up that the user opened or closed the study panel."""
+        with self._lock:
+            self.draft.expanded = expanded
+            self._shown.setdefault("study", {})["open"] = expanded
+
+    def open_chosen(self, values: Iterable[tuple[Callable[[Draft, Any], object], Any]]) -> None:
+        """Open the study of the panel with the choices made there.
+
+        Parameters
+        ----------
+        values
+            The newest values of the panel, as functions that apply them and what to apply.
+        """
+
+        def command() -> None:
+            self.draft.take_up(self.session.state.inspection, self.named)
+            for set_to, value in values:
+                set_to(self.draft, value)
+            self._reopen(self.draft.choices())
+
+        self.do(command)
+
+    def start_over(self) -> None:
+        """Open the study of the panel as if no choice had been made."""
+        self.do(lambda: self._reopen(Choices()))
+
+    def _reopen(self, choices: Choices) -> None:
+        found = self.session.state.inspection
+        if found is not None:
+            uploaded = any(path.is_relative_to(self._private) for path in found.paths)
+            label = choices.label or (UPLOADED if uploaded else CASE_LABEL)
+            self.session.open(found.paths, label=label, choices=choices)
+
     def _grant(self, old: State, new: State) -> None:
         """Apply the view that the link requested once the study is open."""
         wishes = self._wishes
-        if wishes is None or new.case is None or wishes.uploaded > (new.case.label == UPLOADED):
+        if wishes is None or new.case is None or wishes.uploaded > is_uploaded(new.case):
             return
         self._wishes, self._awaited = None, ""
         problems = []
@@ -183,8 +223,10 @@ class Tab:
                     problems.append(f"In the link: {error}")
         self.problem = " ".join(filter(None, [self.problem, *problems]))
 
-    def _named(self, words: str) -> str:
-        """Return an error message with uploads under the names that the user knows."""
+    def named(self, words: str) -> str:
+        """Return a text with files under the names that the user knows, without folders."""
+        case = asset_folder("case")
+        words = words.replace(f"{case}{os.sep}", "").replace(str(case), "the simulated case")
         return as_uploaded(words, self._private)
 
     # ---- what the page shows
@@ -192,7 +234,7 @@ class Tab:
     @property
     def words(self) -> str:
         """The error to show, else what the page is waiting for; "" if there is nothing to say."""
-        return self.problem or self._named(self.session.state.error) or self._awaited
+        return self.problem or self.named(self.session.state.error) or self._awaited
 
     def query(self, state: State) -> str:
         """Return the link to a state; while an upload is awaited, the link to the requested

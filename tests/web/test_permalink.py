@@ -11,6 +11,7 @@ import pytest
 from tiny import write_study
 
 from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import State
@@ -56,7 +57,7 @@ def test_all_controls_survive_together(session: Session) -> None:
 
 
 def test_what_is_looked_at_survives(session: Session, tmp_path: Path) -> None:
-    session.open(write_study(tmp_path / "patient"))
+    session.open(write_study(tmp_path / "patient"), label=CASE_LABEL)
     assert session.wait(60)
     assert query_of(session.state) == "?"
     k = 1 - session.state.slice_index
@@ -114,8 +115,12 @@ def test_nothing_chosen_needs_nothing_said() -> None:
     assert query_of(State()) == "?"
 
 
-def test_a_link_to_an_upload_says_all_that_is_looked_at(session: Session, tmp_path: Path) -> None:
-    session.open(write_study(tmp_path / "patient"), label=UPLOADED)
+@pytest.mark.parametrize("label", [UPLOADED, "patient 7"])
+def test_a_link_to_an_upload_says_all_that_is_looked_at(
+    label: str, session: Session, tmp_path: Path
+) -> None:
+    """Whatever the user calls it."""
+    session.open(write_study(tmp_path / "patient"), label=label)
     assert session.wait(60)
     state = session.state
     query = read(query_of(state))

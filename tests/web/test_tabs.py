@@ -166,7 +166,7 @@ def test_an_upload_that_is_refused_is_not_kept(
 def test_an_upload_is_called_as_the_user_knows_it(slash: str, opened: Tabs) -> None:
     tab = opened.open("a")
     path = slash.join([str(tab._private), "tmpab_12", "study", "tNAA.nii.gz"])
-    assert tab._named(f"Cannot read {path}: it is damaged.") == (
+    assert tab.named(f"Cannot read {path}: it is damaged.") == (
         "Cannot read tNAA.nii.gz: it is damaged."
     )
 
