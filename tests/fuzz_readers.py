@@ -29,12 +29,10 @@ import numpy as np
 
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.io.image_file import LARGEST
 
 SHAPE = (6, 5, 4)
-MEMORY = {"npy": 64_000_000, "nifti": LARGEST + 64_000_000}
-"""Limit in bytes of what opening may allocate at once; the files hold some kB. The reader of NIfTI
-asks for the whole of its limit before it reads, and gives back what the file does not fill."""
+MEMORY = 64_000_000
+"""Limit in bytes of what opening may allocate at once; the files hold some kB."""
 
 Files = dict[str, bytes]
 """Path inside the study's folder -> content."""
@@ -222,7 +220,7 @@ def attempt(kind: str, seed: int, folder: Path) -> Outcome:
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    if peak > MEMORY[kind]:
+    if peak > MEMORY:
         return Outcome("fault", f"allocated {peak / 1e6:.0f} MB; {outcome.detail}")
     return outcome
 

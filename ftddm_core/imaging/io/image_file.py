@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nibabel as nib
 import numpy as np
@@ -40,6 +40,8 @@ ANALYZE = (b"\x5c\1\0\0", b"\0\0\1\x5c")
 """Length of an Analyze header, its only signature, in either order of bytes."""
 LARGEST = 2_000_000_000
 """Size limit of an unpacked file in bytes: a T1 with 0.5 mm voxels takes a quarter of that."""
+
+CHUNK = 1 << 22
 
 # For nibabel's reports of repaired headers; silent unless an application listens.
 _log = logging.getLogger(__name__)
@@ -155,7 +157,7 @@ def _content(path: Path) -> bytes:
         )
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+            content = _bounded(file)
     except FileNotFoundError:
         raise FormatError(f"{path} does not exist. Check the path.") from None
     except OSError as error:
@@ -163,7 +165,7 @@ def _content(path: Path) -> bytes:
     if content.startswith(b"\x1f\x8b"):
         try:
             with gzip.open(BytesIO(content)) as packed:  # may unpack to more than fits
-                content = packed.read(LARGEST + 1)
+                content = _bounded(packed)
         except (EOFError, OSError, zlib.error) as error:
             raise FormatError(
                 f"{path} is truncated or damaged: it does not decompress ({error}). "
@@ -175,6 +177,17 @@ def _content(path: Path) -> bytes:
             "Crop or resample it."
         )
     return content
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
+    """Return the content of a file, or the first bytes beyond `LARGEST` of a longer one.
+
+    Piece by piece: a single read of that many bytes would reserve memory for all of them.
+    """
+    content = bytearray()
+    while len(content) <= LARGEST and (piece := file.read(CHUNK)):
+        content += piece
+    return bytes(content)
 
 
 def _decoded(path: Path, content: bytes) -> Decoded:
