@@ -127,7 +127,13 @@ def build_parser() -> Parser:
     inspect = add(
         "inspect", "Print what the files of a study are taken for, without computing anything."
     )
-    inspect.add_argument("input", nargs="+", type=Path, help="a folder, or image files")
+    inspect.add_argument("input", nargs="*", type=Path, help="a folder, or image files")
+    inspect.add_argument(
+        "--rules", action="store_true", help="instead, print the layouts and names that are known"
+    )
+    inspect.add_argument(
+        "--png", type=Path, metavar="FILE", help="also draw the T1 with the outlines of the maps"
+    )
     _add_roles(inspect)
 
     check = add(

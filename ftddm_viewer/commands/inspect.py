@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from ftddm_core.errors import FormatError
 from ftddm_core.evaluation.tables import to_markdown
@@ -15,12 +16,27 @@ from ftddm_viewer.session.inspection import inspect as look_at
 
 
 def inspect(options: Namespace) -> None:
-    """Print the study panel of the given paths."""
+    """Print the study panel of the given paths, or the rules by which files are recognised."""
+    if options.rules:
+        from ftddm_viewer.report.inputs import inputs_page
+
+        print(inputs_page(), end="")
+        return
     found = inspected(options)
     print(panel(found))
     print(f"\n{RESEARCH_ONLY}.")
+    if options.png is not None and found.study is not None:
+        _draw(found.study, options.png)
     if found.problem:
         raise FormatError(found.problem)
+
+
+def _draw(study: Study, path: Path) -> None:
+    """Write a figure of where the T1, else the FLAIR, lies under the maps."""
+    from ftddm_viewer.drawing.figures import save_figure
+    from ftddm_viewer.drawing.placement import placement_figure
+
+    save_figure(placement_figure(study, "flair" if study.t1 is None else "t1"), path)
 
 
 def inspected(options: Namespace) -> Inspection:
