@@ -27,8 +27,8 @@ and as available a mask, CRLB, T1 and FLAIR on grids of their own, placed by the
 """
 
 RULES = f"""A folder that holds images is read without its subfolders; else they are looked into,
-  {DEEPEST} levels down. Hidden files and links to folders are passed over. More than {MOST_FILES} files are
-  refused: that is no examination.
+  {DEEPEST} levels down. Hidden files and links to folders are passed over. More than
+  {MOST_FILES} files are refused: that is no examination.
 - The first layout that claims the files decides; names that its rules do not match are read as
   plain names. The first rule that matches the whole name, without its ending, decides; case does
   not count. Nothing unknown becomes a metabolite: a plain name is a map only if exactly one known
