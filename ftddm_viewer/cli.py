@@ -82,7 +82,6 @@ def _run(arguments: Sequence[str], fault: Fault | None) -> tuple[int, Fault | No
 
             command: Callable[[argparse.Namespace], None] = getattr(commands, options.command)
             command(options)
-            sys.stdout.flush()
     except (KeyboardInterrupt, Cancelled) as end:
         say(f"ftddm: cancelled{KEPT.get(options.command, ', nothing was written.')}")
         return getattr(end, "code", INTERRUPTED), None
@@ -90,6 +89,8 @@ def _run(arguments: Sequence[str], fault: Fault | None) -> tuple[int, Fault | No
         from ftddm_viewer.commands.options import in_flags
         from ftddm_viewer.session.messages import error_words
 
+        if isinstance(error, BrokenPipeError):  # in the middle of a long text
+            return OUTPUT_LOST, Fault("standard output", "", left=True)
         if isinstance(error, OSError) and (fault := flushed()) is not None:
             return OUTPUT_LOST, fault
         words = error_words(error)

@@ -80,12 +80,12 @@ def _too_long(path: Path) -> str:
     """Return what of a path is too long, "" if nothing is."""
     longest = max(path.parts, key=_bytes, default="")
     if _bytes(longest) > LONGEST_NAME:
+        size = _bytes(longest)
         return (
-            f"the file name '{_short(longest)}' has {_bytes(longest)} bytes, which is more than "
-            f"{LONGEST_NAME}"
+            f"the file name '{_short(longest)}' is too long, {size} bytes of at most {LONGEST_NAME}"
         )
     if (size := _bytes(str(path.absolute()))) > LONGEST_PATH:
-        return f"the path '{_short(str(path))}' has {size} bytes, which is more than {LONGEST_PATH}"
+        return f"the path '{_short(str(path))}' is too long, {size} bytes of at most {LONGEST_PATH}"
     return ""
 
 

@@ -161,9 +161,9 @@ def test_an_encoding_and_its_handler_are_as_before_afterwards(
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("a" * 256, "has 256 bytes, which is more than 255"),
-        ("é" * 128, "has 256 bytes, which is more than 255"),
-        ("b/" * 2100, "bytes, which is more than 4095"),
+        ("a" * 256, "is too long, 256 bytes of at most 255"),
+        ("é" * 128, "is too long, 256 bytes of at most 255"),
+        ("b/" * 2100, "bytes of at most 4095"),
         ("no\0thing", "holds a NUL character"),
     ],
     ids=["name", "letters", "path", "nul"],
@@ -190,7 +190,7 @@ def test_a_long_study_is_refused_before_it_is_sampled(
     monkeypatch.setattr("ftddm_viewer.session.model.Model.load", None)
     outcome = ftddm("run", long, *quick[2:])
     assert outcome.code == 2
-    assert "which is more than 255" in outcome.err
+    assert "of at most 255" in outcome.err
     assert "rename the study" in outcome.err
 
 
