@@ -85,12 +85,18 @@ def affine_of(voxel_size: ArrayLike | None, affine: ArrayLike | None) -> FloatAr
     if matrix.shape != shape or not np.isfinite(matrix).all():
         wanted = "three lengths in mm" if affine is None else "a finite 4x4 matrix"
         name = "voxel_size" if affine is None else "affine"
-        raise GeometryError(f"{name} must be {wanted}, found {given!r:.80}.")
+        raise GeometryError(f"{name} must be {wanted}, found {_in_one_line(given)}.")
     if affine is not None:
         return matrix
     if not (matrix > 0).all():
-        raise GeometryError(f"voxel_size must be three lengths above 0 mm, found {given!r:.80}.")
+        raise GeometryError(
+            f"voxel_size must be three lengths above 0 mm, found {_in_one_line(given)}."
+        )
     return np.diag([*matrix, 1.0])
+
+
+def _in_one_line(value: object) -> str:
+    return " ".join(repr(value).split())[:120]
 
 
 def affine_over(
@@ -120,7 +126,7 @@ def check_named(maps: Any, what: str) -> None:
         )
     for name in maps:
         if not isinstance(name, str):
-            raise FormatError(f"{what} must have names of metabolites, found {name!r:.80}.")
+            raise FormatError(f"{what} must have names of metabolites, found {_in_one_line(name)}.")
 
 
 def check_known(names: Any, maps: Any, what: str) -> None:

@@ -173,6 +173,11 @@ GOOD: dict[str, Any] = {"maps": MAPS, "voxel_size": VOXEL}
         ({"voxel_size": (10, 0, 10)}, GeometryError, r"above 0 mm, found \(10, 0, 10\)"),
         ({"voxel_size": None, "affine": np.eye(3)}, GeometryError, "affine must be a finite 4x4"),
         (
+            {"voxel_size": None, "affine": np.diag([np.nan, 1, 1, 1])},
+            GeometryError,
+            r"affine must be a finite 4x4 matrix, found array\(\[\[nan",
+        ),
+        (
             {"voxel_size": None, "affine": np.zeros((4, 4))},
             GeometryError,
             "axes are not independent",
@@ -193,8 +198,9 @@ GOOD: dict[str, Any] = {"maps": MAPS, "voxel_size": VOXEL}
 def test_what_is_not_a_study_is_refused_in_words(
     changes: dict[str, Any], kind: type[Exception], words: str
 ) -> None:
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=words) as caught:
         Study.from_arrays(**{**GOOD, **changes})
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
