@@ -66,8 +66,6 @@ class Files:
         found = self._inspect(choices)
         if remembers and choices == Choices():
             remembered.forget(found.paths)
-        elif remembers and choices is not None and found.study is not None:
-            remembered.remember(found)
         return found
 
     def _inspect(self, choices: Choices | None) -> Inspection:

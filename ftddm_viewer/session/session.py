@@ -34,6 +34,7 @@ from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.opening import Files
+from ftddm_viewer.session.remembered import remember
 from ftddm_viewer.session.state import Activity, Finished, State, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -91,12 +92,10 @@ class Session(Holder):
         `State.inspection` says what the files were taken for, also where the study does not open;
         `label` is the name shown unless the choices have one.
         """
-        files = Files.of(paths, label, t1=t1, flair=flair, mask=mask)
-        self._read(files, choices, named=files)
+        self._read(Files.of(paths, label, t1=t1, flair=flair, mask=mask), choices)
 
     def reopen(self, choices: Choices | None) -> None:
-        """Open the files that were inspected last with other decisions about them; None for a
-        start without any, also without those that are remembered.
+        """Open the files that were inspected last with other decisions; None to forget all.
 
         Raises
         ------
@@ -108,7 +107,7 @@ class Session(Holder):
         if found is None or files is None:
             raise FormatError("No study is open: open its folder first.")
         if choices is None:
-            self._read(files, Choices(), named=files)
+            self._read(files, Choices())
         else:  # which hold the roles that were given with the files
             self._read(Files(found.paths, label=files.label), choices, named=files)
 
@@ -268,22 +267,29 @@ class Session(Holder):
             what = "A study is being opened"
         raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
 
-    def _read(self, files: Files, choices: Choices | None, *, named: Files) -> None:
-        """Open files in the background; `named`: as the user named them."""
+    def _read(self, files: Files, choices: Choices | None, *, named: Files | None = None) -> None:
+        """Open files in the background; `named`: as the user named them, if not so."""
 
         def make() -> Case:
             found = files.inspected(choices, remembers=self._remembers)
             with self._changing():
-                self._files = named
+                self._files = named or files
                 self._replace(inspection=found)
             return files.case(found)
 
-        self._open(make)
+        def opened() -> None:  # choices that open no study must not block it later
+            found = self.state.inspection
+            if self._remembers and found is not None and choices not in (None, Choices()):
+                remember(found)
 
-    def _open(self, make: Callable[[], Case], *, keep: bool = False) -> None:
+        self._open(make, opened)
+
+    def _open(
+        self, make: Callable[[], Case], opened: Callable[[], object] = bool, *, keep: bool = False
+    ) -> None:
         with self._changing():
             self._refuse_during(Activity.VOLUME, "to open a study")
-            self._jobs.start(self._guarded(lambda token: self._opening(token, make, keep)))
+            self._jobs.start(self._guarded(lambda token: self._opening(token, make, opened, keep)))
             self._replace(activity=Activity.OPENING, **AT_REST, error="")
 
     def _start(self, job: Work, activity: Activity, purpose: str) -> None:
@@ -354,7 +360,9 @@ class Session(Holder):
 
     # ---- jobs
 
-    def _opening(self, token: Token, make: Callable[[], Case], keep: bool) -> None:
+    def _opening(
+        self, token: Token, make: Callable[[], Case], opened: Callable[[], object], keep: bool
+    ) -> None:
         """Open a case; it replaces the open one only if it can be sampled.
 
         With `keep`, the same metabolite and slice stay selected.
@@ -376,6 +384,7 @@ class Session(Holder):
             notes=notes(prepared, asked.noise),
             checking=None,
         )
+        opened()
         if self.state.live:
             self._preview(token)
 

@@ -14,7 +14,7 @@ from napari_ftddm._parts import ignore_stray_wheel
 IN_A_ROW = 6
 """Check boxes side by side."""
 
-ASKED = "color: #ff8a80; font-weight: bold;"
+ASKED = "color: #ff6b61; font-weight: bold;"
 
 
 class FieldForm(QWidget):

@@ -28,6 +28,9 @@ from napari_ftddm._study_table import FileTable
 SIZE = QSize(1120, 720)
 """In pixels, as far as the screen has room."""
 
+LEAST_SIZE = QSize(760, 480)
+"""In pixels: below, columns and inputs would be cut off."""
+
 REMEMBERED = "These files were opened with your choices of last time. Start over to forget them."
 
 
@@ -75,6 +78,7 @@ class StudyPanel(QDialog):
         self.close_it.clicked.connect(lambda *_: self.hide())
         self.files.itemChanged.connect(lambda _: self._edited())
         self.fields.edited.connect(self._edited)
+        self.setMinimumSize(LEAST_SIZE)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -133,7 +137,10 @@ class StudyPanel(QDialog):
         self.about.setText(about(found))
 
     def _edited(self) -> None:
-        self._refused = ""
+        """Take back what was said of values that are edited now."""
+        self._refused, self._awaits = "", False
+        if self._found is not None:
+            say(self.problem, self._found.problem)
         self._enable()
 
     def _enable(self) -> None:

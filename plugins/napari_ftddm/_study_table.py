@@ -35,12 +35,12 @@ COLUMNS = {
 ROLE, NAME = 4, 5
 """Columns that the user edits."""
 
-ASKED, UNUSED = QColor("#ff8a80"), QColor("#9aa3ad")
+ASKED, UNUSED = QColor("#ff6b61"), QColor("#8f979f")
 BREAK = "\u200b"
 """A place at which a line may end."""
 
-EDITABLE = QColor("#414851")
-"""Background of what can be edited."""
+EDITABLE = QColor(128, 128, 128, 60)
+"""Background of what can be edited, in a dark theme and in a bright one."""
 
 ROOM = QSize(10, 8)
 """Pixels around the words of a cell."""
@@ -58,7 +58,8 @@ class FileTable(QTableWidget):
         self.setWordWrap(True)
         self.setTabKeyNavigation(False)  # Tab leaves the table; arrow keys move within it
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.AllEditTriggers)
+        trigger = QAbstractItemView.EditTrigger
+        self.setEditTriggers(trigger.EditKeyPressed | trigger.AnyKeyPressed)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         header, beside = self.horizontalHeader(), self.verticalHeader()
         if header is not None and beside is not None:
@@ -67,6 +68,7 @@ class FileTable(QTableWidget):
             header.setStretchLastSection(True)
             beside.hide()
         self.itemChanged.connect(self._name_follows)
+        self.cellClicked.connect(self._clicked)
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Show rows, and scroll to what the open question is about."""
@@ -122,6 +124,25 @@ class FileTable(QTableWidget):
         for column, share in enumerate(COLUMNS.values()):
             self.setColumnWidth(column, int(share * viewport.width()))
         self.resizeRowsToContents()
+
+    def keyPressEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
+        """Edit the current cell on Enter, which would else press the window's button."""
+        item = self.currentItem()
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if enter and item is not None and item.flags() & Qt.ItemFlag.ItemIsEditable:
+            self.editItem(item)
+        else:
+            super().keyPressEvent(event)
+
+    def _clicked(self, row: int, column: int) -> None:
+        """Edit a cell on one click, and open the list of roles."""
+        item, viewport = self._cell(row, column), self.viewport()
+        if not item.flags() & Qt.ItemFlag.ItemIsEditable:
+            return
+        self.editItem(item)
+        for box in [] if viewport is None else viewport.findChildren(QComboBox):
+            if box.isVisible():  # an earlier one may not be gone yet
+                box.showPopup()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's name)
         """Fit the columns to another width."""

@@ -192,6 +192,15 @@ def test_remembered_choices_never_block_a_study(sessions: Any, tmp_path: Path) -
     assert state.inspection.choices == Choices()
 
 
+def test_choices_with_which_nothing_can_be_computed_are_not_remembered(
+    sessions: Any, tmp_path: Path
+) -> None:
+    session = sessions()
+    session.open(of_vienna(tmp_path), choices=Choices(max_crlb=6))  # every voxel has 7
+    assert "no signal inside the mask" in refused(session).error
+    assert recall([tmp_path]) is None
+
+
 def test_files_given_with_a_role_are_there_when_the_study_is_reopened(
     sessions: Any, tmp_path: Path
 ) -> None:
