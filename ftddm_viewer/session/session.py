@@ -43,6 +43,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
 AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
 """Progress of work that has not begun."""
 
+Make = Callable[[], Case]
+
 
 class Session(Holder):
     """One user's examination and all operations on it.
@@ -284,12 +286,10 @@ class Session(Holder):
 
         self._open(make, opened)
 
-    def _open(
-        self, make: Callable[[], Case], opened: Callable[[], object] = bool, *, keep: bool = False
-    ) -> None:
+    def _open(self, make: Make, then: Callable[[], Any] = lambda: 0, keep: bool = False) -> None:
         with self._changing():
             self._refuse_during(Activity.VOLUME, "to open a study")
-            self._jobs.start(self._guarded(lambda token: self._opening(token, make, opened, keep)))
+            self._jobs.start(self._guarded(lambda token: self._opening(token, make, then, keep)))
             self._replace(activity=Activity.OPENING, **AT_REST, error="")
 
     def _start(self, job: Work, activity: Activity, purpose: str) -> None:
@@ -360,12 +360,10 @@ class Session(Holder):
 
     # ---- jobs
 
-    def _opening(
-        self, token: Token, make: Callable[[], Case], opened: Callable[[], object], keep: bool
-    ) -> None:
+    def _opening(self, token: Token, make: Make, then: Callable[[], Any], keep: bool) -> None:
         """Open a case; it replaces the open one only if it can be sampled.
 
-        With `keep`, the same metabolite and slice stay selected.
+        With `keep`, the same metabolite and slice stay selected; `then` is called once it is open.
         """
         case = make()
         asked, mode = self.state.settings, case.usual_mode
@@ -384,7 +382,7 @@ class Session(Holder):
             notes=notes(prepared, asked.noise),
             checking=None,
         )
-        opened()
+        then()
         if self.state.live:
             self._preview(token)
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ftddm_core.errors import FtddmError
-from ftddm_core.imaging.io import open_study, survey_study
+from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.imaging.io import ChoiceNeeded, open_study, survey_study
 from ftddm_core.imaging.io.roles import Role
 from napari_ftddm._bridge import LayerTuple
 from napari_ftddm._canvas import follow_current
 from napari_ftddm._layers import study_layers
 
 PathOrPaths = str | Path | Sequence[str | Path]
+
+ANSWER = "To decide, open the study in the panel of FTDDM Viewer."
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
@@ -38,9 +40,13 @@ def read_layers(path: PathOrPaths) -> list[LayerTuple]:
     Raises
     ------
     FormatError, GeometryError
-        If the files cannot be read as a study; napari shows the message.
+        If the files cannot be read as a study, or something has to be decided first; napari shows
+        the message.
     """
-    layers = study_layers(open_study(_listed(path)))
+    try:
+        layers = study_layers(open_study(_listed(path)))
+    except ChoiceNeeded as asked:
+        raise FormatError(f"{asked} {ANSWER}") from None
     follow_current()
     return layers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
+from layouts import metabolite, two_sessions, with_labels
 from napari_ftddm._bridge import from_layer, to_layer
 from napari_ftddm._layers import study_layers
 from napari_ftddm._reader import get_reader, read_layers
@@ -24,6 +26,7 @@ from properties import grids, head, linear, oblique_affine, save_nifti
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import open_study
+from ftddm_core.imaging.io.image_file import SUFFIXES
 from ftddm_core.imaging.volume import Study, Volume
 
 with warnings.catch_warnings():
@@ -238,6 +241,32 @@ def test_every_format_opens_in_napari_as_in_the_shell(tmp_path: Path) -> None:
     reader = get_reader(str(tmp_path / "patient"))
     assert reader is not None
     assert [arguments["name"] for _, arguments, _ in reader(str(tmp_path / "patient"))] == ["tNAA"]
+
+
+def test_a_study_with_a_question_says_it(tmp_path: Path) -> None:
+    """Where napari's File > Open cannot ask."""
+    for study, words in (
+        (two_sessions(tmp_path / "tree"), "There are several sessions: choose session V1 or V2. "),
+        (with_labels(tmp_path / "P7"), "mask.nii.gz has the labels 1 and 2: which are trusted? "),
+    ):
+        reader = get_reader(str(study))
+        assert reader is not None
+        with pytest.raises(FormatError, match=re.escape(words) + "To decide, open the study in"):
+            reader(str(study))
+
+
+def test_the_files_of_every_format_are_offered_to_the_reader(tmp_path: Path) -> None:
+    manifest = npe2.PluginManifest.from_file(MANIFEST)
+    (reader,) = manifest.contributions.readers
+    assert {f"*{suffix}" for suffix in (*SUFFIXES, ".npy")} == set(reader.filename_patterns)
+    header, data = (tmp_path / f"tNAA{ending}" for ending in (".hdr", ".img"))
+    nib.save(nib.Nifti1Pair(metabolite(9).astype(np.float32), np.eye(4)), header)
+    for path in (header, data):
+        read = get_reader(str(path))
+        assert read is not None
+        ((values, arguments, _),) = read(str(path))
+        assert arguments["name"] == "tNAA"
+        np.testing.assert_allclose(values.T, metabolite(9), rtol=1e-6)
 
 
 def test_a_damaged_file_is_probed_and_then_refused(tmp_path: Path) -> None:
