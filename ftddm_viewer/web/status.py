@@ -15,8 +15,8 @@ BANNER = (
 )
 
 UPLOAD_HINT = (
-    "Metabolite maps, T1w, FLAIR and mask as NIfTI, named like tNAA.nii.gz, "
-    "T1w.nii.gz, mask.nii.gz; or a folder tree as one .zip."
+    "Maps, T1w, FLAIR and mask, named like tNAA.nii.gz, T1w.nii.gz, mask.nii.gz; "
+    "a tree of folders as one .zip."
 )
 
 

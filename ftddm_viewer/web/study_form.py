@@ -17,6 +17,9 @@ FIRST = ("subject", "session", "scale", "mask_labels", "mask_threshold")
 
 FURTHER = ("label", "crlb_unit", "max_crlb", "min_snr", "max_fwhm", "space")
 
+LABELS = {"label": "Name of the study"}
+"""Field -> its label, where the usual one would be unclear beside the names of metabolites."""
+
 LONGEST = 120
 """Most characters of a name."""
 
@@ -161,7 +164,7 @@ def _of_field(box: Any, field: Field | None) -> dict[str, Any]:
     unit = f" ({field.unit})" if field.unit else ""
     properties: dict[str, Any] = {
         "visible": True,
-        "label": f"{field.label}{unit}",
+        "label": f"{LABELS.get(field.key, field.label)}{unit}",
         "value": field.value,
     }
     if isinstance(box, gr.Dropdown):

@@ -57,7 +57,7 @@ def files(found: Inspection) -> str:
     body = "".join(map(_row, rows[:MOST_ROWS]))
     if len(rows) > MOST_ROWS:
         body += f'<tr><td colspan="4">and {len(rows) - MOST_ROWS} more</td></tr>'
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table tabindex="0"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _row(row: Mapping[str, str]) -> str:
