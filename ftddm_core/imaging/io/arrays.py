@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.imaging.arrays import affine_over
 from ftddm_core.imaging.io.array_file import load_array
 from ftddm_core.imaging.io.layouts.research import MAPS
 from ftddm_core.imaging.io.roles import Role
@@ -69,7 +70,7 @@ class Arrays:
         if entry.role not in (Role.T1, Role.FLAIR):
             return self._on_grid(entry, allow_empty)
         data = self._array(entry.path, allow_empty)
-        return Volume(data, _over(self._affine, self._shape, data.shape))
+        return Volume(data, affine_over(self._affine, self._shape, data.shape))
 
     def _on_grid(self, entry: Entry, allow_empty: bool) -> Volume:
         data = self._array(entry.path, allow_empty)
@@ -91,12 +92,3 @@ class Arrays:
         if not allow_empty and not np.any(finite_or_zero(data)):
             raise FormatError(f"{path} is empty: every voxel is 0 or not a number. Leave it out.")
         return data
-
-
-def _over(affine: FloatArray, shape: tuple[int, int, int], finer: tuple[int, ...]) -> FloatArray:
-    """Return the affine of an array that fills the field of view of another: edges coincide."""
-    ratio = np.asarray(shape) / np.asarray(finer)
-    result = np.array(affine, float)
-    result[:3, :3] = affine[:3, :3] * ratio
-    result[:3, 3] = affine[:3, 3] + affine[:3, :3] @ (ratio / 2 - 0.5)
-    return result
