@@ -52,6 +52,6 @@ def _wild(study: Study) -> list[str]:
         if count:
             found.append(
                 f"{name}: {count} wild voxel{'s' * (count > 1)} beyond ten times the 99th "
-                "percentile of the trusted ones, not used as measurements."
+                "percentile of the trusted ones: limited to that, and not used as measurements."
             )
     return found

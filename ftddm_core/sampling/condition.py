@@ -249,12 +249,14 @@ def form_condition(
         window,
     )
     beside = np.where(_sure(measurement, trusted), measurement.y, 0)
-    seen = np.where(trusted, cleaned / scale, beside)
+    # A wild voxel is no measurement: at its own size it would ring through the whole slice.
+    limited = np.clip(cleaned / scale, -WILD, WILD)
+    seen = np.where(trusted, limited, beside)
     lowres = zero_fill(seen, (mask.shape[0], mask.shape[1]))
     if outside is Outside.SEEN:  # part of a scan's signal comes from outside the mask
         inside = np.maximum(lowres, 0) * mask
     else:  # failed fits are 0: they carry no information about their neighbours
-        inside = fit_inside(cleaned / scale, cleaned != 0, mask)
+        inside = fit_inside(limited, cleaned != 0, mask)
     channels = stack(lowres, mask.astype(np.float32), t1, flair, inside)
     pad = [(0, 0), *((0, -n % MULTIPLE) for n in mask.shape[:2]), (0, 0)]
     return Condition(

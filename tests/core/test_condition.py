@@ -91,7 +91,7 @@ def test_a_wild_voxel_outside_the_mask_is_as_one_that_was_not_measured(study, ma
 def test_trusted_values_are_never_altered(study):
     """Zero-filling passes through the acquired samples: at s = 4 every fourth voxel is one."""
     data = study.maps["Ins"].data.copy()
-    data[7, 8, 2], data[8, 8, 2] = 1e4, -7.0
+    data[7, 8, 2], data[8, 8, 2] = 5 * data.max(), -7.0
     study = replace(study, maps={"Ins": study.maps["Ins"].with_data(data)})
     condition = conditions(study)["Ins"]
     trusted = trusted_cells(condition.mask, condition.acquired)
@@ -99,7 +99,22 @@ def test_trusted_values_are_never_altered(study):
     assert trusted[8, 8, 2]
     found = condition.lowres[::4, ::4]
     np.testing.assert_allclose(found[trusted], data[trusted], rtol=1e-4, atol=1e-2)
+    assert condition.outliers == 0
+
+
+@pytest.mark.parametrize("value", [1e4, 1e38, -1e38])
+def test_a_wild_trusted_value_is_limited(study, value):
+    """At its own size it would ring through the slice, up to values that are not finite."""
+    data = study.maps["Ins"].data.copy()
+    data[7, 8, 2] = value
+    wild = replace(study, maps={"Ins": study.maps["Ins"].with_data(data)})
+    condition = conditions(wild)["Ins"]
     assert condition.outliers == 1
+    assert condition.lowres[28, 32, 2] == pytest.approx(
+        np.sign(value) * 10 * condition.scale, rel=1e-4
+    )
+    assert np.isfinite(condition.channels).all()
+    assert not condition.measurement.w[7, 8, 2]
 
 
 @pytest.mark.parametrize("outside", list(Outside))
