@@ -130,7 +130,7 @@ class StudyPanel(QDialog):
         return new and found is not None and found.question is not None
 
     def _fill(self, found: Inspection) -> None:
-        label = found.choices.label or found.survey.label or found.paths[0].name
+        label = found.choices.label or found.survey.label or found.paths[0].absolute().name
         self.setWindowTitle(f"Study: {label}")
         self.files.fill(rows_of(found))
         self.fields.fill(fields_of(found))
