@@ -29,6 +29,8 @@ from visiting import (
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.web.tabs import Tabs
 
+NAME = "document.querySelector('#study-name :is(input, textarea)')"
+
 # ---------------------------------------------------------------- links
 
 
@@ -159,7 +161,7 @@ def test_errors_have_the_words_of_the_shell_command(
     server: Any, visit: Visit, ftddm: Ftddm, weights: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """And the study that was open stays open."""
+    """Which lists the files before. And the study that was open stays open."""
     bad = write_study(tmp_path / "bad")
     (bad / "tNAA.nii.gz").write_bytes(gzip.compress(b"no NIfTI at all"))
     page = visit(server.url)
@@ -170,17 +172,25 @@ def test_errors_have_the_words_of_the_shell_command(
     names = sorted(path.name for path in bad.iterdir())
     outcome = ftddm("run", *names, "--out", tmp_path / "out", "--weights", weights)
     assert outcome.code == 2
-    assert outcome.err == f"ftddm: {page.locator('.problem').inner_text()}\n"
+    assert outcome.err.endswith(f"\nftddm: {page.locator('.problem').inner_text()}\n")
     ready(page, heading="Simulated patient")
 
 
 def test_a_hostile_name_is_only_a_name(server: Any, visit: Visit, tmp_path: Path) -> None:
+    """Here one that the user gives to a metabolite."""
     study = write_study(tmp_path / "patient")
     name = "<img src=x onerror=document.title='taken'>${1+1}"
-    (study / "tNAA.nii.gz").rename(study / f"{name}.nii.gz")
     page = visit(server.url)
     ready(page)
     upload(page, *sorted(study.iterdir()))
+    ready(page, heading="Uploaded study")
+    page.locator("#study > button").click()
+    page.locator("#study-file input").click()
+    page.get_by_role("option", name="tNAA.nii.gz", exact=True).click()
+    page.wait_for_function(f"{NAME}.value == 'tNAA'")
+    page.locator("#study-name").locator("input, textarea").fill(name)
+    page.locator("#study-open").click()
+    page.locator("#study-files").filter(has_text="img src=x").wait_for()
     ready(page, heading="Uploaded study")
     page.locator("#metabolite input").click()
     page.get_by_role("option").filter(has_text="img").click()
