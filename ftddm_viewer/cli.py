@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from ftddm_core.errors import Cancelled
-from ftddm_core.imaging.io.choices import ROLE_OF_KEY
 from ftddm_core.settings import controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.shell.endings import ended_in_order
@@ -355,7 +354,7 @@ def _add_roles(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="FILE=ROLE",
-        help=f"what a file is: {', '.join(ROLE_OF_KEY)}; map and crlb with a name, map:tNAA",
+        help="what a file is: FILE=t1, FILE=mask, FILE=map:tNAA (inspect --rules lists the roles)",
     )
     group.add_argument(
         "--exclude", action="append", default=[], metavar="FILE", help="leave a file out"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import textwrap
 from argparse import Namespace
 from pathlib import Path
 
@@ -51,26 +51,28 @@ def inspected(options: Namespace) -> Inspection:
 
 
 def opened(options: Namespace) -> Study:
-    """Return the study of a command line; print what its files were taken for to stderr.
+    """Return the study of a command line; print what its files were taken for.
 
     Raises
     ------
     FormatError
-        If it does not open, after its files were listed.
+        If it does not open.
     """
     found = inspected(options)
     if found.study is None:
-        print(panel(found), file=sys.stderr)
         raise FormatError(found.problem)
-    used = ", ".join(
-        f"{entry.path.name}: {entry.title}" for entry in found.survey.entries if entry.taken
-    )
-    facts = found.facts
-    print(
-        f"{facts['Layout']}; {facts['Matrix']} voxels of {facts['Voxel']}. {used}.",
-        file=sys.stderr,
-    )
+    print("\n".join(summary(found)), end="\n\n")
     return found.study
+
+
+def summary(found: Inspection) -> list[str]:
+    """Return what was found in a study that opens, in a few lines: layout, grid, and files used."""
+    facts = found.facts
+    used = [f"{e.path.name}: {e.title}" for e in found.survey.entries if e.taken]
+    return [
+        f"{facts['Layout']}, {facts['Matrix']} voxels of {facts['Voxel']}.",
+        textwrap.fill("; ".join(used) + ".", 100, break_on_hyphens=False),
+    ]
 
 
 def panel(found: Inspection) -> str:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
+from ftddm_core.imaging.findings import findings
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
@@ -117,6 +118,11 @@ class Case:
     inputs: Mapping[str, Mapping[str, str]]
     zero_filled: Matrix | None
     unfilled: bool = False
+
+    @classmethod
+    def in_memory(cls, study: Study, label: str = "") -> Case:
+        """Make a case of a study that does not come from files, with the findings about it."""
+        return cls.of(study.with_notes(findings(study)), label)
 
     @classmethod
     def of(cls, study: Study, label: str = "") -> Case:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftddm_core.errors import Cancelled, FormatError, SettingsError
-from ftddm_core.imaging.findings import findings
 from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition
@@ -115,9 +114,7 @@ class Session(Holder):
 
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
-        self._open(lambda: Case.of(study.with_notes(findings(study)), label))
-        with self._changing():
-            self._replace(inspection=None)
+        self._open(lambda: Case.in_memory(study, label), inspection=None)
 
     def unfill(self) -> None:
         """Undo earlier zero-filling of the open study."""
@@ -286,11 +283,13 @@ class Session(Holder):
 
         self._open(make, opened)
 
-    def _open(self, make: Make, then: Callable[[], Any] = lambda: 0, keep: bool = False) -> None:
+    def _open(
+        self, make: Make, then: Callable[[], Any] = lambda: 0, keep: bool = False, **changes: Any
+    ) -> None:
         with self._changing():
             self._refuse_during(Activity.VOLUME, "to open a study")
             self._jobs.start(self._guarded(lambda token: self._opening(token, make, then, keep)))
-            self._replace(activity=Activity.OPENING, **AT_REST, error="")
+            self._replace(activity=Activity.OPENING, **AT_REST, error="", **changes)
 
     def _start(self, job: Work, activity: Activity, purpose: str) -> None:
         with self._changing():
