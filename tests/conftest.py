@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
-from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome, write_study
+from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome, without_study, write_study
 
 from ftddm_core.model.checkpoint import save_weights
 from ftddm_core.model.flow import ConditionalGlow
@@ -69,7 +69,8 @@ def ftddm(capsys: pytest.CaptureFixture[str]) -> Ftddm:
             code = main([str(word) for word in words])
         except SystemExit as end:  # from argparse
             code = end.code if isinstance(end.code, int) else 1
-        return Outcome(code, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return Outcome(code, out, without_study(err))
 
     return run
 

@@ -36,6 +36,12 @@ class Outcome(NamedTuple):
 Ftddm = Callable[..., Outcome]
 
 
+def without_study(printed: str) -> str:
+    """Return what a command printed without the lines that say what it opened."""
+    lines = printed.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("study: "))
+
+
 def tiny_maps(
     shape: Shape = SHAPE, voxel: tuple[float, float, float] = VOXEL
 ) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32], Any]:

@@ -17,6 +17,9 @@ from ftddm_core.imaging.metabolites import ratio_in
 from ftddm_core.imaging.space import UNLOCALISED_MM
 from ftddm_core.imaging.volume import Study, Volume
 
+ROUNDING = 0.01
+"""Rounding of a voxel edge, in mm."""
+
 
 def scope_notes(study: Study) -> tuple[str, ...]:
     """Return in what respects a study, as acquired, differs from all patients of the training.
@@ -38,7 +41,7 @@ def scope_notes(study: Study) -> tuple[str, ...]:
         )
     voxel = (grid.voxel_size[0] * grid.voxel_size[1]) ** 0.5
     finest, coarsest = TRAINED_VOXELS_MM[0], TRAINED_VOXELS_MM[1] * UPSCALE_BOUNDS[1]
-    if not finest <= voxel <= coarsest:
+    if not finest - ROUNDING <= voxel <= coarsest + ROUNDING:
         found.append(
             f"Voxels of {voxel:.3g} mm in the plane: the training had results of "
             f"{TRAINED_VOXELS_MM[0]:g} to {TRAINED_VOXELS_MM[1]:g} mm."
@@ -51,7 +54,7 @@ def scope_notes(study: Study) -> tuple[str, ...]:
         )
     thickness = grid.voxel_size[2]
     thin, thick = TRAINED_SLICES_MM
-    if not thin <= thickness <= thick and thickness < UNLOCALISED_MM:
+    if not thin - ROUNDING <= thickness <= thick + ROUNDING and thickness < UNLOCALISED_MM:
         found.append(
             f"Slices of {thickness:.3g} mm: those of the training were {thin:g} to {thick:g} mm."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from argparse import Namespace
 from pathlib import Path
@@ -51,7 +52,7 @@ def inspected(options: Namespace) -> Inspection:
 
 
 def opened(options: Namespace) -> Study:
-    """Return the study of a command line; print what its files were taken for.
+    """Return the study of a command line; print what its files were taken for to stderr.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def opened(options: Namespace) -> Study:
     found = inspected(options)
     if found.study is None:
         raise FormatError(found.problem)
-    print("\n".join(summary(found)), end="\n\n")
+    for line in summary(found):
+        print(f"study: {line}", file=sys.stderr)
     return found.study
 
 
@@ -71,7 +73,7 @@ def summary(found: Inspection) -> list[str]:
     used = [f"{e.path.name}: {e.title}" for e in found.survey.entries if e.taken]
     return [
         f"{facts['Layout']}, {facts['Matrix']} voxels of {facts['Voxel']}.",
-        textwrap.fill("; ".join(used) + ".", 100, break_on_hyphens=False),
+        *textwrap.wrap("; ".join(used) + ".", 100, break_on_hyphens=False),
     ]
 
 

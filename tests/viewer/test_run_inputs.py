@@ -56,10 +56,12 @@ def test_odd_characters_in_names(weights: Path, tmp_path: Path, ftddm: Ftddm) ->
     assert ftddm("run", study, "--out", out, "--weights", weights, "--steps", 1).code == 0
     label = "Dr-M-ller-s-1st-pilot"
     assert {name.partition("_desc")[0] for name in files_in(out)} == {
-        f"{label}_met-NAANAAG",
-        f"{label}_met-GPCPCh",
+        f"{label}_met-tNAA",
+        f"{label}_met-tCho",
     }
-    assert sidecar(out, "NAANAAG")["Metabolite"] == "NAA+NAAG"
+    record = sidecar(out, "tNAA")
+    assert record["Metabolite"] == "tNAA"
+    assert record["Inputs"]["tNAA"]["Name"] == "NAA+NAAG.nii.gz"
 
 
 def test_single_files_are_enough(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
@@ -117,13 +119,13 @@ def test_wild_voxels(quick: list[Any], ftddm: Ftddm, study: Path) -> None:
     assert outcome.code == 0
     after, _ = load(out / "patient_met-tNAA_desc-ftddm_mrsi.nii.gz")
     np.testing.assert_array_equal(after, before)
-    assert "trusted voxels exceed" not in outcome.err
+    assert "wild voxel" not in outcome.err
     i, j, k = np.argwhere(mask > 0)[0]
     maps["tCho"][i, j, k] = 1e4
     save_nifti(study / "tCho.nii.gz", maps["tCho"], affine)
     outcome = ftddm(*quick, "--overwrite")
     assert outcome.code == 0
-    assert "note: tCho: 1 trusted voxel" in outcome.err
+    assert "note: tCho: 1 wild voxel beyond" in outcome.err
     assert sidecar(out, "tCho")["OutlierVoxels"] == 1
 
 

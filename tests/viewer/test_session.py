@@ -15,13 +15,13 @@ from sessions import PATIENCE, Brake, Recorder, done
 from tiny import Ftddm, load, tiny_maps, write_study
 
 from ftddm_core.errors import SettingsError
-from ftddm_core.imaging.io import open_study
-from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import LIVE_STEPS
+from ftddm_viewer.commands.options import in_flags
 from ftddm_viewer.session import model
 from ftddm_viewer.session.case import Mode, prepare
+from ftddm_viewer.session.inspection import Inspection, inspect
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, State
@@ -107,7 +107,7 @@ def test_errors_have_the_words_of_the_shell_command(
     assert opened.wait(PATIENCE)
     outcome = ftddm("run", bad, "--out", tmp_path / "out", "--weights", weights)
     assert outcome.code == 2
-    assert outcome.err == f"ftddm: {opened.state.error}\n"
+    assert outcome.err == f"ftddm: {in_flags(opened.state.error)}\n"
     assert opened.state.activity is Activity.IDLE
     assert opened.state.case is before.case
     assert opened.state.view is before.view
@@ -218,13 +218,13 @@ def test_cancelling_an_opening_goes_on_with_what_was_open(
 ) -> None:
     reading, read_on = threading.Event(), threading.Event()
 
-    def slow(*args: Any, **kwargs: Any) -> Study:
+    def slow(*args: Any, **kwargs: Any) -> Inspection:
         reading.set()
         assert read_on.wait(PATIENCE)
-        return open_study(*args, **kwargs)
+        return inspect(*args, **kwargs)
 
     before = opened.state.case
-    monkeypatch.setattr("ftddm_viewer.session.session.open_study", slow)
+    monkeypatch.setattr("ftddm_viewer.session.opening.inspect", slow)
     opened.open(study)
     assert reading.wait(PATIENCE)
     with pytest.raises(SettingsError, match="being opened"):

@@ -81,6 +81,8 @@ def survey_study(
         raise FormatError("There is nothing to open: give a folder or image files.")
     given = {"t1": t1, "flair": flair, "mask": mask}
     roles = {str(path): role for role, path in given.items() if path is not None}
+    if folder := next((path for path in roles if Path(path).is_dir()), None):
+        raise FormatError(f"{folder} is a folder, not an image: give one file as {roles[folder]}.")
     choices = choices or Choices()
     together = replace(choices, roles={**choices.roles, **roles})
     return survey([*listed, *roles], together)

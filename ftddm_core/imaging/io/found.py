@@ -73,8 +73,8 @@ def _of(path: Path) -> Iterator[Found]:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        if isinstance(error, FileNotFoundError):
-            reason = "it does not exist"
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise FormatError(f"{path} does not exist. Check the path.") from None
         raise FormatError(f"{path} cannot be opened: {reason}. Check the path.") from None
     if stat.S_ISDIR(mode):
         yield from _inside(path)

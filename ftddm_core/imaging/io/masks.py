@@ -77,7 +77,7 @@ def values_of(mask: Volume) -> FloatArray:
 
 def is_plain(values: FloatArray) -> bool:
     """Return whether these are the `values_of` a mask of 0 and one other number."""
-    return len(values) <= 1 and bool((values >= 0).all())
+    return len(values) <= 1
 
 
 def are_probabilities(values: FloatArray) -> bool:

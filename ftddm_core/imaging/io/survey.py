@@ -17,8 +17,9 @@ from pathlib import Path
 from ftddm_core.errors import FormatError, FtddmError
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
-from ftddm_core.imaging.io.image_file import is_image, load
+from ftddm_core.imaging.io.image_file import is_image, stem_of
 from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, read_name
+from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
 from ftddm_core.imaging.io.surveyed import Entry, Question, State, Survey
@@ -68,10 +69,9 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
     entries = _of_one_kind(entries)
     entries, questions = _of_one_session(entries, choices)
     entries = _settled(_left_out(entries, choices))
+    questions = questions or _of_maps(listed, entries)
     if not questions:
         entries, questions = _without_rivals(entries)
-    if not questions:
-        questions = _of_maps(listed, entries)
     return Survey(layout.name, tuple(entries), choices, questions, _label(listed, files, choices))
 
 
@@ -311,7 +311,7 @@ def _why_no_map(entries: Sequence[Entry]) -> str:
     unknown = [e.path for e in entries if e.role is Role.UNKNOWN and is_image(e.path)]
     for path in unknown[:3]:
         try:
-            load(path)
+            read_maps(path, stem_of(path))
         except FtddmError as error:
             return str(error)
     return ""
