@@ -93,9 +93,7 @@ class StudyForm:
             box = self._show(name, gr.Slider, 0, 0.99, 0.5, step=0.01, buttons=[], **options)
         elif key == "mask_labels":
             box = self._show(name, gr.CheckboxGroup, [], **options)
-        elif key in ("max_crlb", "min_snr", "max_fwhm"):
-            box = self._show(name, gr.Number, None, min_width=80, **options)
-        elif key == "label":
+        elif key in ("label", "max_crlb", "min_snr", "max_fwhm"):  # a gr.Number is never empty
             box = self._show(name, gr.Textbox, max_lines=1, max_length=LONGEST, **options)
         else:
             box = self._show(name, gr.Dropdown, [], filterable=False, min_width=120, **options)
@@ -171,6 +169,9 @@ def _of_field(box: Any, field: Field | None) -> dict[str, Any]:
         properties["choices"] = [(field.empty, ""), *((text, text) for text in field.options)]
     elif isinstance(box, gr.CheckboxGroup):
         properties |= {"choices": list(field.options), "value": list(field.value)}
-    elif isinstance(box, gr.Textbox | gr.Number):
-        properties["placeholder"] = field.empty
+    elif isinstance(box, gr.Textbox):
+        shown = field.value if isinstance(field.value, str) else ""
+        if isinstance(field.value, float | int):
+            shown = f"{field.value:.12g}"
+        properties |= {"placeholder": field.empty, "value": shown}
     return properties

@@ -73,7 +73,7 @@ def test_single_files_are_enough(quick: list[Any], ftddm: Ftddm, study: Path) ->
     assert len(notes) == 4
     assert "No T1 provided" in notes[0]
     assert "No FLAIR provided" in notes[1]
-    assert "no mask for tCho" in notes[2]
+    assert "No mask for tCho" in notes[2]
     assert set(sidecar(study.parent / "out", "tCho")["Inputs"]) == {"tCho"}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradio import Blocks
 from layouts import BRAIN, LABELS, metabolite, of_vienna, put, two_sessions, with_labels
 from visiting import Visit, ready, upload
 
@@ -17,6 +18,7 @@ from ftddm_core.assets import asset_folder
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.study_choices import LEAVE_OUT
 from ftddm_viewer.web.study_draft import Draft
+from ftddm_viewer.web.study_form import StudyForm
 from ftddm_viewer.web.tab import Tab
 
 PATIENCE = 60.0
@@ -156,6 +158,20 @@ def test_another_study_replaces_what_was_changed(tab: Tab, tmp_path: Path) -> No
     assert draft.fields["label"].value == ""
     assert draft.at == 0
     assert {row.role for row in draft.rows} == {"automatic"}
+
+
+@pytest.mark.parametrize("typed", ["", "7,5"])
+def test_a_limit_may_be_typed_and_taken_away(typed: str, tab: Tab, tmp_path: Path) -> None:
+    """As a text, since an empty box for numbers comes back as 0."""
+    uploaded(tab, of_vienna(tmp_path / "patient"))  # its CRLB is 7 %
+    setter = [(lambda draft, value: draft.set_value("max_crlb", value), typed)]
+    tab.open_chosen(setter)
+    draft = panel(tab)
+    assert draft.fields["max_crlb"].value == (7.5 if typed else None)
+    assert (study_of(tab).mask_of("tNAA").data > 0).sum() == BRAIN.sum()
+    with Blocks():
+        shown = StudyForm().properties(draft, free=True)["study-max_crlb"]
+    assert (shown["value"], shown["placeholder"]) == ("7.5" if typed else "", "no limit")
 
 
 # ---------------------------------------------------------------- texts

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 from tiny import write_study
 
@@ -121,6 +123,17 @@ def test_uploads_are_kept_as_long_as_they_may_be_opened_again(
     assert tab.session.wait(PATIENCE)
     tab.tidy()
     assert left_in(tmp_path / "private") == []
+
+
+def test_both_files_of_a_pair_are_one_image(place: Path, tmp_path: Path) -> None:
+    """A browser sends both, as they were chosen."""
+    values, affine = np.ones((4, 5, 3), np.float32), np.diag([8.0, 8.0, 10.0, 1.0])
+    (tmp_path / "patient").mkdir()
+    nib.save(nib.Nifti1Pair(values, affine), tmp_path / "patient" / "tNAA.hdr")
+    paths = sorted((tmp_path / "patient").iterdir())
+    assert [path.suffix for path in paths] == [".hdr", ".img"]
+    (entry,) = survey(take(paths, place)).entries
+    assert (entry.path.name, entry.name, entry.listed) == ("tNAA.hdr", "tNAA", True)
 
 
 @pytest.mark.parametrize("slash", ["/", "\\"])

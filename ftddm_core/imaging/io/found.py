@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io.image_file import is_image, stem_of
+from ftddm_core.imaging.io.image_file import image_at, is_image, stem_of
 from ftddm_core.imaging.io.layouts import Found
 from ftddm_core.imaging.io.layouts.lcmodel import ENDINGS
 from ftddm_core.imaging.io.lcmodel import find_tables
@@ -81,6 +81,7 @@ def _of(path: Path) -> Iterator[Found]:
     elif not stat.S_ISREG(mode):
         raise FormatError(f"{path} is neither a file nor a folder: give a folder or image files.")
     elif path.suffix.lower() != ".json":  # a sidecar is read together with its image
+        path = image_at(path)  # of a pair, both files may be listed
         yield Found(path, _stem(path), listed=True)
 
 

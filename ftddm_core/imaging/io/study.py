@@ -22,7 +22,7 @@ from ftddm_core.imaging.io.choices import FRACTION, Choices
 from ftddm_core.imaging.io.roles import MASKS, Role
 from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
-from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Entry, Survey
+from ftddm_core.imaging.io.surveyed import CHOSEN, ChoiceNeeded, Entry, Survey
 from ftddm_core.imaging.metabolites import shown_name
 from ftddm_core.imaging.space import notes_of
 from ftddm_core.imaging.volume import Study, Volume
@@ -251,11 +251,11 @@ class _Reading:
 
     def _optional(self, entry: Entry, read: Callable[[], T]) -> T | None:
         """Read a file that is not needed: a damaged one is left out with a note, unless the user
-        named it."""
+        chose its role."""
         try:
             return read()
         except FtddmError as error:
-            if entry.listed or entry.why == "chosen":
+            if entry.why == CHOSEN:
                 raise
             stem = entry.path.name.split(".")[0]
             self.notes.append(f"{stem} is damaged or not readable and was left out: {error}")

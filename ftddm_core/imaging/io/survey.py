@@ -22,10 +22,10 @@ from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, rea
 from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
-from ftddm_core.imaging.io.surveyed import Entry, Question, State, Survey
+from ftddm_core.imaging.io.surveyed import CHOSEN, Entry, Question, State, Survey
 from ftddm_core.imaging.metabolites import known_metabolite, metabolite_in, shown_name
 
-CHOSEN = -1
+FIRST = -1
 """Rank of what the user chose."""
 
 ONE_EACH = (Role.MAP, Role.CRLB, Role.SNR, Role.FWHM, Role.T1, Role.FLAIR)
@@ -98,7 +98,7 @@ def _entry(file: Found, reading: Reading, choices: Choices) -> Entry:
     elif role is not Role.MAP:
         own = metabolite_in(own) or own
     if chosen := choices.role_of(file.path):
-        (role, own), why, rank = chosen, "chosen", CHOSEN
+        (role, own), why, rank = chosen, CHOSEN, FIRST
     subject, session = (_entity(file, kind) for kind in ("sub", "ses"))
     entry = Entry(
         file.path,
@@ -115,7 +115,7 @@ def _entry(file: Found, reading: Reading, choices: Choices) -> Entry:
     if choices.excludes(file.path):
         return replace(entry, state=State.LEFT_OUT, reason="left out by choice")
     if choices.scale and role is Role.MAP and choices.scale.casefold() in reading.choice.casefold():
-        return replace(entry, rank=CHOSEN)
+        return replace(entry, rank=FIRST)
     return entry
 
 
@@ -206,7 +206,7 @@ def _settled(entries: list[Entry]) -> list[Entry]:
         if entry.taken:
             groups[_place(entry, maps)].append(entry)
     best = {key: min(entry.rank for entry in group) for key, group in groups.items()}
-    mask_chosen = best.get(("mask", "")) == CHOSEN
+    mask_chosen = best.get(("mask", "")) == FIRST
     settled = []
     for entry in entries:
         key = role, name = _place(entry, maps)

@@ -10,6 +10,9 @@ from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io.choices import Choices
 from ftddm_core.imaging.io.roles import MASKS, Role
 
+CHOSEN = "chosen"
+"""Why a file has the role that the user gave it."""
+
 
 class State(StrEnum):
     """What happens to a file."""
