@@ -137,6 +137,7 @@ def test_a_derived_map_opens_only_where_it_is_listed_without_its_map(make):
     folder = make("Glu", "Glu_ftddm")
     signal, derived = folder / "Glu.nii.gz", folder / "Glu_ftddm.nii.gz"
     assert open_study([derived]).source["Glu"] == str(derived)
+    assert open_study([derived]).notes[0].startswith("Glu is a result of this program")
     assert open_study([derived, signal]).source["Glu"] == str(signal)
     signal.unlink()
     with pytest.raises(FormatError, match=r"no metabolite map; found Glu_ftddm\.nii\.gz"):

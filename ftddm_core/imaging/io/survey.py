@@ -22,7 +22,7 @@ from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, rea
 from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
-from ftddm_core.imaging.io.surveyed import CHOSEN, Entry, Question, State, Survey
+from ftddm_core.imaging.io.surveyed import CHOSEN, RESULT, Entry, Question, State, Survey
 from ftddm_core.imaging.metabolites import known_metabolite, metabolite_in, shown_name
 
 FIRST = -1
@@ -187,7 +187,7 @@ def _left_out(entries: Sequence[Entry], choices: Choices) -> list[Entry]:
             entry = entry if named else replace(entry, name="", own="")
         derived = entry.role is Role.DERIVED and entry.listed and entry.name.casefold() not in maps
         if entry.taken and derived:
-            found.append(replace(entry, role=Role.MAP))
+            found.append(replace(entry, role=Role.MAP, why=RESULT))
         elif entry.taken and entry.role in NOT_NEEDED:
             found.append(replace(entry, state=State.LEFT_OUT, reason=NOT_NEEDED[entry.role]))
         elif entry.taken and entry.role in limits and limits[entry.role] is None:

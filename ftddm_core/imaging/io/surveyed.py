@@ -14,6 +14,10 @@ CHOSEN = "chosen"
 """Why a file has the role that the user gave it."""
 
 
+RESULT = "a result of this program, named by the user"
+"""Why a result is read as a map."""
+
+
 class State(StrEnum):
     """What happens to a file."""
 
@@ -146,6 +150,11 @@ class Survey:
                 found.append(f"{stem} is a ratio and was left out: {entry.reason}.")
             elif entry.state is State.LEFT_OUT and entry.role is Role.UNKNOWN:
                 found.append(f"{stem} left out: {entry.why}; {entry.reason}.")
+        found += [
+            f"{entry.name} is a result of this program: what was drawn in it counts as measured."
+            for entry in self.of(Role.MAP)
+            if entry.why == RESULT
+        ]
         return (*found, *self._alternatives)
 
     @property
