@@ -22,6 +22,7 @@ from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.state import Activity, State
 from ftddm_viewer.session.study_choices import choices_of, fields_of, rows_of
 from napari_ftddm._parts import column, row, say, text
+from napari_ftddm._placement import placement_image
 from napari_ftddm._study_fields import FieldForm
 from napari_ftddm._study_table import FileTable
 
@@ -30,6 +31,9 @@ SIZE = QSize(1120, 720)
 
 LEAST_SIZE = QSize(760, 480)
 """In pixels: below, columns and inputs would be cut off."""
+
+PLACEMENT_WIDTH = 600
+"""In pixels, of the image of where the MRI lies."""
 
 REMEMBERED = "These files were opened with your choices of last time. Start over to forget them."
 
@@ -65,6 +69,12 @@ class StudyPanel(QDialog):
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
+        self.placement = QLabel()
+        self.placement.setToolTip(
+            "<p>Where the MRI lies under the maps: a T1 of another examination, or one that was "
+            "moved, shows here.</p>"
+        )
+        self._placed: Inspection | None = None
         self.apply = QPushButton("Open with these choices")
         self.start_over, self.close_it = QPushButton("Start over"), QPushButton("Close")
         self.start_over.setToolTip("Open the files without any choices.")
@@ -84,7 +94,12 @@ class StudyPanel(QDialog):
     def _lay_out(self) -> None:
         below, whole = QSplitter(Qt.Orientation.Horizontal), QSplitter(Qt.Orientation.Vertical)
         below.addWidget(_scrolling(self.fields))
-        below.addWidget(_scrolling(self.about))
+        inside = QWidget()
+        right = column(inside)
+        right.addWidget(self.about)
+        right.addWidget(self.placement)
+        right.addStretch(1)
+        below.addWidget(_scrolling(inside))
         whole.addWidget(self.files)
         whole.addWidget(below)
         whole.setSizes([300, 330])
@@ -107,6 +122,7 @@ class StudyPanel(QDialog):
         self.show()
         self.raise_()
         self.activateWindow()
+        self._place()
         if self._found is not None and self._found.question is not None:
             self.fields.focus(self._found.question.key)
 
@@ -127,6 +143,8 @@ class StudyPanel(QDialog):
             say(self.problem, "" if opening else problem)
             self.remembered.setVisible(found.remembered)
             self._enable()
+            if self.isVisible():
+                self._place()
         return new and found is not None and found.question is not None
 
     def _fill(self, found: Inspection) -> None:
@@ -135,6 +153,13 @@ class StudyPanel(QDialog):
         self.files.fill(rows_of(found))
         self.fields.fill(fields_of(found))
         self.about.setText(about(found))
+
+    def _place(self) -> None:
+        """Draw the placement of the MRI, once for each inspection, and only in sight."""
+        if self._found is not self._placed:
+            self._placed = self._found
+            study = None if self._found is None else self._found.study
+            self.placement.setPixmap(placement_image(study, PLACEMENT_WIDTH))
 
     def _edited(self) -> None:
         """Take back what was said of values that are edited now."""

@@ -286,4 +286,20 @@ def test_the_panel_on_a_real_study(panel: Any, shared_data: Path) -> None:
         "used",
     ]
     assert "14 x 14 x 3" in window.about.text()
-    assert "No FLAIR: its edges do not guide the result." in window.about.text()
+    assert "No FLAIR provided: the model can run without it" in window.about.text()
+
+
+# ---------------------------------------------------------------- where the MRI lies
+
+
+def test_the_placement_of_the_mri_is_drawn_in_sight_only(panel: Any, tmp_path: Path) -> None:
+    put(tmp_path / "tNAA.nii.gz", metabolite(9))
+    without = opened(panel, tmp_path)
+    without.appear()
+    assert without.placement.pixmap().isNull()
+    without.hide()
+    put(tmp_path / "T1w.nii.gz", metabolite(500))
+    window = opened(panel, tmp_path)
+    assert window.placement.pixmap().isNull()
+    window.appear()
+    assert window.placement.pixmap().width() == 600
