@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.fit_quality import top_of
 from ftddm_core.imaging.geometry import regrid_nearest
-from ftddm_core.imaging.volume import FloatArray, Study, Volume
+from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
 
 HERE = np.zeros(3)
 ROLES = ("t1", "flair")
@@ -174,11 +174,12 @@ def _averaged(image: Volume, grid: Volume) -> tuple[FloatArray, FloatArray]:
         image.shape, image.voxel_size, strict=True
     )]  # fmt: skip
     kept = tuple(slice(n // c * c) for n, c in zip(image.shape, count, strict=True))
-    data = image.data[kept]
+    finite = finite_or_zero(image.data[kept])
+    largest = float(np.abs(finite).max(initial=0)) or 1.0
+    data: FloatArray = (finite / largest).astype(np.float32)  # sums of damaged ones may overflow
     for axis, c in enumerate(count):
         starts = np.arange(0, data.shape[axis], c)
         data = np.add.reduceat(data, starts, axis=axis, dtype=np.float32) / np.float32(c)
-    data = np.where(np.isfinite(data), data, 0)
     affine = image.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ ((np.array(count) - 1) / 2)
     affine[:3, :3] *= count

@@ -345,4 +345,4 @@ def test_no_text_takes_long(text):
     parse_table(TABLE.replace("   81.015", f"   81.015{text}"))
     parse_table(TABLE.replace("  FWHM", f"  FWHM{text}").replace(" ndcols", text + "ndcols"))
     parse_sheet(SHEET + text)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 60  # a pattern that backtracks would need hours
