@@ -228,6 +228,19 @@ def test_a_damaged_file_that_is_not_needed_is_left_out_with_a_note(tmp_path):
         open_study(tmp_path, t1=tmp_path / "T1w.nii.gz")
 
 
+def test_damaged_values_warn_of_nothing(tmp_path):
+    """Overflow and signalling NaN in a map and in its CRLB; warnings are errors in tests."""
+    put(tmp_path, "tNAA", "tNAA_crlb")
+    wild = np.full((4, 4, 2), 0.05, np.float32)
+    wild[0] = 3e38
+    wild.view(np.uint32)[1, 0, 0] = 0x7FA00000  # a signalling NaN
+    for name in ("tNAA", "tNAA_crlb"):
+        write_volume(tmp_path / f"{name}.nii.gz", Volume(wild, AFFINE))
+    with np.errstate(all="raise"):
+        study = open_study(tmp_path)
+    assert any("looks like a fraction" in note for note in study.notes)
+
+
 def test_spectra_stay_explained(tmp_path):
     import nibabel as nib
 

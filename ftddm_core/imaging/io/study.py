@@ -52,7 +52,9 @@ def read_study(survey: Survey) -> Study:
     """
     if survey.questions:
         raise ChoiceNeeded(survey.questions[0])
-    return _Reading(survey, source_of(survey)).study()
+    # Damaged values overflow or are no numbers; they are judged where they matter.
+    with np.errstate(all="ignore"):
+        return _Reading(survey, source_of(survey)).study()
 
 
 @dataclass
