@@ -25,7 +25,8 @@ from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Finished, State
 from napari_ftddm._canvas import follow, unwrapped
-from napari_ftddm._panel import SHOW_ALL_KEY, Panel
+from napari_ftddm._commands import Commands
+from napari_ftddm._panel import Panel
 from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
 from napari_ftddm._stage import Stage
@@ -69,11 +70,11 @@ class Engine:
         self._refused = ""
         self._stopped = False
         _running.add(self)
+        self._commands = Commands(viewer, panel, session, self._do)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.dims.events.point.connect(self._scrolled)
-        viewer.bind_key(SHOW_ALL_KEY, self._toggle_detail, overwrite=True)
         self._apply()
         self._look_for_studies()
 
@@ -162,10 +163,6 @@ class Engine:
     def _update(self, changes: Mapping[str, Any]) -> None:
         self._do(lambda: self.session.update(**changes))
 
-    def _toggle_detail(self, viewer: Any) -> None:
-        if self.session.state.case is not None:
-            self._do(self.session.toggle_detail)
-
     def _open(self) -> None:
         folder = QFileDialog.getExistingDirectory(self.panel, "Open the folder of a study")
         if folder:
@@ -249,7 +246,7 @@ class Engine:
             self.session.changed.disconnect(self._relay.post)
         self._viewer.layers.events.inserted.disconnect(self._inserted)
         self._viewer.dims.events.point.disconnect(self._scrolled)
-        self._viewer.bind_key(SHOW_ALL_KEY, None)
+        self._commands.close()
         self._stage.close()
         with suppress(RuntimeError):  # Qt, where it is gone already
             self._study.hide()

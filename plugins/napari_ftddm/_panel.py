@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from ftddm_core.saving.notice import RESEARCH_ONLY
+from ftddm_viewer.session.actions import action
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import (
     SHOW_ALL,
@@ -30,6 +31,7 @@ from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
 from napari_ftddm._form import Form
 from napari_ftddm._parts import SMALL, column, ignore_stray_wheel, line, quiet, row, say, text
+from napari_ftddm._toolbar import Toolbar
 
 WIDTH = 372
 FRAME = 8
@@ -39,8 +41,7 @@ WELCOME = (
     "Open the folder of an MRSI study: metabolite maps as NIfTI and, if available, a mask, a T1 "
     "and a FLAIR. Or explore the simulated case that comes with the program."
 )
-SHOW_ALL_KEY = "d"
-"""Key that switches between all drawn detail and what the study supports."""
+SHOW_ALL_KEY = action("detail").key
 
 COMPARED = {"input": "Input", "output": "Output", "reference": "Reference"}
 
@@ -65,11 +66,12 @@ class Panel(QWidget):
         self.live, self.update_now = QCheckBox("Live"), QPushButton("Update")
         self.live.setToolTip("Recompute the image whenever a control moves.")
         self.form = Form()
+        self.toolbar = Toolbar()
         self.volume, self.cancel = QPushButton("Whole volume"), QPushButton("Cancel")
         self.save, self.unfill = QPushButton("Save volume…"), QPushButton("Undo zero-filling")
         self.look_at = {role: QPushButton(words) for role, words in COMPARED.items()}
         self.show_all = QPushButton(SHOW_ALL)
-        self.show_all.setToolTip(f"<p>Press {SHOW_ALL_KEY.upper()} in the viewer to switch.</p>")
+        self.show_all.setToolTip(f"<p>Press {SHOW_ALL_KEY} in the viewer to switch.</p>")
         self.link = QCheckBox("Link colours of input and output")
         self.link.setChecked(True)
         self.progress = QProgressBar()
@@ -119,6 +121,7 @@ class Panel(QWidget):
         top = column(inside)
         top.setContentsMargins(8, 4, 8, 4)
         top.addWidget(self.label)
+        top.addWidget(self.toolbar)
         top.addWidget(self.welcome)
         top.addLayout(row(self.open, self.files, self.sample))
         top.addWidget(self.study)
@@ -183,7 +186,7 @@ class Panel(QWidget):
         case, there = state.case, state.case is not None
         computing = state.activity is Activity.VOLUME
         self.welcome.setVisible(not there)
-        for part in (self.study, self.volume, self.save):
+        for part in (self.toolbar, self.study, self.volume, self.save):
             part.setVisible(there)
         self.files.setVisible(state.inspection is not None)
         self.label.setVisible(there)
@@ -221,7 +224,7 @@ class Panel(QWidget):
         style += " color: #ff6b61; font-weight: bold;" if state.warned else ""
         if self.check.styleSheet() != style:
             self.check.setStyleSheet(style)
-        self.show_all.setText(f"{detail_button(state)} ({SHOW_ALL_KEY.upper()})")
+        self.show_all.setText(f"{detail_button(state)} ({SHOW_ALL_KEY})")
 
     def show_fault(self, words: str) -> None:
         """Show that a state could not be shown."""
