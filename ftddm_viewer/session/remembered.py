@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +18,7 @@ from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.io.choices import role_key
 from ftddm_core.imaging.io.found import find_files
 from ftddm_viewer.session.inspection import Inspection
+from ftddm_viewer.session.user_files import state_folder, write_private
 
 MOST_STUDIES = 200
 """How many studies are remembered; the oldest go."""
@@ -41,22 +39,14 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def state_file() -> Path:
-    """Return where decisions are remembered: below XDG_STATE_HOME, else as the platform has it.
+    """Return where decisions are remembered.
 
     Raises
     ------
     RuntimeError
         If the user has no home.
     """
-    if (stated := Path(os.environ.get("XDG_STATE_HOME") or "")).is_absolute():
-        folder = stated
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Application Support"
-    else:
-        folder = Path.home() / ".local" / "state"
-    return folder / "ftddm" / "studies.json"
+    return state_folder() / "studies.json"
 
 
 def recall(paths: Iterable[Path]) -> Choices | None:
@@ -138,19 +128,6 @@ def _store(study: str, choices: Mapping[str, Any]) -> None:
         return
     newest = dict(list(studies.items())[-MOST_STUDIES:])
     try:
-        _write(state_file(), json.dumps({"studies": newest}, indent=1))
+        write_private(state_file(), json.dumps({"studies": newest}, indent=1))
     except (OSError, RuntimeError) as error:  # the study is open all the same
         logger.warning("Decisions about the study could not be remembered: %s", error)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file completely or not at all, for the user alone."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(prefix=".studies-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
