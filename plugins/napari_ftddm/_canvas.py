@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
+
+from napari_ftddm._sides import unwrapped
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -35,8 +37,3 @@ def follow_current() -> None:
     viewer = None if napari is None else napari.current_viewer()
     if viewer is not None:
         follow(viewer)
-
-
-def unwrapped(viewer: Any) -> Any:
-    """Return a viewer itself: napari hands plugins viewers in wrappers."""
-    return getattr(viewer, "__wrapped__", viewer)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtWidgets import QSlider
+
+from ftddm_viewer.session.actions import Group
+from ftddm_viewer.session.history import History
+from ftddm_viewer.session.presets import defaults
 from napari_ftddm._hands import Hands
 from napari_ftddm._help import HelpBox
+from napari_ftddm._presets import PresetMenu
+from napari_ftddm._views import Views
 
 if TYPE_CHECKING:
     from napari import Viewer
 
     from ftddm_viewer.session.session import Session
     from napari_ftddm._panel import Panel
+    from napari_ftddm._stage import Stage
 
 Do = Callable[[Callable[[], Any]], None]
 
@@ -31,7 +40,9 @@ class Commands:
         Where actions are added: `hands.on(name, call)`.
     """
 
-    def __init__(self, viewer: Viewer, panel: Panel, session: Session, do: Do) -> None:
+    def __init__(
+        self, viewer: Viewer, panel: Panel, session: Session, stage: Stage, do: Do
+    ) -> None:
         self._panel, self._session, self._do = panel, session, do
         self._help: HelpBox | None = None
         self.hands = Hands(viewer, panel.toolbar)
@@ -41,7 +52,21 @@ class Commands:
         self._add("previous_slice", lambda: self._slice(-1))
         self._add("next_metabolite", lambda: self._metabolite(1))
         self._add("previous_metabolite", lambda: self._metabolite(-1))
+        self._history = History(session)
+        self.hands.on("undo", lambda: do(self._history.undo))
+        self.hands.on("redo", lambda: do(self._history.redo))
+        self.hands.on("reset", lambda: do(lambda: session.update(**defaults())))
         self._add("detail", session.toggle_detail)
+        self._views = views = Views(viewer, stage)
+        for direction in ("axial", "coronal", "sagittal"):
+            self._add(direction, partial(views.turn, direction))
+        self._add("smooth", views.switch_interpolation)
+        self._add("convention", views.switch_convention)
+        self._add("contrast", stage.reset_contrast)
+        self._presets = PresetMenu(panel.toolbar.menus[Group.SETTINGS], panel, session, do)
+        for slider in panel.form.native.findChildren(QSlider):  # a drag is one step
+            slider.sliderPressed.connect(self._history.hold)
+            slider.sliderReleased.connect(lambda: do(self._history.settle))
         self.hands.on("help", self.explain)
 
     def explain(self) -> None:
@@ -51,9 +76,15 @@ class Commands:
         self._help.show()
         self._help.raise_()
 
+    def show_state(self) -> None:
+        """Let the buttons act that can do something now."""
+        self._panel.toolbar.enable("undo", self._history.can_undo)
+        self._panel.toolbar.enable("redo", self._history.can_redo)
+
     def close(self) -> None:
         """Give the keys back."""
         self.hands.close()
+        self._views.close()
 
     def _add(self, name: str, command: Callable[[], Any]) -> None:
         """Let an action run a command on the open study; without one it does nothing."""
@@ -66,7 +97,9 @@ class Commands:
 
     def _slice(self, step: int) -> None:
         state = self._session.state
-        if state.case is not None:
+        if state.case is not None and self._views.turned(state.case.frame.axis):
+            self._views.step(step)
+        elif state.case is not None:
             last = state.case.study.grid.shape[2] - 1
             self._session.choose(slice_index=min(max(state.slice_index + step, 0), last))
 

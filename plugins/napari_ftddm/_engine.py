@@ -24,11 +24,12 @@ from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Finished, State
-from napari_ftddm._canvas import follow, unwrapped
+from napari_ftddm._canvas import follow
 from napari_ftddm._commands import Commands
 from napari_ftddm._panel import Panel
 from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
+from napari_ftddm._sides import unwrapped
 from napari_ftddm._stage import Stage
 from napari_ftddm._study_panel import StudyPanel
 
@@ -70,7 +71,7 @@ class Engine:
         self._refused = ""
         self._stopped = False
         _running.add(self)
-        self._commands = Commands(viewer, panel, session, self._do)
+        self._commands = Commands(viewer, panel, session, self._stage, self._do)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -139,6 +140,7 @@ class Engine:
         )
         if self._study.show_state(state):
             self._study.appear()
+        self._commands.show_state()
         self._stage.apply(state, scene)
         self._words.refresh()
 

@@ -29,8 +29,19 @@ from ftddm_viewer.session.messages import (
 )
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
+from ftddm_viewer.session.tips import TIPS
 from napari_ftddm._form import Form
-from napari_ftddm._parts import SMALL, column, ignore_stray_wheel, line, quiet, row, say, text
+from napari_ftddm._parts import (
+    SMALL,
+    column,
+    ignore_stray_wheel,
+    line,
+    paragraphs,
+    quiet,
+    row,
+    say,
+    text,
+)
 from napari_ftddm._toolbar import Toolbar
 
 WIDTH = 372
@@ -53,7 +64,6 @@ class Panel(QWidget):
         super().__init__()
         self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
         self.files = QPushButton("Study…")
-        self.files.setToolTip("Every file of the study, what it was taken for, and why.")
         self.mode, self.metabolite = QComboBox(), QComboBox()
         for mode, words in MODE_WORDS.items():
             self.mode.addItem(words, mode)
@@ -64,14 +74,12 @@ class Panel(QWidget):
             combo.setMinimumContentsLength(8)
             ignore_stray_wheel(combo)
         self.live, self.update_now = QCheckBox("Live"), QPushButton("Update")
-        self.live.setToolTip("Recompute the image whenever a control moves.")
         self.form = Form()
         self.toolbar = Toolbar()
         self.volume, self.cancel = QPushButton("Whole volume"), QPushButton("Cancel")
         self.save, self.unfill = QPushButton("Save volume…"), QPushButton("Undo zero-filling")
         self.look_at = {role: QPushButton(words) for role, words in COMPARED.items()}
         self.show_all = QPushButton(SHOW_ALL)
-        self.show_all.setToolTip(f"<p>Press {SHOW_ALL_KEY} in the viewer to switch.</p>")
         self.link = QCheckBox("Link colours of input and output")
         self.link.setChecked(True)
         self.progress = QProgressBar()
@@ -92,6 +100,9 @@ class Panel(QWidget):
             policy = widget.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
             widget.setSizePolicy(policy)
+        for name, tip in TIPS.items():
+            part = self.look_at[name] if name in self.look_at else getattr(self, name)
+            part.setToolTip(paragraphs(tip))
         self.metrics.setMinimumHeight(30)
         self.files.setObjectName("ftddm_study")
         self._lay_out()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject, Qt
@@ -18,6 +19,11 @@ def say(label: QLabel, words: str) -> None:
     if label.text() != words:
         label.setText(words)
     label.setVisible(bool(words))
+
+
+def paragraphs(words: str) -> str:
+    """Return lines as a tooltip that wraps, one paragraph each."""
+    return "".join(f"<p>{escape(each)}</p>" for each in words.splitlines())
 
 
 def text(*, bold: bool = False, small: bool = False) -> QLabel:

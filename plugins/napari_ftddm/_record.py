@@ -35,6 +35,15 @@ def known_of(layer: Layer) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def complete(known: dict[str, Any]) -> bool:
+    """Return whether every slice of a computed layer holds an image."""
+    view: View | None = known.get("view")
+    if view is None:
+        return False
+    name = known["metabolite"]
+    return all((name, k) in view.images for k in range(view.prepared.n_slices))
+
+
 def about(spec: LayerSpec, state: State, scene: Scene, model: Model) -> dict[str, Any]:
     """Return the metadata of a managed layer: all that its words and files need."""
     case, view = state.case, state.view

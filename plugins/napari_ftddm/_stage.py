@@ -230,6 +230,16 @@ class Stage:
         with self._changing():
             self._relink()
 
+    def reset_contrast(self) -> None:
+        """Return to the limits and the gamma that the layers had at first."""
+        self._limits.clear()
+        self._forget_removed()
+        with self._changing():
+            for role, layer in self._layers.items():
+                if (spec := self._applied.get(role)) is not None:
+                    layer.contrast_limits_range = limits_range(spec)
+                    layer.contrast_limits, layer.gamma = spec.limits, 1.0
+
     def _relink(self) -> None:
         shared = [role for role, spec in self._applied.items() if spec.linked]
         self._links.follow([self._layers[role] for role in shared if role in self._layers])
@@ -261,14 +271,19 @@ class Stage:
             self._framed = case
             turn_to(viewer, case, scene.position)
             self._position = (case, scene.position)
-            maps = [layer for role, layer in self._layers.items() if role not in MRI]
-            # napari cannot frame layers that have fewer axes than the viewer.
-            viewer.reset_view(layers=(maps or None) if ndim == 3 else None, margin=MARGIN)
+            self.frame()
         if self._position != (case, scene.position):
             axis = layer_axis(scene.axis, ndim)
             if case.slice_at(viewer.dims.point[axis]) != state.slice_index:
                 viewer.dims.set_point(axis, scene.position)
             self._position = (case, scene.position)
+
+    def frame(self) -> None:
+        """Let the maps fill the canvas, but for the room that letters and words need."""
+        maps = [layer for role, layer in self._layers.items() if role not in MRI]
+        # napari cannot frame layers that have fewer axes than the viewer.
+        framed = (maps or None) if self._viewer.dims.ndim == 3 else None
+        self._viewer.reset_view(layers=framed, margin=MARGIN)
 
     def slice_shown(self, state: State) -> int | None:
         """Return the study's slice that the viewer shows, None where that is not known."""

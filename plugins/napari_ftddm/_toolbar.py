@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QMenu, QToolButton, QWidget
 
 from ftddm_viewer.session.actions import ACTIONS, Action, Group
-from napari_ftddm._parts import row
+from napari_ftddm._parts import paragraphs, row
 
 MENUS = {Group.SETTINGS: "Presets", Group.VIEW: "View", Group.TOOLS: "Tools"}
 """Groups with a menu of their own, and what its button is called."""
@@ -16,7 +16,10 @@ MENUS = {Group.SETTINGS: "Presets", Group.VIEW: "View", Group.TOOLS: "Tools"}
 ORDER = (Group.SETTINGS, Group.COMPARE, Group.VIEW, Group.TOOLS, Group.HELP)
 """Of the buttons."""
 
-STYLE = "QToolButton { padding: 2px 5px; } QToolButton::menu-indicator { image: none; width: 0; }"
+STYLE = (
+    "QToolButton { padding: 2px 5px; border: 1px solid #808890; border-radius: 3px; }"
+    "QToolButton::menu-indicator { image: none; width: 0; }"
+)
 
 
 class Toolbar(QWidget):
@@ -89,7 +92,7 @@ class Toolbar(QWidget):
 def _small(words: str, tip: str, name: str) -> QToolButton:
     made = QToolButton()
     made.setText(words)
-    made.setToolTip(f"<p>{tip}</p>")
+    made.setToolTip(paragraphs(tip))
     made.setAccessibleName(tip)
     made.setObjectName(name)
     made.setStyleSheet(STYLE)

@@ -17,7 +17,8 @@ from qtpy.QtGui import QFont, QFontMetricsF, QGuiApplication
 
 from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
 from napari_ftddm._bridge import AXES, dims_order, layer_axis
-from napari_ftddm._record import COMPUTED, known_of
+from napari_ftddm._record import COMPUTED, complete, known_of
+from napari_ftddm._sides import convention
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -44,13 +45,16 @@ LEAST_WIDTH = 200
 DRAWN_LARGER = 96 / 72
 """Width of a text on the canvas relative to Qt's font metrics, as measured on screenshots."""
 
+VIEWS = ("sagittal", "coronal", "axial")
+"""By the display axis along which their slices are stacked."""
+
+PARTLY = "OUTPUT ONLY in the slices that were computed; elsewhere, what lies below it is seen."
+"""Before the caption of an output that crosses the slices of the study."""
+
 YELLOW, WHITE, BOX = "#ffe04d", "#f0f0f0", "#000000b0"
 
 HARD = "\u00a0"
 """A space at which no line ends if there is room."""
-
-RADIOLOGICAL = ("up", "left")
-"""How the camera draws anterior and right: the patient's right lies at the left."""
 
 
 def letters_of(viewer: Viewer) -> dict[str, str]:
@@ -72,21 +76,26 @@ def top_layer(viewer: Viewer) -> Layer | None:
     return next((each for each in layers if each.visible and "case" in known_of(each)), None)
 
 
+def stacked_along(viewer: Viewer) -> int:
+    """Return the display axis (0, 1, 2: x, y, z) along which the slices seen are stacked."""
+    return next(a for a in range(3) if layer_axis(a, viewer.dims.ndim) == viewer.dims.order[-3])
+
+
 def computed_here(viewer: Viewer, layer: Layer) -> bool:
-    """Return whether a layer has values in the slice that the viewer shows."""
-    case: Case = known_of(layer)["case"]
-    axis = layer_axis(case.frame.axis, layer.ndim)
-    place = viewer.dims.point[layer_axis(case.frame.axis, viewer.dims.ndim)]
+    """Return whether a layer has values in the slice that the viewer shows, however it lies."""
+    stacked = stacked_along(viewer)
+    axis = layer_axis(stacked, layer.ndim)
+    place = viewer.dims.point[layer_axis(stacked, viewer.dims.ndim)]
     inside = layer.affine.inverse(np.full(layer.ndim, place))  # no layer of ours is oblique
     k = int(np.clip(np.rint(inside[axis]), 0, layer.data.shape[axis] - 1))
     return bool(np.isfinite(np.take(layer.data, k, axis=axis)).any())
 
 
 def turn_to(viewer: Viewer, case: Case, position: float) -> None:
-    """Show a case's slices from the patient's feet, right at the left, from a position in mm on."""
+    """Show a case's slices from the patient's feet, from a position in mm on."""
     ndim = viewer.dims.ndim
     viewer.dims.order = dims_order(case.frame.axis, ndim)
-    viewer.scene.camera.orientation2d = RADIOLOGICAL
+    viewer.scene.camera.orientation2d = convention(viewer)
     viewer.dims.set_point(layer_axis(case.frame.axis, ndim), position)
 
 
@@ -133,6 +142,11 @@ class Words:
         role, caption = known["role"], known["caption"]
         if role in COMPUTED and not computed_here(self.viewer, layer):
             caption = NOT_COMPUTED[role]
+        if (stacked := stacked_along(self.viewer)) != case.frame.axis:
+            title = f"{case.label}: {known['name']}, {VIEWS[stacked]} view. {known['voxels']}"
+            if role in COMPUTED and not complete(known):
+                caption = f"{PARTLY} {caption}"
+            return {"title": title.strip(), "caption": caption}
         k = case.slice_at(dims.point[layer_axis(case.frame.axis, dims.ndim)])
         return {"title": title_of(case, known["name"], k, known["voxels"]), "caption": caption}
 
