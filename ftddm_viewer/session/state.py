@@ -151,6 +151,12 @@ class View:
         """Return a view with more images."""
         return replace(self, images={**self.images, **images}, _stacked={})
 
+    def only(self, metabolite: str) -> View:
+        """Return a view of one metabolite's images alone."""
+        images = {key: image for key, image in self.images.items() if key[0] == metabolite}
+        stacked = {key: volume for key, volume in self._stacked.items() if key[0] == metabolite}
+        return replace(self, images=images, _stacked=stacked)
+
     def showing(self, detail: float | None) -> View:
         """Return a view that shows another share of the detail of the same images."""
         if detail == self.asked.detail:

@@ -10,9 +10,11 @@ from qtpy.QtWidgets import QSlider
 
 from ftddm_viewer.session.actions import Group
 from ftddm_viewer.session.history import History
+from ftddm_viewer.session.pins import Pins
 from ftddm_viewer.session.presets import defaults
 from napari_ftddm._hands import Hands
 from napari_ftddm._help import HelpBox
+from napari_ftddm._pinned import Pinned
 from napari_ftddm._presets import PresetMenu
 from napari_ftddm._views import Views
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
     from ftddm_viewer.session.session import Session
+    from ftddm_viewer.session.state import State
     from napari_ftddm._panel import Panel
     from napari_ftddm._stage import Stage
 
@@ -33,6 +36,8 @@ class Commands:
     ----------
     do
         Runs a command of the session, and shows the words of its errors.
+    changed
+        Called, on any thread, when there is something else to be shown.
 
     Attributes
     ----------
@@ -41,8 +46,15 @@ class Commands:
     """
 
     def __init__(
-        self, viewer: Viewer, panel: Panel, session: Session, stage: Stage, do: Do
+        self,
+        viewer: Viewer,
+        panel: Panel,
+        session: Session,
+        stage: Stage,
+        do: Do,
+        changed: Callable[[], Any],
     ) -> None:
+        self._changed = changed
         self._panel, self._session, self._do = panel, session, do
         self._help: HelpBox | None = None
         self.hands = Hands(viewer, panel.toolbar)
@@ -57,6 +69,13 @@ class Commands:
         self.hands.on("redo", lambda: do(self._history.redo))
         self.hands.on("reset", lambda: do(lambda: session.update(**defaults())))
         self._add("detail", session.toggle_detail)
+        self._pins = Pins(session)
+        self.pinned = Pinned(viewer, stage, self._pins)
+        self._pins.changed.connect(changed)
+        self._add("pin", self._pins.pin)
+        self._add("unpin", self._pins.unpin)
+        self._look("flicker", self.pinned.flicker)
+        self._look("side_by_side", self.pinned.side_by_side)
         self._views = views = Views(viewer, stage)
         for direction in ("axial", "coronal", "sagittal"):
             self._add(direction, partial(views.turn, direction))
@@ -76,8 +95,12 @@ class Commands:
         self._help.show()
         self._help.raise_()
 
-    def show_state(self) -> None:
-        """Let the buttons act that can do something now."""
+    def show_state(self, state: State) -> None:
+        """Show the pins, and let the buttons act that can do something now."""
+        self.pinned.show_state(state)
+        image = state.image
+        self._panel.toolbar.enable("pin", image is not None and image.final)
+        self._panel.toolbar.enable("side_by_side", bool(self._pins.pins))
         self._panel.toolbar.enable("undo", self._history.can_undo)
         self._panel.toolbar.enable("redo", self._history.can_redo)
 
@@ -85,6 +108,7 @@ class Commands:
         """Give the keys back."""
         self.hands.close()
         self._views.close()
+        self.pinned.close()
 
     def _add(self, name: str, command: Callable[[], Any]) -> None:
         """Let an action run a command on the open study; without one it does nothing."""
@@ -92,6 +116,16 @@ class Commands:
         def call() -> None:
             if self._session.state.case is not None:
                 self._do(command)
+
+        self.hands.on(name, call)
+
+    def _look(self, name: str, look: Callable[[], Any]) -> None:
+        """Let an action change what is seen, and the words on it."""
+
+        def call() -> None:
+            if self._session.state.case is not None:
+                look()
+                self._changed()
 
         self.hands.on(name, call)
 

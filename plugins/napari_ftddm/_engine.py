@@ -71,7 +71,7 @@ class Engine:
         self._refused = ""
         self._stopped = False
         _running.add(self)
-        self._commands = Commands(viewer, panel, session, self._stage, self._do)
+        self._commands = Commands(viewer, panel, session, self._stage, self._do, self._relay.post)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -140,11 +140,13 @@ class Engine:
         )
         if self._study.show_state(state):
             self._study.appear()
-        self._commands.show_state()
+        self._commands.pinned.before(state)
         self._stage.apply(state, scene)
+        self._commands.show_state(state)
         self._words.refresh()
 
     def _show_only(self, role: str) -> None:
+        self._commands.pinned.hide()
         self._stage.bring_back(role)
         self._apply()
         self._stage.look_at(role)

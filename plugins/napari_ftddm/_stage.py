@@ -7,7 +7,7 @@ itself asks for something else. One that the user removed stays away until its i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class Stage:
         self._position: tuple[Case, float] | None = None
         self._limits: dict[tuple[str, str], tuple[float, float]] = {}
         self._links = Links()
+        self._guests: list[Image] = []
         self.busy = False
         self._adopt_earlier()
 
@@ -230,6 +231,12 @@ class Stage:
         with self._changing():
             self._relink()
 
+    def join(self, guests: Sequence[Image]) -> None:
+        """Let layers that are not managed share limits, colours and gamma with those that are."""
+        self._guests = list(guests)
+        with self._changing():
+            self._relink()
+
     def reset_contrast(self) -> None:
         """Return to the limits and the gamma that the layers had at first."""
         self._limits.clear()
@@ -242,7 +249,8 @@ class Stage:
 
     def _relink(self) -> None:
         shared = [role for role, spec in self._applied.items() if spec.linked]
-        self._links.follow([self._layers[role] for role in shared if role in self._layers])
+        mine = [self._layers[role] for role in shared if role in self._layers]
+        self._links.follow([*mine, *self._guests] if mine else [])
 
     def bring_back(self, role: str) -> None:
         """Make a layer again, with the next scene, that the user removed."""
@@ -250,8 +258,13 @@ class Stage:
         if role not in self._layers:
             self._applied.pop(role, None)
 
+    def layer(self, role: str) -> Image | None:
+        """Return the layer of a role, None where there is none."""
+        self._forget_removed()
+        return self._layers.get(role)
+
     def look_at(self, role: str) -> None:
-        """Show one of input, reference and output, and hide the others."""
+        """Show one of input, reference and output, and hide the others; none but the MRI for ""."""
         self._forget_removed()
         for each, layer in self._layers.items():
             if each not in MRI:

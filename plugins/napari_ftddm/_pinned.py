@@ -1,0 +1,206 @@
+"""Pinned outputs as layers of their own: in turn with the current output, or beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+
+from ftddm_viewer.session.pins import Pin, Pins
+from ftddm_viewer.session.state import State
+from napari_ftddm._bridge import image_layer
+from napari_ftddm._record import about, known_of
+from napari_ftddm._sides import unwrapped
+from napari_ftddm._stage import limits_range
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+    from napari_ftddm._stage import Stage
+
+SIDES = ("ftddm_left", "ftddm_right", "ftddm_top", "ftddm_bottom")
+"""Overlays that every view of a grid needs."""
+
+
+class Pinned:
+    """The layers of a session's pins, and what of them is seen.
+
+    Parameters
+    ----------
+    stage
+        Of the layers that they are compared with.
+    pins
+        Of the session.
+    """
+
+    def __init__(self, viewer: Viewer, stage: Stage, pins: Pins) -> None:
+        self._viewer, self._stage, self._pins = unwrapped(viewer), stage, pins
+        self._layers: dict[str, Image] = {}
+        self._grid: dict[str, Any] | None = None
+        self._busy = False
+        self._drop([each for each in viewer.layers if known_of(each).get("pinned")])
+        viewer.layers.events.removed.connect(self._removed)
+        viewer.layers.events.inserted.connect(self._arrange)
+
+    # ---- from the pins to the screen
+
+    def before(self, state: State) -> None:
+        """Share colours with no pin of another metabolite; to be called before the stage acts."""
+        here = {pin.letter for pin in self._pins.pins if pin.state.metabolite == state.metabolite}
+        self._stage.join([each for letter, each in self._layers.items() if letter in here])
+
+    def show_state(self, state: State) -> None:
+        """Show the layers of the pins, and say how they differ from the output of a state."""
+        pins = {pin.letter: pin for pin in self._pins.pins}
+        gone = [letter for letter in self._layers if letter not in pins]
+        self._drop([self._layers.pop(letter) for letter in gone])
+        for letter, pin in pins.items():
+            if letter not in self._layers:
+                self._layers[letter] = self._made(pin)
+        self.before(state)
+        output = self._stage.layer("output")
+        seen = self._seen()
+        for letter, layer in self._layers.items():
+            words = pins[letter].compared(state)
+            known_of(layer)["caption"] = f"{words}. {pins[letter].scene.caption()}"
+            if output is not None and letter == (seen or self._newest()):
+                known = known_of(output)
+                known["caption"] = f"{words}. {known['caption']}"
+        if not self._layers or (gone and not seen):
+            self._leave_grid()
+        self._arrange()
+
+    def _made(self, pin: Pin) -> Image:
+        spec = pin.output
+        known = about(spec, pin.state, pin.scene, pin.model)
+        known |= {"managed": False, "pinned": pin.letter}
+        known["name"] = f"{pin.letter} (pinned) {known['name']}"
+        data, arguments, _ = image_layer(
+            spec.volume, pin.name, spec.colormap, spec.limits, visible=False, about=known
+        )
+        layer = Image(data, **arguments)
+        layer.contrast_limits_range = limits_range(spec)
+        layer.contrast_limits = spec.limits
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.append(layer)
+        self._viewer.layers.selection.active = active  # what is worked with stays the output
+        return layer
+
+    def _drop(self, layers: list[Image]) -> None:
+        self._busy = True
+        try:
+            for layer in layers:
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+        finally:
+            self._busy = False
+
+    # ---- what is seen
+
+    def flicker(self) -> None:
+        """Show the next of the current output and the pins; of input and output without a pin."""
+        output = self._stage.layer("output")
+        if not self._layers:
+            visible = output is not None and output.visible
+            self._stage.look_at("input" if visible else "output")
+            return
+        letters = list(self._layers)
+        seen = self._seen()
+        if self.beside:  # the current one stays
+            self._show(letters[(letters.index(seen) + 1) % len(letters)] if seen else letters[0])
+            return
+        order = ["", *letters]
+        self._look_at(order[(order.index(seen) + 1) % len(order)])
+
+    def hide(self) -> None:
+        """Show no pin."""
+        self._leave_grid()
+        self._show("")
+
+    @property
+    def beside(self) -> bool:
+        """Whether a pin is shown beside the current output."""
+        return self._grid is not None and self._viewer.canvas.grid.enabled
+
+    def side_by_side(self) -> None:
+        """Show a pin beside the current output, or the current output alone again."""
+        if self.beside:
+            self._leave_grid()
+            self._look_at("")
+        elif self._layers:
+            letter = self._seen() or self._newest()
+            grid = self._viewer.canvas.grid
+            self._grid = {name: getattr(grid, name) for name in ("enabled", "shape", "stride")}
+            self._stage.look_at("output")
+            self._show(letter)
+            grid.shape = (1, 2)
+            self._gridded(True)
+            self._arrange()
+            grid.enabled = True
+            self._stage.frame()
+
+    def _look_at(self, letter: str) -> None:
+        """Show one pin and no other map, or for "" the current output."""
+        self._stage.look_at("" if letter else "output")
+        self._show(letter)
+
+    def _show(self, letter: str) -> None:
+        for each, layer in self._layers.items():
+            layer.visible = each == letter
+        self._arrange()
+
+    def _seen(self) -> str:
+        return next((letter for letter, each in self._layers.items() if each.visible), "")
+
+    def _newest(self) -> str:
+        return next(reversed(self._layers), "")
+
+    def _arrange(self, event: Any = None) -> None:
+        """Put the pin that is seen on top, where the grid gives it a view of its own."""
+        seen = self._seen()
+        if self._busy or self._grid is None or not seen:
+            return
+        self._busy = True
+        try:
+            layers = self._viewer.layers
+            layers.move(layers.index(self._layers[seen]), len(layers))
+            self._viewer.canvas.grid.stride = max(1, len(layers) - 1)
+        finally:
+            self._busy = False
+
+    def _leave_grid(self) -> None:
+        if self._grid is None:
+            return
+        before, self._grid = self._grid, None
+        grid = self._viewer.canvas.grid
+        for name, value in before.items():
+            setattr(grid, name, value)
+        self._gridded(False)
+        self._stage.frame()
+
+    def _gridded(self, on: bool) -> None:
+        """Name the two views, and repeat the letters of the sides in both."""
+        overlays = self._viewer.canvas.overlays
+        for name in SIDES:
+            if name in overlays:
+                overlays[name].gridded = on
+        output = self._stage.layer("output")
+        for layer in (output, *self._layers.values()):
+            if layer is not None:
+                layer.name_overlay.visible = on
+
+    # ---- the user's own ways
+
+    def _removed(self, event: Any) -> None:
+        """Forget a pin whose layer the user removed."""
+        if self._busy:
+            return
+        for letter, layer in list(self._layers.items()):
+            if layer is event.value:
+                del self._layers[letter]
+                self._pins.unpin(letter)
+
+    def close(self) -> None:
+        """Let go of the viewer; the layers stay."""
+        self._viewer.layers.events.removed.disconnect(self._removed)
+        self._viewer.layers.events.inserted.disconnect(self._arrange)
