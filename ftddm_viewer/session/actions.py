@@ -71,7 +71,7 @@ ACTIONS = (
     Action("flicker", "Flicker between the pinned output and the current one; between input and "
            "output while nothing is pinned", "W", Group.COMPARE, "Flicker"),
     Action("side_by_side", "Show the pinned output beside the current one, or one view again",
-           "Shift+W", Group.COMPARE, "A | B"),
+           "Shift+W", Group.COMPARE, "A|B"),
     Action("axial", "Axial slices", "8", Group.VIEW),
     Action("coronal", "Coronal slices", "9", Group.VIEW),
     Action("sagittal", "Sagittal slices", "0", Group.VIEW),

@@ -84,7 +84,7 @@ class Pin:
         """What its layer is called: it cannot be taken for the current output."""
         return f"{self.letter} (pinned): {self.output.name}"
 
-    def compared(self, state: State) -> str:
+    def compared(self, state: State, *, now_first: bool = False) -> str:
         """Return how its output and that of a state differ: "A: τ_f 0.5 | now: τ_f 1"."""
         if state.view is None:
             return ""
@@ -94,7 +94,8 @@ class Pin:
         if not differing:
             return f"{self.letter} and {NOW}: same settings"
         first, second = (", ".join(found[name] for name in differing) for found in (mine, other))
-        return f"{self.letter}: {first} | {NOW}: {second}"
+        words = [f"{self.letter}: {first}", f"{NOW}: {second}"]
+        return " | ".join(reversed(words) if now_first else words)
 
 
 class Pins:

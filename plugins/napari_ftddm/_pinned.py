@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
-from ftddm_viewer.session.pins import Pin, Pins
+from ftddm_viewer.session.pins import NOW, Pin, Pins
 from ftddm_viewer.session.state import State
-from napari_ftddm._bridge import image_layer
+from napari_ftddm._bridge import image_layer, placement
 from napari_ftddm._record import about, known_of
 from napari_ftddm._sides import unwrapped
-from napari_ftddm._stage import limits_range
+from napari_ftddm._stage import MRI, limits_range
 
 if TYPE_CHECKING:
     from napari import Viewer
 
     from napari_ftddm._stage import Stage
 
-SIDES = ("ftddm_left", "ftddm_right", "ftddm_top", "ftddm_bottom")
-"""Overlays that every view of a grid needs."""
+IN_BOTH = ("ftddm_left", "ftddm_right")
+"""Overlays that each of two views needs; top and bottom are the same for both."""
 
 
 class Pinned:
@@ -37,6 +37,7 @@ class Pinned:
         self._viewer, self._stage, self._pins = unwrapped(viewer), stage, pins
         self._layers: dict[str, Image] = {}
         self._grid: dict[str, Any] | None = None
+        self._below: Image | None = None
         self._busy = False
         self._drop([each for each in viewer.layers if known_of(each).get("pinned")])
         viewer.layers.events.removed.connect(self._removed)
@@ -61,11 +62,13 @@ class Pinned:
         output = self._stage.layer("output")
         seen = self._seen()
         for letter, layer in self._layers.items():
-            words = pins[letter].compared(state)
-            known_of(layer)["caption"] = f"{words}. {pins[letter].scene.caption()}"
+            words = pins[letter].compared(state, now_first=self.beside)
+            known, name = known_of(layer), f"{letter} (pinned) {pins[letter].state.metabolite}"
+            known["caption"] = f"{words}. {letter}: {pins[letter].scene.captions['output']}"
+            known["name"] = f"left: {NOW}, right: {name}" if self.beside else name
             if output is not None and letter == (seen or self._newest()):
-                known = known_of(output)
-                known["caption"] = f"{words}. {known['caption']}"
+                current = known_of(output)
+                current["caption"] = f"{words}. {current['caption']}"
         if not self._layers or (gone and not seen):
             self._leave_grid()
         self._arrange()
@@ -74,7 +77,6 @@ class Pinned:
         spec = pin.output
         known = about(spec, pin.state, pin.scene, pin.model)
         known |= {"managed": False, "pinned": pin.letter}
-        known["name"] = f"{pin.letter} (pinned) {known['name']}"
         data, arguments, _ = image_layer(
             spec.volume, pin.name, spec.colormap, spec.limits, visible=False, about=known
         )
@@ -134,7 +136,8 @@ class Pinned:
             self._stage.look_at("output")
             self._show(letter)
             grid.shape = (1, 2)
-            self._gridded(True)
+            self._lay_below()
+            self._repeat(True)
             self._arrange()
             grid.enabled = True
             self._stage.frame()
@@ -163,8 +166,10 @@ class Pinned:
         self._busy = True
         try:
             layers = self._viewer.layers
-            layers.move(layers.index(self._layers[seen]), len(layers))
-            self._viewer.canvas.grid.stride = max(1, len(layers) - 1)
+            beside = [each for each in (self._below, self._layers[seen]) if each is not None]
+            for layer in beside:
+                layers.move(layers.index(layer), len(layers))
+            self._viewer.canvas.grid.stride = max(len(beside), len(layers) - len(beside))
         finally:
             self._busy = False
 
@@ -175,24 +180,44 @@ class Pinned:
         grid = self._viewer.canvas.grid
         for name, value in before.items():
             setattr(grid, name, value)
-        self._gridded(False)
+        self._repeat(False)
+        if self._below is not None:
+            below, self._below = self._below, None
+            self._drop([below])
         self._stage.frame()
 
-    def _gridded(self, on: bool) -> None:
-        """Name the two views, and repeat the letters of the sides in both."""
+    def _lay_below(self) -> None:
+        """Put a copy of the MRI that is seen below the pin."""
+        shown = [self._stage.layer(role) for role in MRI]
+        mri = next((each for each in reversed(shown) if each is not None and each.visible), None)
+        if mri is None:
+            return
+        self._below = Image(
+            mri.data,
+            name=f"{mri.name} (below the pinned output)",
+            colormap=mri.colormap,
+            contrast_limits=mri.contrast_limits,
+            interpolation2d=mri.interpolation2d,
+            metadata={"ftddm": {"pinned": "below"}},
+            **placement(mri.affine),
+        )
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.append(self._below)
+        self._viewer.layers.selection.active = active
+
+    def _repeat(self, on: bool) -> None:
+        """Repeat the letters of the sides in both views."""
         overlays = self._viewer.canvas.overlays
-        for name in SIDES:
+        for name in IN_BOTH:
             if name in overlays:
                 overlays[name].gridded = on
-        output = self._stage.layer("output")
-        for layer in (output, *self._layers.values()):
-            if layer is not None:
-                layer.name_overlay.visible = on
 
     # ---- the user's own ways
 
     def _removed(self, event: Any) -> None:
         """Forget a pin whose layer the user removed."""
+        if event.value is self._below:
+            self._below = None
         if self._busy:
             return
         for letter, layer in list(self._layers.items()):

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QMenu, QToolButton, QWidget
 
 from ftddm_viewer.session.actions import ACTIONS, Action, Group
-from napari_ftddm._parts import paragraphs, row
+from napari_ftddm._parts import SMALL, paragraphs, row
 
 MENUS = {Group.SETTINGS: "Presets", Group.VIEW: "View", Group.TOOLS: "Tools"}
 """Groups with a menu of their own, and what its button is called."""
@@ -17,7 +17,7 @@ ORDER = (Group.SETTINGS, Group.COMPARE, Group.VIEW, Group.TOOLS, Group.HELP)
 """Of the buttons."""
 
 STYLE = (
-    "QToolButton { padding: 2px 5px; border: 1px solid #808890; border-radius: 3px; }"
+    f"QToolButton {{ {SMALL} padding: 2px; border: 1px solid #808890; border-radius: 3px; }}"
     "QToolButton::menu-indicator { image: none; width: 0; }"
 )
 
@@ -51,7 +51,7 @@ class Toolbar(QWidget):
                 parts.append(self._menu(group))
         layout = row(*parts)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
+        layout.setSpacing(2)
         layout.addStretch(1)
         self.setLayout(layout)
 
@@ -81,7 +81,7 @@ class Toolbar(QWidget):
         return made
 
     def _menu(self, group: Group) -> QToolButton:
-        made = _small(f"{MENUS[group]} ▾", group.value, f"ftddm_menu_{group.name.lower()}")
+        made = _small(MENUS[group], f"{group.value}: a menu.", f"ftddm_menu_{group.name.lower()}")
         made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menus[group] = QMenu(made)
         made.setMenu(self.menus[group])

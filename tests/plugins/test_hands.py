@@ -234,3 +234,14 @@ def test_a_closed_panel_gives_keys_and_mouse_back(opened: Any, viewer: Any) -> N
     assert [call.__name__ for call in viewer.mouse_double_click_callbacks] == [
         "double_click_to_zoom"
     ]
+
+
+def test_the_toolbar_is_no_wider_than_the_panel(opened: Any, viewer: Any) -> None:
+    """Even with the menu that is hidden while it has no entries."""
+    from napari_ftddm._panel import WIDTH
+    from qtpy.QtWidgets import QToolButton
+
+    for button in opened.panel.toolbar.findChildren(QToolButton):
+        button.show()
+    settle()
+    assert opened.panel.minimumSizeHint().width() == WIDTH
