@@ -171,7 +171,6 @@ def _made_with(view: View, metabolite: str) -> dict[str, str]:
         "upscale": view.prepared.conditions[metabolite].upscale,
         "mri_weight": view.mri_weight,
         "detail": view.detail(metabolite),
-        "sampler": view.asked.sampler_used,
     }
     for control in controls():
         value = used.get(control.name, getattr(view.asked, control.name))

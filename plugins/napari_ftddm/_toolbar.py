@@ -17,7 +17,7 @@ ORDER = (Group.SETTINGS, Group.COMPARE, Group.VIEW, Group.TOOLS, Group.HELP)
 """Of the buttons."""
 
 STYLE = (
-    f"QToolButton {{ {SMALL} padding: 2px; border: 1px solid #808890; border-radius: 3px; }}"
+    f"QToolButton {{ {SMALL} padding: 2px 1px; border: 1px solid #808890; border-radius: 3px; }}"
     "QToolButton::menu-indicator { image: none; width: 0; }"
 )
 

@@ -75,9 +75,9 @@ class Views:
             layer.interpolation2d = self._interpolation
 
     def _double_clicked(self, viewer: Viewer, event: Any) -> None:
-        """Reset the contrast; on a layer that is not of this plugin, do what napari does."""
+        """Reset the contrast; on other layers, do what napari does."""
         active = viewer.layers.selection.active
-        if active is None or known_of(active):
+        if active is not None and known_of(active):
             self._stage.reset_contrast()
         else:
             for call in self._before:

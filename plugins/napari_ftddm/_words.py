@@ -78,7 +78,10 @@ def top_layer(viewer: Viewer) -> Layer | None:
 
 def stacked_along(viewer: Viewer) -> int:
     """Return the display axis (0, 1, 2: x, y, z) along which the slices seen are stacked."""
-    return next(a for a in range(3) if layer_axis(a, viewer.dims.ndim) == viewer.dims.order[-3])
+    order = viewer.dims.order
+    places = {axis: order.index(layer_axis(axis, viewer.dims.ndim)) for axis in range(3)}
+    hidden = [axis for axis, place in places.items() if place < len(order) - 2]
+    return max(hidden, key=lambda axis: places[axis])  # there is one: two axes are in the plane
 
 
 def computed_here(viewer: Viewer, layer: Layer) -> bool:

@@ -245,3 +245,20 @@ def test_the_toolbar_is_no_wider_than_the_panel(opened: Any, viewer: Any) -> Non
         button.show()
     settle()
     assert opened.panel.minimumSizeHint().width() == WIDTH
+
+
+def test_the_view_is_known_whatever_axes_are_rolled(opened: Any, viewer: Any) -> None:
+    """A layer with time brings axes that can take the place of the patient's."""
+    from napari_ftddm._words import stacked_along
+
+    viewer.add_image(np.zeros((3, 2, 4, 5), np.float32), name="film")
+    for order, expected in (
+        ((0, 1, 2, 3), 2),
+        ((1, 0, 2, 3), 2),
+        ((0, 2, 1, 3), 1),
+        ((1, 2, 0, 3), 1),
+    ):
+        viewer.dims.order = order
+        assert stacked_along(viewer) == expected
+    settle()
+    assert opened.panel.error.text() == ""

@@ -46,8 +46,8 @@ def test_flicker_shows_one_at_a_time(two: Any, viewer: Any) -> None:
     assert [names for names, _ in shown] == [[a.name], [output.name], [a.name]]
     assert a.name == f"A (pinned): {output.name}"
     both = "A: τ_f 0.5 | now: τ_f 1. "
-    assert shown[0][1].startswith(f"{both}A: OUTPUT, AI-generated, 4×, τ_f 0.5")
-    assert shown[1][1].startswith(f"{both}OUTPUT, AI-generated, 4×, τ_f 1")
+    assert shown[0][1].startswith(f"{both}A: OUTPUT, AI-generated, 3×, τ_f 0.5")
+    assert shown[1][1].startswith(f"{both}OUTPUT, AI-generated, 3×, τ_f 1")
     assert "A (pinned) tNAA, slice" in said(viewer, "title")
     two.panel.look_at["input"].click()
     settle()

@@ -37,7 +37,7 @@ def test_a_pin_keeps_what_was_shown(opened: Session, pins: Pins) -> None:
     assert pin.view.settings == before.view.settings
     assert pin.view.prepared.case is before.case
     np.testing.assert_array_equal(pin.output.volume.data, values)
-    assert pin.name == f"A (pinned): Output {before.metabolite} 4×"
+    assert pin.name == f"A (pinned): Output {before.metabolite} 3×"
     assert pin.scene.caption().startswith("OUTPUT, AI-generated")
     assert pin.scene.caption().endswith(f"{RESEARCH_ONLY}.")
     with pytest.raises(FrozenInstanceError):
@@ -63,10 +63,10 @@ def test_differences_are_named_with_values(opened: Session, pins: Pins) -> None:
     state = done(opened)
     assert pin.compared(state) == "A: τ_f 0.5, seed 0 | now: τ_f 1, seed 3"
     assert pin.compared(state, now_first=True) == "now: τ_f 1, seed 3 | A: τ_f 0.5, seed 0"
-    opened.update(tau_flow=0.5, seed=0, upscale=2.0, steps=None)
+    opened.update(tau_flow=0.5, seed=0, upscale=2.0, steps=None, detail=0.4)
     state = done(opened)
     assert pin.compared(state) == (
-        "A: 4×, steps 10, step dpmpp | now: 2×, steps full chain, step ddpm"
+        "A: s 3×, steps 10, detail 0.52 | now: s 2×, steps full chain, detail 0.4"
     )
 
 
