@@ -113,6 +113,25 @@ def load_weights(name_or_folder: str | Path) -> Weights:
     return Weights(name, digest.hexdigest(), denoiser, flow, voxel, _record(config))
 
 
+def digest_of(name_or_folder: str | Path) -> str:
+    """Return the digest that `load_weights` states, from the files alone.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such set, or a file cannot be read.
+    """
+    folder, digest = _folder_of(name_or_folder), hashlib.sha256()
+    for name in ("config.json", "denoiser.safetensors", "flow.safetensors"):
+        try:
+            digest.update((folder / name).read_bytes())
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder / name} cannot be read: {error.strerror}; copy the whole folder."
+            ) from None
+    return digest.hexdigest()
+
+
 def load_regression(name_or_folder: str | Path) -> tuple[UNet, str]:
     """Load a regression by the name of a bundled one, or from a folder; see `regression_x0`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Condition as Change
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -59,6 +60,18 @@ class Model:
     def place(self) -> str:
         """The device in use, "" until the networks are loaded."""
         return "" if self._resolver is None else self._resolver.where
+
+    @property
+    def name(self) -> str:
+        """The name of the weights: that of their folder."""
+        return Path(self.weights).absolute().name
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the networks in memory, else of their files; see `Weights.digest`."""
+        from ftddm_core.model.checkpoint import digest_of
+
+        return digest_of(self.weights) if self._resolver is None else self._resolver.weights.digest
 
     def load(self) -> SuperResolver:
         """Return the resolver, loading it first if necessary.

@@ -43,6 +43,7 @@ AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
 """Progress of work that has not begun."""
 
 Make = Callable[[], Case]
+Adapt = Callable[[Case], Case]
 
 
 class Session(Holder):
@@ -111,6 +112,10 @@ class Session(Holder):
             self._read(files, Choices())
         else:  # which hold the roles that were given with the files
             self._read(Files(found.paths, label=files.label), choices, named=files)
+
+    def resume(self, files: Files, choices: Choices, adapt: Adapt, then: Callable[[], Any]) -> None:
+        """Open files as `open` does; `adapt` changes the case, `then` follows once it is open."""
+        self._read(files, choices, adapt=adapt, then=then)
 
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
@@ -266,7 +271,15 @@ class Session(Holder):
             what = "A study is being opened"
         raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
 
-    def _read(self, files: Files, choices: Choices | None, *, named: Files | None = None) -> None:
+    def _read(
+        self,
+        files: Files,
+        choices: Choices | None,
+        *,
+        named: Files | None = None,
+        adapt: Adapt = lambda case: case,
+        then: Callable[[], Any] = lambda: 0,
+    ) -> None:
         """Open files in the background; `named`: as the user named them, if not so."""
 
         def make() -> Case:
@@ -274,12 +287,13 @@ class Session(Holder):
             with self._changing():
                 self._files = named or files
                 self._replace(inspection=found)
-            return files.case(found)
+            return adapt(files.case(found))
 
         def opened() -> None:  # choices that open no study must not block it later
             found = self.state.inspection
             if self._remembers and found is not None and choices not in (None, Choices()):
                 remember(found)
+            then()
 
         self._open(make, opened)
 
