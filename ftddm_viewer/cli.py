@@ -155,7 +155,10 @@ def build_parser() -> Parser:
 
     view = add("view", "Open a study in napari, with live sliders.")
     view.add_argument(
-        "input", nargs="*", type=Path, help="a folder, or NIfTI files; the bundled case if left out"
+        "input",
+        nargs="*",
+        type=Path,
+        help="a folder, NIfTI files, or a kept session; the bundled case if left out",
     )
     _add_roles(view)
     _add_model(view)

@@ -81,6 +81,11 @@ ACTIONS = (
            "(neurological); files stay as they are", "Shift+R", Group.VIEW),
     Action("contrast", "Reset the contrast of the maps; a double-click on the image does it too",
            "Shift+C", Group.VIEW),
+    Action("keep", "Keep the session as a small file that opens the same image again…", "",
+           Group.TOOLS),
+    Action("reopen", "Reopen a kept session…", "", Group.TOOLS),
+    Action("copy_command", "Copy the whole volume as a command for a shell", "", Group.TOOLS),
+    Action("copy_python", "Copy the whole volume as a script in Python", "", Group.TOOLS),
     Action("help", "All keys, and what the figures mean", "F1", Group.HELP, "?"),
 )  # fmt: skip
 """Every action, in the order in which menus and the help box list them."""

@@ -26,6 +26,7 @@ from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Finished, State
 from napari_ftddm._canvas import follow
 from napari_ftddm._commands import Commands
+from napari_ftddm._keeping import Keeping
 from napari_ftddm._panel import Panel
 from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
@@ -72,6 +73,7 @@ class Engine:
         self._stopped = False
         _running.add(self)
         self._commands = Commands(viewer, panel, session, self._stage, self._do, self._relay.post)
+        self.keeping = Keeping(viewer, panel, session, self._do, self._commands.hands)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -143,6 +145,7 @@ class Engine:
         self._commands.pinned.before(state)
         self._stage.apply(state, scene)
         self._commands.show_state(state)
+        self.keeping.shown(state)
         self._words.refresh()
 
     def _show_only(self, role: str) -> None:
@@ -154,11 +157,12 @@ class Engine:
     # ---- from the user to the session
 
     def _do(self, command: Callable[[], Any]) -> None:
-        """Run a command; words of an error are shown, and the widgets put back."""
+        """Run a command; its words or those of an error are shown, and the widgets put back."""
         self._said = self._refused = ""
         try:
             self._pace.flush()
-            command()
+            outcome = command()
+            self._said = outcome if isinstance(outcome, str) else self._said
         except (FtddmError, OSError) as error:
             self._refused = error_words(error) or ""
         finally:

@@ -63,7 +63,7 @@ class Panel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
-        self.files = QPushButton("Study…")
+        self.files, self.reopen = QPushButton("Study…"), QPushButton("Reopen session…")
         self.mode, self.metabolite = QComboBox(), QComboBox()
         for mode, words in MODE_WORDS.items():
             self.mode.addItem(words, mode)
@@ -93,7 +93,7 @@ class Panel(QWidget):
         self.error = text()
         self.error.setStyleSheet("color: #ff6b61; font-weight: bold;")
         for name in ("open", "sample", "mode", "metabolite", "live", "update_now", "volume",
-                     "cancel", "save", "unfill", "link", "show_all", "check", "status",
+                     "reopen", "cancel", "save", "unfill", "link", "show_all", "check", "status",
                      "error"):  # fmt: skip
             getattr(self, name).setObjectName(f"ftddm_{name}")
         for widget in (self.progress, self.cancel):  # the panel must not jump during a drag
@@ -135,6 +135,7 @@ class Panel(QWidget):
         top.addWidget(self.toolbar)
         top.addWidget(self.welcome)
         top.addLayout(row(self.open, self.files, self.sample))
+        top.addWidget(self.reopen)
         top.addWidget(self.study)
         top.addStretch(1)
         scroll = _Scroll()
@@ -196,7 +197,8 @@ class Panel(QWidget):
         """
         case, there = state.case, state.case is not None
         computing = state.activity is Activity.VOLUME
-        self.welcome.setVisible(not there)
+        for part in (self.welcome, self.reopen):
+            part.setVisible(not there)
         for part in (self.toolbar, self.study, self.volume, self.save):
             part.setVisible(there)
         self.files.setVisible(state.inspection is not None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftddm_core.errors import SettingsError
+from ftddm_viewer.session.keeping import is_session
 from ftddm_viewer.session.model import Model
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def show_window(
     Parameters
     ----------
     paths
-        A folder, or files of one study; none for the bundled case.
+        A folder, files of one study, or a kept session; none for the bundled case.
     weights, device, half
         As in `ftddm run`.
     block
@@ -61,7 +62,9 @@ def show_window(
     _, widget = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
     _enlarge(viewer)
     widget.engine.use(Model(weights, device, half=half))
-    if paths:
+    if len(paths) == 1 and is_session(paths[0]):
+        widget.engine.keeping.open(Path(paths[0]))
+    elif paths:
         widget.session.open(list(paths), **roles)
     else:
         widget.engine.open_sample()
