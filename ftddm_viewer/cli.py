@@ -119,6 +119,9 @@ def build_parser() -> Parser:
     run = add("run", "Super-resolve a study: a folder or NIfTI files of fitted metabolite maps.")
     run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
     _add_out(run)
+    run.add_argument(
+        "--report", type=Path, metavar="FILE", help="also write a report: .pdf, or .png of one map"
+    )
     run.add_argument("--dry-run", action="store_true", help="only say what the files are taken for")
     _add_roles(run)
     _add_unfill(run)
@@ -155,10 +158,7 @@ def build_parser() -> Parser:
 
     view = add("view", "Open a study in napari, with live sliders.")
     view.add_argument(
-        "input",
-        nargs="*",
-        type=Path,
-        help="a folder, NIfTI files, or a kept session; the bundled case if left out",
+        "input", nargs="*", type=Path, help="study, or kept session; the bundled case if left out"
     )
     _add_roles(view)
     _add_model(view)

@@ -30,6 +30,7 @@ from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.commands.inspect import opened
 from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
+from ftddm_viewer.commands.report_pages import check_report, write_report
 from ftddm_viewer.session.messages import study_notes
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.shell.endings import usual_endings
@@ -50,14 +51,19 @@ def run(options: Namespace) -> None:
     names = result_names(study, settings.samples)
     check_names(options.out, names)
     check_writable(options.out, [*names, *stale_names(names)], overwrite=options.overwrite)
+    if options.report is not None:
+        check_report(options.report, len(study.maps), overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
     check_first(model, study, settings)
     with progress_bar("sampling") as progress:
         result = model.load().run(study, settings, progress=progress)
     record = {"Unfilled": True} if options.unfill else None
     paths = save_result(result, study, options.out, overwrite=options.overwrite, record=record)
-    for note in study_notes(study, result.conditions.values(), settings.noise):
+    notes = study_notes(study, result.conditions.values(), settings.noise)
+    for note in notes:
         print(f"note: {in_flags(note)}", file=sys.stderr)
+    if options.report is not None:
+        write_report(options.report, result, study, notes, overwrite=options.overwrite)
     print(
         to_markdown(
             [

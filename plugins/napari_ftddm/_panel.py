@@ -197,8 +197,8 @@ class Panel(QWidget):
         """
         case, there = state.case, state.case is not None
         computing = state.activity is Activity.VOLUME
-        for part in (self.welcome, self.reopen):
-            part.setVisible(not there)
+        self.welcome.setVisible(not there)
+        self.reopen.setVisible(not there)
         for part in (self.toolbar, self.study, self.volume, self.save):
             part.setVisible(there)
         self.files.setVisible(state.inspection is not None)
