@@ -73,6 +73,20 @@ class Model:
 
         return digest_of(self.weights) if self._resolver is None else self._resolver.weights.digest
 
+    def unload(self) -> None:
+        """Let go of the networks and their memory; they are loaded again when they are needed.
+
+        An image that is being computed keeps them until it is done.
+        """
+        with self._loading:
+            before, self._resolver = self._resolver, None
+        if before is not None:
+            from ftddm_core.sampling.device import release_memory
+
+            device = before.device
+            del before
+            release_memory(device)
+
     def load(self) -> SuperResolver:
         """Return the resolver, loading it first if necessary.
 

@@ -13,6 +13,7 @@ at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,13 @@ class Session(Holder):
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
         self._open(lambda: Case.in_memory(study, label), inspection=None)
+
+    def use(self, model: Model) -> None:
+        """Use other networks: the open study starts over, since nothing of the others' holds."""
+        self._refuse_during(Activity.VOLUME, "to use other networks")
+        self.model, case, mode = model, self.state.case, self.state.mode
+        if case is not None:
+            self._open(lambda: replace(case), lambda: self.choose(mode=mode), keep=True)
 
     def unfill(self) -> None:
         """Undo earlier zero-filling of the open study."""

@@ -111,7 +111,7 @@ class Engine:
 
     def use(self, model: Any) -> None:
         """Sample with other networks from now on."""
-        self.session.model = model
+        self.session.use(model)
         self._stage.use(model)
 
     # ---- from the session to the screen
