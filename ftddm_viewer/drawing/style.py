@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -57,6 +58,15 @@ def new_figure(
     axes: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
     figure.suptitle(title, fontsize=fontsize)
     return figure, axes
+
+
+def known_colours(name: str, otherwise: str = "viridis") -> str:
+    """Return the name of a colour map if there is one of this name, else another.
+
+    >>> known_colours("magma"), known_colours("bop blue")
+    ('magma', 'viridis')
+    """
+    return name if name in colormaps else otherwise
 
 
 def add_notice(figure: Figure, words: str = RESEARCH_ONLY, fontsize: float = 9) -> None:

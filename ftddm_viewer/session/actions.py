@@ -84,8 +84,10 @@ ACTIONS = (
     Action("keep", "Keep the session as a small file that opens the same image again…", "",
            Group.TOOLS),
     Action("reopen", "Reopen a kept session…", "", Group.TOOLS),
+    Action("report", "Write a report of this image: a page as PDF or PNG…", "", Group.TOOLS),
     Action("copy_command", "Copy the whole volume as a command for a shell", "", Group.TOOLS),
     Action("copy_python", "Copy the whole volume as a script in Python", "", Group.TOOLS),
+    Action("model", "Model: weights and their card, device, memory…", "", Group.TOOLS),
     Action("help", "All keys, and what the figures mean", "F1", Group.HELP, "?"),
 )  # fmt: skip
 """Every action, in the order in which menus and the help box list them."""

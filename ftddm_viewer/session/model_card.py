@@ -94,7 +94,7 @@ def device_words(model: Model) -> str:
         return f"{device}, the fastest here: {torch.cuda.get_device_name(device)}"
     if device.type == "mps":
         return f"{device}, the fastest here: Apple's GPU"
-    if torch.version.cuda is None and torch.version.hip is None:  # type: ignore[attr-defined]
+    if torch.version.cuda is None and torch.version.hip is None:
         return "cpu: the installed torch has no support for a GPU"
     return "cpu: torch finds no GPU on this machine"
 
@@ -144,7 +144,7 @@ def _held(model: Model) -> int:
         return 0
     weights = model.load().weights
     networks = (weights.denoiser, weights.flow)
-    return FLOAT32 * sum(p.numel() for network in networks for p in network.parameters())
+    return FLOAT32 * sum(int(p.numel()) for each in networks for p in each.parameters())
 
 
 def _needed(state: State) -> int:
@@ -154,7 +154,7 @@ def _needed(state: State) -> int:
     if state.view is None or state.activity is Activity.OPENING:
         return 0
     height, width = state.view.prepared.conditions[state.metabolite].channels.shape[1:3]
-    return BYTES_PER_VOXEL * height * width
+    return int(BYTES_PER_VOXEL * height * width)
 
 
 def _free(model: Model) -> int:
@@ -166,7 +166,7 @@ def _free(model: Model) -> int:
         if device.type != "cpu":
             return free_memory(device)
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, OSError, ValueError):  # not on this system
         return 0
 

@@ -27,6 +27,7 @@ from ftddm_viewer.session.state import Finished, State
 from napari_ftddm._canvas import follow
 from napari_ftddm._commands import Commands
 from napari_ftddm._keeping import Keeping
+from napari_ftddm._model_panel import ModelPanel
 from napari_ftddm._panel import Panel
 from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
@@ -74,6 +75,8 @@ class Engine:
         _running.add(self)
         self._commands = Commands(viewer, panel, session, self._stage, self._do, self._relay.post)
         self.keeping = Keeping(viewer, panel, session, self._do, self._commands.hands)
+        self.networks = ModelPanel(panel, session, self.use, self._do)
+        self._commands.hands.on("model", self.networks.appear)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -146,6 +149,7 @@ class Engine:
         self._stage.apply(state, scene)
         self._commands.show_state(state)
         self.keeping.shown(state)
+        self.networks.show_state(state)
         self._words.refresh()
 
     def _show_only(self, role: str) -> None:
@@ -258,6 +262,7 @@ class Engine:
         self._stage.close()
         with suppress(RuntimeError):  # Qt, where it is gone already
             self._study.hide()
+            self.networks.hide()
         self.session.close(PATIENCE)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,11 @@ from ftddm_viewer.session.keeping import ENDING, keep, named, reopen
 from ftddm_viewer.session.kept_file import Kept
 from ftddm_viewer.session.repeating import as_command, as_python
 from ftddm_viewer.session.state import Activity, State
-from napari_ftddm._record import known_of
+from napari_ftddm._display import display, display_of, managed
+from napari_ftddm._reporting import ask_for_report, write_report
 
 if TYPE_CHECKING:
     from napari import Viewer
-    from napari.layers import Layer
 
     from ftddm_viewer.session.case import Case
     from ftddm_viewer.session.session import Session
@@ -48,6 +48,7 @@ class Keeping:
         for name, call in (
             ("keep", self._keep),
             ("reopen", self._reopen),
+            ("report", self._report),
             ("copy_command", lambda: self._copy(as_command, "The command")),
             ("copy_python", lambda: self._copy(as_python, "The script")),
         ):
@@ -85,6 +86,11 @@ class Keeping:
         before = self._session.state.case
         self._wanted = None
         self._wanted = Wanted(reopen(self._session, path), before)
+
+    def _report(self) -> None:
+        path = ask_for_report(self._panel, self._session)
+        if path is not None:
+            self._do(lambda: write_report(self._viewer, self._session, path))
 
     def _copy(self, text_of: Callable[..., str], what: str) -> None:
         if self._session.state.case is not None:
@@ -139,48 +145,3 @@ class Wanted:
             how = self._layers.pop(role, None)
             if isinstance(how, dict):
                 display(layer, how)
-
-
-def managed(viewer: Viewer) -> dict[str, Layer]:
-    """Return role -> layer of those that show the session."""
-    return {
-        str(known_of(layer)["role"]): layer
-        for layer in viewer.layers
-        if known_of(layer).get("managed")
-    }
-
-
-def display_of(viewer: Viewer) -> dict[str, Any]:
-    """Return how the layers are displayed, ready for JSON."""
-    layers = {}
-    for role, layer in managed(viewer).items():
-        low, high = layer.contrast_limits
-        layers[role] = {
-            "visible": bool(layer.visible),
-            "limits": [float(low), float(high)],
-            "colormap": str(layer.colormap.name),
-            "gamma": float(layer.gamma),
-            "opacity": float(layer.opacity),
-            "interpolation": str(layer.interpolation2d),
-        }
-    return {"layers": layers}
-
-
-def display(layer: Layer, how: Mapping[str, Any]) -> None:
-    """Display a layer as `display_of` states; values that it cannot have are left out."""
-    limits = how.get("limits")
-    if isinstance(limits, list) and len(limits) == 2:
-        try:
-            low, high = (float(limit) for limit in limits)
-            first, last = layer.contrast_limits_range
-            layer.contrast_limits_range = (min(low, first), max(high, last))
-            layer.contrast_limits = (low, high)
-        except (TypeError, ValueError):
-            pass
-    for name in ("visible", "colormap", "gamma", "opacity", "interpolation"):
-        if name in how:
-            attribute = "interpolation2d" if name == "interpolation" else name
-            try:
-                setattr(layer, attribute, how[name])
-            except (TypeError, ValueError, KeyError):  # of another version of napari
-                continue

@@ -15,6 +15,7 @@ import numpy as np
 from napari.components.overlays import TextOverlay
 from qtpy.QtGui import QFont, QFontMetricsF, QGuiApplication
 
+from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
 from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
 from napari_ftddm._bridge import AXES, dims_order, layer_axis
 from napari_ftddm._record import COMPUTED, complete, known_of
@@ -41,6 +42,10 @@ ROOM = 20
 
 LEAST_WIDTH = 200
 """In pixels: no line is shorter than that, however small the canvas is."""
+
+TINY, TINY_SIZE, TINY_ROOM = 280, 5, 12
+"""Canvas in pixels that has no room for more than the notice, as an exported figure may be; its
+type in points; and the pixels left free beside it."""
 
 DRAWN_LARGER = 96 / 72
 """Width of a text on the canvas relative to Qt's font metrics, as measured on screenshots."""
@@ -108,7 +113,7 @@ class Words:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._turned: Case | None = None
-        self._there = False
+        self._there = self._tiny = False
         # Overlays at one place are stacked in the order in which they first became visible.
         self._add("title", "top_center", SIZES["title"], WHITE)
         self._add("caption", "bottom_center", SIZES["caption"], WHITE)
@@ -130,10 +135,15 @@ class Words:
         letters = letters_of(self.viewer)
         words = {side: letters.get(side, "") for side in SIDES}
         words |= dict.fromkeys(SIZES, "") if layer is None else self._said_of(layer)
+        self._tiny = min(self.viewer.canvas.size) < TINY
+        if layer is not None and self._tiny:
+            words |= {"title": "", "caption": _notice(layer)}
         for name, text in words.items():
             overlay = self.viewer.canvas.overlays.get(f"ftddm_{name}")
             if overlay is not None:  # the user may have removed it
                 shown = self._wrapped(name, text) if name in SIZES else text
+                if name in SIZES and overlay.font_size != self._size(name):
+                    overlay.font_size = self._size(name)
                 if shown and overlay.text != shown:
                     overlay.text = shown
                 if overlay.visible != bool(shown):
@@ -179,8 +189,19 @@ class Words:
         )  # fmt: skip
 
     def _wrapped(self, name: str, text: str) -> str:
-        room = max(LEAST_WIDTH, self.viewer.canvas.size[1] - 2 * ROOM)
-        return "\n".join(wrapped(text, room, SIZES[name]))
+        width = self.viewer.canvas.size[1]
+        room = width - TINY_ROOM if self._tiny else max(LEAST_WIDTH, width - 2 * ROOM)
+        return "\n".join(wrapped(text, room, self._size(name)))
+
+    def _size(self, name: str) -> int:
+        """Return the size of a line's type in points."""
+        return TINY_SIZE if self._tiny else SIZES[name]
+
+
+def _notice(layer: Layer) -> str:
+    """Return what a tiny image must say of a layer."""
+    computed = known_of(layer)["role"] in COMPUTED
+    return NOTICE if computed else f"{RESEARCH_ONLY}."
 
 
 def wrapped(text: str, room: float, size: int) -> list[str]:
