@@ -23,7 +23,7 @@ from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, halved
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
-from ftddm_core.sampling.result import FloatArray
+from ftddm_core.sampling.result import FloatArray, Start
 from ftddm_core.settings import SamplerSettings
 
 
@@ -185,6 +185,26 @@ def draw_batch(
             yield found
 
 
+def draw_start(
+    networks: Networks,
+    key: NoiseKey,
+    condition: Condition,
+    settings: SamplerSettings,
+    weight: float,
+    recall: Recall | None = None,
+) -> Start:
+    """Return where the chain of one slice starts: x_{T_trunc}, and the first estimate of x0.
+
+    Parameters as for `draw_batch`; after it, with the same recall, nothing is computed again.
+    """
+    with computing():
+        own = {key.metabolite: condition}
+        batch = _Batch(networks, [key], own, settings, [weight], recall or Recall(0))
+        x_start, t = batch.start(), settings.t_trunc
+        x0 = batch.denoise(x_start, t) if t else batch.corrected(x_start)
+        return Start(*Copy(*(image[0] for image in batch.starting(x_start, x0))).fetch())
+
+
 class _Batch:
     """The slices on the device, and quantities computed from them or recalled.
 
@@ -261,6 +281,10 @@ class _Batch:
             self._consistency.beside,
             self._beside_alone,
         )
+
+    def starting(self, x_start: Tensor, x0: Tensor) -> tuple[Tensor, Tensor]:
+        """Return x_{T_trunc} and its x0 (B, 1, H, W) as images (B, Nx, Ny) in the maps' unit."""
+        return self._cropped(x_start) * self._scale, self.drawing(0, x0).images
 
     def corrected(self, x0: Tensor) -> Tensor:
         """Return m x0 (B, 1, H, W) with data consistency as in the settings."""

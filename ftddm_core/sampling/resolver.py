@@ -21,7 +21,7 @@ from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.samplers import SAMPLERS
-from ftddm_core.sampling.batch import Copy, Networks, draw_batch
+from ftddm_core.sampling.batch import Copy, Networks, draw_batch, draw_start
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.device import (
     pick_device,
@@ -34,7 +34,7 @@ from ftddm_core.sampling.gathered import Gathered, Sampled
 from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
-from ftddm_core.sampling.result import PROGRESS, Result, Update
+from ftddm_core.sampling.result import PROGRESS, Result, Start, Update
 from ftddm_core.sampling.self_check import SelfCheck, check_study, weighting_of
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import SamplerSettings
@@ -329,6 +329,36 @@ class SuperResolver:
         result = self._finish(named, gathered, settings, weighting, check, start)
         yield Update("result", 1.0, result=result)
 
+    def start(
+        self,
+        condition: Condition,
+        settings: SamplerSettings,
+        k: int,
+        *,
+        check: SelfCheck | None = None,
+        recall: Recall | None = None,
+    ) -> Start:
+        """Return where the chain of a slice's first sample starts; parameters as for `sample`."""
+        if recall is not None:
+            recall.about(self.weights, condition)
+        name = condition.metabolite
+        weight = weighting_of(check, settings, name, condition.upscale).mri_weight
+        key = NoiseKey(settings.seed, name, k, 0)
+        return draw_start(self._networks, key, condition, settings, weight, recall)
+
+    @property
+    def _networks(self) -> Networks:
+        weights = self.weights
+        return Networks(
+            self.denoiser,
+            weights.denoiser.config.prediction,
+            self.flow,
+            weights.flow.config.t_flow_max,
+            self.schedule,
+            self.device,
+            self.half,
+        )
+
     def _batches(
         self,
         keys: tuple[NoiseKey, ...],
@@ -344,16 +374,7 @@ class SuperResolver:
 
         A batch's samples are copied from the device while the next batch's first step runs.
         """
-        weights = self.weights
-        networks = Networks(
-            self.denoiser,
-            weights.denoiser.config.prediction,
-            self.flow,
-            weights.flow.config.t_flow_max,
-            self.schedule,
-            self.device,
-            self.half,
-        )
+        networks = self._networks
         sampler = SAMPLERS[settings.sampler_used]
         n_steps = len(sampler.levels(settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
         ready: tuple[Update, Copy] | None = None

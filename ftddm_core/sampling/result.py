@@ -132,6 +132,24 @@ class Result:
 
 
 @dataclass(frozen=True, eq=False)
+class Start:
+    """Where the chain of a slice starts; if the flow fails here, the chain cannot repair it.
+
+    Parameters
+    ----------
+    flow
+        x_{T_trunc}: the flow's image, noisy by design, or plain noise for T_trunc = 1000.
+    estimate
+        The first x0, estimated from it; for T_trunc = 0 the flow's image itself.
+
+    Both are (Nx, Ny) on the output grid, in the map's unit.
+    """
+
+    flow: FloatArray
+    estimate: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class Update:
     """An intermediate update.
 

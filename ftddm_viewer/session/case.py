@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ftddm_core.errors import GeometryError, SettingsError
 from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filling
 from ftddm_core.imaging.findings import findings
+from ftddm_core.imaging.fit_quality import FAILED_CRLB, crlb_on_grid, failed_fit
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
@@ -269,6 +270,19 @@ class Prepared:
         if self.reference is None:
             return None
         return self._inside("truth", metabolite, self.reference.maps[metabolite])
+
+    def crlb(self, metabolite: str) -> Volume | None:
+        """Return a map's CRLB in per cent in the same way, failed fits as 999; None without
+        one."""
+        bound = crlb_on_grid(self.case.study, metabolite)
+        if bound is None or ("crlb", metabolite) in self._shown:
+            return self._shown.get(("crlb", metabolite))
+        condition = self.conditions[metabolite]
+        known = np.where(failed_fit(bound), FAILED_CRLB, bound)
+        fitted = replace(self.case.study.maps[metabolite], data=known, unit="%")
+        return self._inside(
+            "crlb", metabolite, regrid_nearest(fitted, condition.shape, condition.affine)
+        )
 
     def _inside(self, what: str, metabolite: str, volume: Volume) -> Volume:
         key = (what, metabolite)

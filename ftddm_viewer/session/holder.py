@@ -10,9 +10,9 @@ from typing import Any
 
 from psygnal import Signal
 
-from ftddm_core.errors import Cancelled
+from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_viewer.session.jobs import Token
-from ftddm_viewer.session.state import State
+from ftddm_viewer.session.state import Activity, State
 
 
 class Holder:
@@ -45,6 +45,14 @@ class Holder:
     def _replace(self, **changes: Any) -> None:
         """Replace the state; to be called under the lock."""
         self.state = replace(self.state, **changes).aligned()
+
+    def _refuse_during(self, activity: Activity, purpose: str) -> None:
+        if self.state.activity is not activity:
+            return
+        what = "The whole volume is being computed"
+        if activity is Activity.OPENING:
+            what = "A study is being opened"
+        raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
 
     def _report(self, token: Token, **changes: Any) -> None:
         """Replace the state from a job that was not cancelled.

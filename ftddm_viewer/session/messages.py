@@ -22,6 +22,8 @@ from ftddm_core.sampling.check_words import check_line
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import Control, Value, controls
 from ftddm_viewer.session.case import Mode, Prepared
+from ftddm_viewer.session.display import CRLB_LIMIT
+from ftddm_viewer.session.reliability import reliability_notes
 from ftddm_viewer.session.state import Activity, State
 
 if TYPE_CHECKING:
@@ -75,11 +77,15 @@ def logged_words(problem: Exception) -> str:
     return words or fault_words(problem)
 
 
-def notes(prepared: Prepared, noise: float | None) -> tuple[str, ...]:
-    """Return `study_notes` on an open case; `noise` as in the settings."""
+def notes(
+    prepared: Prepared, noise: float | None, crlb_limit: float = CRLB_LIMIT
+) -> tuple[str, ...]:
+    """Return `study_notes` on an open case, and the share of voxels whose CRLB in per cent exceeds
+    a limit; `noise` as in the settings."""
     case = prepared.case
     acquired = case.zero_filled or (case.study.grid.shape[0], case.study.grid.shape[1])
-    return tuple(study_notes(case.study, prepared.conditions.values(), noise, acquired))
+    found = study_notes(case.study, prepared.conditions.values(), noise, acquired)
+    return (*found, *reliability_notes(case, crlb_limit))
 
 
 def study_notes(

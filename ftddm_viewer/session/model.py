@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.condition import Condition
     from ftddm_core.sampling.recall import Recall
     from ftddm_core.sampling.resolver import SuperResolver
-    from ftddm_core.sampling.result import Update
+    from ftddm_core.sampling.result import Start, Update
     from ftddm_core.sampling.self_check import SelfCheck
 
 FRAME = 1 / 30
@@ -146,6 +146,20 @@ class Model:
                 if update is None:
                     return
                 yield update
+
+    def start_of(
+        self,
+        condition: Condition,
+        settings: SamplerSettings,
+        k: int,
+        *,
+        check: SelfCheck | None = None,
+        recall: Recall | None = None,
+    ) -> Start:
+        """Return the result of `SuperResolver.start`, when it is this image's turn."""
+        resolver = self.load()
+        with self._turns.wanted(), self._turns.step:
+            return resolver.start(condition, settings, k, check=check, recall=recall)
 
     def check(
         self,

@@ -15,11 +15,13 @@ from ftddm_core.imaging.volume import Volume
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import Value, controls
 from ftddm_viewer.session.case import Case, Mode
+from ftddm_viewer.session.derived import FADED, derived_captions, derived_layers, faded
+from ftddm_viewer.session.display import DerivedRole
 from ftddm_viewer.session.fidelity import fidelity
 from ftddm_viewer.session.messages import called, nominal_voxels, value_words
 from ftddm_viewer.session.state import Activity, State, View
 
-Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation"]
+Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation", DerivedRole, "veil"]
 
 SELDOM = ("samples", "consistency", "noise", "sampler")
 """Settings that a caption names only where they are not the default."""
@@ -27,6 +29,10 @@ SELDOM = ("samples", "consistency", "noise", "sampler")
 NOT_COMPUTED: Mapping[Role, str] = {
     "output": f"OUTPUT not computed for this slice. {RESEARCH_ONLY}.",
     "deviation": f"DEVIATION not computed for this slice. {RESEARCH_ONLY}.",
+    "difference": f"DIFFERENCE not computed for this slice. {RESEARCH_ONLY}.",
+    "detail": f"DRAWN DETAIL not computed for this slice. {RESEARCH_ONLY}.",
+    "flow": f"FLOW'S IMAGE not computed for this slice. {RESEARCH_ONLY}.",
+    "estimate": f"FIRST ESTIMATE not computed for this slice. {RESEARCH_ONLY}.",
 }
 """What the caption of a layer is where it is still empty."""
 
@@ -119,7 +125,11 @@ def resolve(state: State) -> Scene:
         for number, (name, image) in enumerate(case.mri.items())
     ]
     return Scene(
-        layers=(*layers, *_maps(view, state.metabolite)),
+        layers=(
+            *layers,
+            *_maps(view, state.metabolite),
+            *(LayerSpec(*each) for each in derived_layers(state, view)),
+        ),
         axis=case.frame.axis,
         position=float(case.positions[state.slice_index]),
         title=title_of(
@@ -181,14 +191,17 @@ def _captions(state: State, view: View) -> dict[Role, str]:
         "reference": "REFERENCE, as acquired",
         "output": made,
         "deviation": f"DEVIATION of the samples. {made}",
+        **derived_captions(state, view, made),
     }
+    if state.display.fade and (words := faded(state, view)):
+        what |= {role: f"{what[role]}; {words}" for role in what if role in FADED}
     return {role: f"{words}. {RESEARCH_ONLY}." for role, words in what.items()}
 
 
 def _made(state: State, view: View) -> str:
     """Return how the output was made."""
     image = state.image
-    words, study = [], view.prepared.case.study
+    words, study, several = [], view.prepared.case.study, ""
     used: dict[str, Value] = {
         "mri_weight": view.mri_weight,
         "detail": view.detail(state.metabolite),
@@ -200,7 +213,7 @@ def _made(state: State, view: View) -> str:
         elif control.name == "steps" and view.asked.t_trunc == 0:
             words.append("no steps")
         elif control.name == "samples" and value != 1:
-            words.append(f"mean of {value} samples")
+            several = f", mean of {value} samples"
         elif control.name == "mri_weight" and study.t1 is None and study.flair is None:
             continue
         elif control.name in used:
@@ -209,7 +222,7 @@ def _made(state: State, view: View) -> str:
             words.append(f"{called(control)} {value_words(control, value)}")
     if image is not None and not image.final and state.activity is Activity.IDLE:
         words.append("unfinished")
-    return f"OUTPUT, AI-generated, {', '.join(words)}"
+    return f"OUTPUT{several}, AI-generated, {', '.join(words)}"
 
 
 def _metrics(state: State) -> str:

@@ -29,12 +29,12 @@ from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.session.checks import Checks
 from ftddm_viewer.session.estimates import RunningMean, final_images
-from ftddm_viewer.session.holder import Holder
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.opening import Files
 from ftddm_viewer.session.remembered import remember
+from ftddm_viewer.session.starts import Starts
 from ftddm_viewer.session.state import Activity, Finished, State, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -47,7 +47,7 @@ Make = Callable[[], Case]
 Adapt = Callable[[Case], Case]
 
 
-class Session(Holder):
+class Session(Starts):
     """One user's examination and all operations on it.
 
     Parameters
@@ -69,13 +69,12 @@ class Session(Holder):
     def __init__(
         self, model: Model, *, checks_itself: bool = True, remembers: bool = False
     ) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
         self._checks_itself, self._remembers = checks_itself, remembers
         self._files: Files | None = None
         self._checks = Checks()
         self._jobs = Jobs()
-        self._recall = Recall()
+        self._missing = self.refresh
         self._wanted = self.state.settings.to_dict()
 
     # ---- commands
@@ -203,7 +202,8 @@ class Session(Holder):
             While a whole volume is computed, or a study is opened.
         """
         self._refuse_during(Activity.VOLUME, "to compute an image")
-        if self.state.case is not None and not self.state.up_to_date:
+        state = self.state
+        if state.case is not None and (not state.up_to_date or state.lacks_start):
             self._start(self._preview, Activity.SAMPLING, "to compute an image")
 
     def compute_volume(self) -> None:
@@ -271,14 +271,6 @@ class Session(Holder):
 
     # ---- from commands to jobs; all except `_start`, `_read` and `_open` are called under the lock
 
-    def _refuse_during(self, activity: Activity, purpose: str) -> None:
-        if self.state.activity is not activity:
-            return
-        what = "The whole volume is being computed"
-        if activity is Activity.OPENING:
-            what = "A study is being opened"
-        raise SettingsError(f"{what}: cancel it {purpose}, or wait.")
-
     def _read(
         self,
         files: Files,
@@ -340,7 +332,8 @@ class Session(Holder):
 
     def _catch_up(self, *, patient: bool = False) -> bool:
         """Start the image that a live session still has to show; return whether there is one."""
-        wanted = self.state.case is not None and self.state.live and not self.state.up_to_date
+        lacking = not self.state.up_to_date or self.state.lacks_start
+        wanted = self.state.case is not None and self.state.live and lacking
         if wanted:
             self._jobs.start(self._guarded(self._preview), patient=patient)
             self._replace(activity=Activity.SAMPLING, **AT_REST)
@@ -400,7 +393,7 @@ class Session(Holder):
             slice_index=k,
             view=View(prepared, asked, check=self._checks.of(prepared)),
             finished=None,
-            notes=notes(prepared, asked.noise),
+            notes=notes(prepared, asked.noise, self.state.display.limit),
             checking=None,
         )
         then()
@@ -437,18 +430,21 @@ class Session(Holder):
         view = self._prepare(token)
         conditions = [self._condition(token, view, name)]
         self._load(token)
+        if state.up_to_date:  # only the images at T_trunc are missing
+            self._report(token, view=self._with_start(view, (name, k)))
+            return
         clock, running = Clock(), RunningMean()
         for update in self._sample(token, view, conditions, slices=[k], recall=self._recall):
             if update.result is not None:
                 images = final_images(update.result, [k])
             else:
                 images = running.take(update)
-            view = view.adding(images)
+            view = self._with_start(view.adding(images), (name, k))
             self._report(token, view=view, **clock.read(update.done))
             token.land()
         for other in view.prepared.conditions:  # the notes cover every map, shown or not
             self._condition(token, view, other)
-        self._report(token, notes=notes(view.prepared, view.asked.noise))
+        self._report(token, notes=self._notes(view))
 
     def _volume(self, token: Token) -> None:
         """Compute everything, outwards from the selected slice."""
@@ -467,7 +463,7 @@ class Session(Holder):
             if update.result is not None:
                 view = view.adding(final_images(update.result, range(view.prepared.n_slices)))
                 changes["finished"] = Finished.of(update.result, view.prepared)
-                changes["notes"] = notes(view.prepared, view.asked.noise)
+                changes["notes"] = self._notes(view)
             else:
                 final = {key for key, image in view.images.items() if image.final}
                 new = {k: p for k, p in running.take(update).items() if k not in final}

@@ -21,14 +21,20 @@ from ftddm_core.saving.results import Output, outputs_of, result_files
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import live_settings
 from ftddm_viewer.session.case import Case, Mode, Prepared
+from ftddm_viewer.session.display import Display
 from ftddm_viewer.session.inspection import Inspection
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only sampling needs it
-    from ftddm_core.sampling.result import Result
+    from ftddm_core.sampling.result import Result, Start
 
 FloatArray = NDArray[np.float32]
+What = Literal["shown", "deviation", "detail", "flow", "estimate"]
+"""What can be stacked of a metabolite's images, see `SliceImage.values`."""
 
 NO_MRI = "This study has neither T1 nor FLAIR: there is nothing to weigh."
+DETAILED = ("shown", "detail")
+"""What depends on the share of the drawn detail that is shown."""
+
 FLOW_ALONE = "At T_trunc 0 the flow draws the map alone: there are no denoising steps."
 
 
@@ -54,6 +60,8 @@ class SliceImage:
         Whether it is the result, and not a running estimate.
     traces
         What decides the residual besides the images; None until it is final.
+    start
+        The images at T_trunc, where the chain starts; None while nobody looks at them.
     """
 
     drawn: FloatArray
@@ -61,6 +69,17 @@ class SliceImage:
     deviation: FloatArray | None = None
     final: bool = False
     traces: Traces | None = None
+    start: Start | None = None
+
+    def values(self, what: What, detail: float) -> FloatArray | None:
+        """Return the map to show, its part that the model drew (the map shown minus `alone`), the
+        deviation, or an image at T_trunc; None where there is none."""
+        if what in ("shown", "detail"):
+            shown = self.shown(detail)
+            return shown if what == "shown" else shown - self.alone
+        if what == "deviation":
+            return self.deviation
+        return None if self.start is None else getattr(self.start, what)
 
     def shown(self, detail: float) -> FloatArray:
         """Return the map to show, with a share of the drawn detail."""
@@ -128,7 +147,7 @@ class View:
         asked_for = self.prepared.mode is mode and self.asked == chosen
         return asked_for and self.mri_weight == self.wanted_mri_weight
 
-    def stacked(self, metabolite: str, what: Literal["shown", "deviation"] = "shown") -> Volume:
+    def stacked(self, metabolite: str, what: What = "shown") -> Volume:
         """Return a metabolite's images in display space; the same object each time.
 
         It is NaN where there is no image, and outside the mask.
@@ -140,7 +159,7 @@ class View:
             detail = self.detail(metabolite)
             for (name, k), image in self.images.items():
                 if name == metabolite:
-                    values = image.shown(detail) if what == "shown" else image.deviation
+                    values = image.values(what, detail)
                     if values is not None:
                         data[..., k] = np.where(condition.mask[..., k], values, np.nan)
             volume = Volume(data, condition.affine, condition.unit)
@@ -148,8 +167,12 @@ class View:
         return self._stacked[key]
 
     def adding(self, images: Mapping[tuple[str, int], SliceImage]) -> View:
-        """Return a view with more images."""
-        return replace(self, images={**self.images, **images}, _stacked={})
+        """Return a view with more images; those at T_trunc stay, whatever is drawn from them."""
+        new = dict(images)
+        for key in self.images.keys() & images.keys():
+            if images[key].start is None:
+                new[key] = replace(images[key], start=self.images[key].start)
+        return replace(self, images={**self.images, **new}, _stacked={})
 
     def only(self, metabolite: str) -> View:
         """Return a view of one metabolite's images alone."""
@@ -170,7 +193,7 @@ class View:
         return self._blended(check=check)
 
     def _blended(self, **changes: Any) -> View:
-        kept = {key: volume for key, volume in self._stacked.items() if key[1] != "shown"}
+        kept = {key: volume for key, volume in self._stacked.items() if key[1] not in DETAILED}
         return replace(self, **changes, _stacked=kept)
 
 
@@ -259,6 +282,8 @@ class State:
     inspection
         What the files opened last were taken for, also of a study that did not open; None for one
         that came from memory.
+    display
+        What is shown beside the images.
     """
 
     mode: Mode = Mode.ENLARGE
@@ -276,6 +301,7 @@ class State:
     finished: Finished | None = None
     checking: float | None = None
     inspection: Inspection | None = None
+    display: Display = field(default_factory=Display)
 
     @property
     def case(self) -> Case | None:
@@ -298,6 +324,13 @@ class State:
     def up_to_date(self) -> bool:
         """Whether the image is final, and made with what is chosen now."""
         return self.fitting_view() is not None and self.image is not None and self.image.final
+
+    @property
+    def lacks_start(self) -> bool:
+        """Whether only the images at T_trunc are missing of what is to be seen."""
+        image = self.image
+        wanted = self.display.start and self.up_to_date
+        return wanted and image is not None and image.start is None
 
     def fitting_view(self) -> View | None:
         """Return the view if it was made with what is chosen now."""

@@ -182,8 +182,9 @@ def test_every_layer_says_what_it_is(study: Path) -> None:
         assert scene.caption("reference").startswith("REFERENCE, as acquired. ")
     enlarged = resolve(state_of(open_study(study)))
     assert enlarged.caption("input").startswith("INPUT, as acquired, zero-filled. ")
-    assert computed.caption("output").startswith("OUTPUT, AI-generated, 2×")
-    assert computed.caption("deviation").startswith("DEVIATION of the samples. OUTPUT, AI-gen")
+    mean = "OUTPUT, mean of 4 samples, AI-generated, 2×"
+    assert computed.caption("output").startswith(mean)
+    assert computed.caption("deviation").startswith(f"DEVIATION of the samples. {mean}")
     assert empty.caption("output") == f"OUTPUT not computed for this slice. {RESEARCH_ONLY}."
     drawn = [role for role in empty.captions if "AI-generated" in empty.caption(role)]
     assert drawn == []
