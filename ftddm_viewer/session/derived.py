@@ -28,6 +28,7 @@ SIGNED_TOP = 0.25
 """Upper limit of the colours of a difference, relative to the maps'; the lower is its negative."""
 
 DIVERGING = "coolwarm"
+SENSES = "blue below 0, red above"
 STARTING = "inferno"
 
 FADED = ("input", "reference", "output", "difference", "detail")
@@ -37,7 +38,7 @@ BUTTONS: Mapping[str, str] = {
     "difference": "Difference",
     "detail": "Drawn detail",
     "deviation": "Deviation",
-    "flow": "Flow at T_trunc",
+    "flow": "Flow's image",
     "estimate": "First estimate",
 }
 """Role -> what the button says that shows it."""
@@ -122,13 +123,15 @@ def derived_captions(state: State, view: View, made: str) -> dict[Any, str]:
         How the output was made.
     """
     t, image = view.asked.t_trunc, state.image
+    unit = view.prepared.conditions[state.metabolite].unit
+    unit = f", in {unit}" if unit else ""
     start = f"where the denoising starts, not a map. {made}"
     first = "NOISE" if t == N_TRAIN_STEPS else "FLOW'S IMAGE"
     if image is None or image.start is None:
         start = "not computed for this slice"
     return {
-        "difference": f"DIFFERENCE, {compared(view)}; blue below 0, red above. {made}",
-        "detail": f"DRAWN DETAIL, output − measurement alone; blue below 0, red above. {made}",
+        "difference": f"DIFFERENCE, {compared(view)}{unit}; {SENSES}. {made}",
+        "detail": f"DRAWN DETAIL, output − measurement alone{unit}; {SENSES}. {made}",
         "flow": f"{first} at T_trunc {t}{_sample(view)}, {start}",
         "estimate": f"FIRST ESTIMATE at T_trunc {t}{_sample(view)}, {start}",
         "veil": f"UNRELIABLE VOXELS, {faded(state, view)}",

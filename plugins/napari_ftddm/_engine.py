@@ -28,6 +28,7 @@ from napari_ftddm._canvas import follow
 from napari_ftddm._commands import Commands
 from napari_ftddm._keeping import Keeping
 from napari_ftddm._model_panel import ModelPanel
+from napari_ftddm._more_layers import NAME, MoreLayers
 from napari_ftddm._panel import Panel
 from napari_ftddm._record import known_of
 from napari_ftddm._relay import Pace, Relay
@@ -66,6 +67,7 @@ class Engine:
         self._stage = Stage(viewer, session.model)
         self._words = follow(viewer)
         self._study = StudyPanel(panel)
+        self.more = MoreLayers()
         self._relay = Relay(self._apply)
         self._pace = Pace(INTERVAL_MS, self._update)
         self._seen: list[weakref.ref[Study]] = []
@@ -81,6 +83,8 @@ class Engine:
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.dims.events.point.connect(self._scrolled)
+        viewer.layers.events.connect(self._looked)
+        session.display(fade=True)
         self._apply()
         self._look_for_studies()
 
@@ -109,6 +113,9 @@ class Engine:
         panel.save.clicked.connect(lambda *_: self._save())
         panel.show_all.clicked.connect(lambda *_: self._do(self.session.toggle_detail))
         panel.link.toggled.connect(lambda on: self._stage.link(on))
+        panel.more.clicked.connect(lambda *_: self.show_more_layers())
+        self.more.wanted.connect(self._show_derived)
+        self.more.changed.connect(lambda changes: self._do(lambda: self.session.display(**changes)))
         for role, button in panel.look_at.items():
             button.clicked.connect(lambda *_, role=role: self._show_only(role))
 
@@ -143,6 +150,7 @@ class Engine:
             said=self._said,
             refused=self._refused,
         )
+        self.more.show_state(state)
         if self._study.show_state(state):
             self._study.appear()
         self._commands.pinned.before(state)
@@ -157,6 +165,20 @@ class Engine:
         self._stage.bring_back(role)
         self._apply()
         self._stage.look_at(role)
+
+    def _show_derived(self, role: str) -> None:
+        """Show a layer that is made on demand, from now on for every metabolite."""
+        if role != "deviation":
+            asked = self.session.state.display.layers | {role}
+            self.session.display(layers=asked)
+        self._show_only(role)
+
+    def show_more_layers(self) -> None:
+        """Open the dock of derived layers and reliability, below the list of layers."""
+        if self.more.parent() is None:
+            window = self._viewer.window
+            window.add_dock_widget(self.more, name=NAME, area="left", add_vertical_stretch=False)
+        self._apply()
 
     # ---- from the user to the session
 
@@ -244,7 +266,19 @@ class Engine:
         if k is not None and k != state.slice_index:
             self._do(lambda: self.session.choose(slice_index=k))
 
+    def _looked(self, event: Any) -> None:
+        """Follow what the user shows and hides."""
+        if event.type == "visible":
+            changes = self._stage.looked(self.session.state.display)
+            if changes:
+                self.session.display(**changes)
+
     # ---- the end
+
+    def _close_more_layers(self) -> None:
+        if self.more.parent() is not None:
+            with suppress(AttributeError, LookupError):  # napari, where its window is gone
+                self._viewer.window.remove_dock_widget(self.more)
 
     def stop(self, *_: object) -> None:
         """End all work and let go of the viewer; widgets and canvas may be gone already."""
@@ -258,11 +292,13 @@ class Engine:
             self.session.changed.disconnect(self._relay.post)
         self._viewer.layers.events.inserted.disconnect(self._inserted)
         self._viewer.dims.events.point.disconnect(self._scrolled)
+        self._viewer.layers.events.disconnect(self._looked)
         self._commands.close()
         self._stage.close()
         with suppress(RuntimeError):  # Qt, where it is gone already
             self._study.hide()
             self.networks.hide()
+            self._close_more_layers()
         self.session.close(PATIENCE)
 
 

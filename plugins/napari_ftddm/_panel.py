@@ -79,6 +79,8 @@ class Panel(QWidget):
         self.volume, self.cancel = QPushButton("Whole volume"), QPushButton("Cancel")
         self.save, self.unfill = QPushButton("Save volume…"), QPushButton("Undo zero-filling")
         self.look_at = {role: QPushButton(words) for role, words in COMPARED.items()}
+        self.more = QPushButton("More…")
+        self.more.setToolTip("Difference, drawn detail, deviation, images at T_trunc, reliability.")
         self.show_all = QPushButton(SHOW_ALL)
         self.link = QCheckBox("Link colours of input and output")
         self.link.setChecked(True)
@@ -93,8 +95,8 @@ class Panel(QWidget):
         self.error = text()
         self.error.setStyleSheet("color: #ff6b61; font-weight: bold;")
         for name in ("open", "sample", "mode", "metabolite", "live", "update_now", "volume",
-                     "reopen", "cancel", "save", "unfill", "link", "show_all", "check", "status",
-                     "error"):  # fmt: skip
+                     "reopen", "cancel", "save", "unfill", "more", "link", "show_all", "check",
+                     "status", "error"):  # fmt: skip
             getattr(self, name).setObjectName(f"ftddm_{name}")
         for widget in (self.progress, self.cancel):  # the panel must not jump during a drag
             policy = widget.sizePolicy()
@@ -119,7 +121,7 @@ class Panel(QWidget):
         chooser.addWidget(self.live, 2, 2)
         chooser.addWidget(self.update_now, 2, 3)
         study.addLayout(chooser)
-        study.addLayout(row(QLabel("Show"), *self.look_at.values()))
+        study.addLayout(row(QLabel("Show"), *self.look_at.values(), self.more))
         study.addWidget(line())
         study.addWidget(self.form.native)
         study.addWidget(line())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from napari_ftddm._record import COMPUTED, known_of
+from ftddm_viewer.session.scene import NOT_COMPUTED as MAY_BE_EMPTY
+from napari_ftddm._record import known_of
 from napari_ftddm._words import computed_here, top_layer
 
 if TYPE_CHECKING:
@@ -41,6 +42,6 @@ class Readout:
             return ""
         known = known_of(layer)
         if math.isnan(value):
-            missing = known["role"] in COMPUTED and not computed_here(self.viewer, layer)
+            missing = known["role"] in MAY_BE_EMPTY and not computed_here(self.viewer, layer)
             return f"{layer.name}: {NOT_COMPUTED if missing else OUTSIDE}"
         return f"{layer.name}: {value:.4g} {known['unit']}".rstrip()

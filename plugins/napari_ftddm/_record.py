@@ -19,6 +19,7 @@ from ftddm_core.saving.pair import encode_json, encode_pair
 from ftddm_viewer.session.messages import nominal_voxels
 from ftddm_viewer.session.scene import LayerSpec, Scene
 from ftddm_viewer.session.state import Finished, State, View
+from napari_ftddm._derived_record import DERIVED, OF_THE_OUTPUT, derived_output
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -63,6 +64,7 @@ def about(spec: LayerSpec, state: State, scene: Scene, model: Model) -> dict[str
             "view": view,
             "finished": _finished_of(state.finished, view),
             "model": model,
+            "display": state.display,
         }
     return known
 
@@ -106,6 +108,14 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
         name = known["metabolite"]
         stem = result_stem(study_label(finished.prepared.acquired), name, COMPUTED[role])
         sidecar, image = encode_pair(*finished.outputs()[stem], compress=compress)
+        return image, sidecar
+    if role in DERIVED:
+        output = None
+        if role in OF_THE_OUTPUT:
+            finished = _whole(known, role)
+            stem = result_stem(study_label(finished.prepared.acquired), known["metabolite"])
+            output = finished.outputs()[stem]
+        sidecar, image = encode_pair(*derived_output(known, output), compress=compress)
         return image, sidecar
     record: dict[str, Any] = {
         "Notice": f"{RESEARCH_ONLY}.",

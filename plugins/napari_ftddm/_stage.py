@@ -15,11 +15,14 @@ import numpy as np
 from napari.layers import Image
 
 from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.derived import BUTTONS
+from ftddm_viewer.session.display import Display
 from ftddm_viewer.session.scene import LayerSpec, Scene
 from ftddm_viewer.session.state import State
 from napari_ftddm._bridge import image_layer, layer_axis, to_layer
 from napari_ftddm._links import Links
 from napari_ftddm._record import about, known_of
+from napari_ftddm._veil import add_bar, colormap_of, follow, seen_by_user
 from napari_ftddm._words import turn_to
 
 if TYPE_CHECKING:
@@ -27,7 +30,19 @@ if TYPE_CHECKING:
 
     from ftddm_viewer.session.model import Model
 
-ROLES = ("T1", "FLAIR", "input", "reference", "output", "deviation")
+ROLES = (
+    "T1",
+    "FLAIR",
+    "input",
+    "reference",
+    "output",
+    "deviation",
+    "difference",
+    "detail",
+    "flow",
+    "estimate",
+    "veil",
+)
 """From the lowest to the highest."""
 
 MRI = ("T1", "FLAIR")
@@ -53,6 +68,7 @@ class Stage:
         self._limits: dict[tuple[str, str], tuple[float, float]] = {}
         self._links = Links()
         self._guests: list[Image] = []
+        self._veiled = False
         self.busy = False
         self._adopt_earlier()
 
@@ -142,6 +158,7 @@ class Stage:
                 self._sort()
             self._relink()
             self._turn(state, scene)
+            self._veiled = follow(self._in_order, state.display.fade)
 
     def _show(self, role: str, spec: LayerSpec, state: State, scene: Scene) -> None:
         old = self._applied.get(role)
@@ -162,15 +179,19 @@ class Stage:
             visible=spec.visible,
             about=known,
         )
-        layer = Image(data, **arguments)
+        layer = Image(data, **{**arguments, "colormap": colormap_of(spec)})
+        if spec.role in BUTTONS:
+            add_bar(layer)
         layer.contrast_limits_range = limits_range(spec)
         layer.contrast_limits = spec.limits
         below = [self._layers[r] for r in ROLES[: ROLES.index(role)] if r in self._layers]
         index = max((self._viewer.layers.index(each) for each in below), default=None)
         self._layers[role] = layer
         self._made.append(layer)
-        end = len(self._viewer.layers)
+        end, chosen = len(self._viewer.layers), self._viewer.layers.selection.active
         self._viewer.layers.insert(end if index is None else index + 1, layer)
+        if spec.role == "veil" and chosen is not None:  # the controls stay those of the image
+            self._viewer.layers.selection.active = chosen
 
     def _change(
         self, layer: Image, spec: LayerSpec, old: LayerSpec | None, known: dict[str, Any]
@@ -191,7 +212,7 @@ class Stage:
             layer.contrast_limits_range = (min(low, wanted[0]), max(high, wanted[1]))
             layer.contrast_limits = wanted
         if old is not None and old.colormap != spec.colormap:
-            layer.colormap = spec.colormap
+            layer.colormap = colormap_of(spec)
         adopted = old is None and spec.role in MRI  # its name may say that it is simulated
         if not adopted and (old is None or old.name != spec.name):
             layer.name = spec.name
@@ -267,8 +288,25 @@ class Stage:
         """Show one of input, reference and output, and hide the others; none but the MRI for ""."""
         self._forget_removed()
         for each, layer in self._layers.items():
-            if each not in MRI:
+            if each not in (*MRI, "veil"):
                 layer.visible = each == role
+        if role in self._layers:
+            self._viewer.layers.selection.active = self._layers[role]
+
+    @property
+    def _in_order(self) -> dict[str, Image]:
+        """The managed layers by role, the lowest role first."""
+        return {role: self._layers[role] for role in ROLES if role in self._layers}
+
+    def looked(self, display: Display) -> dict[str, Any]:
+        """Return how a display changes now that the user has shown or hidden layers; the veil
+        follows them."""
+        if self.busy:
+            return {}
+        changes = seen_by_user(self._in_order, display, self._veiled)
+        with self._changing():
+            self._veiled = follow(self._in_order, changes.get("fade", display.fade))
+        return changes
 
     # ---- slices
 
@@ -324,4 +362,4 @@ class Stage:
 def limits_range(spec: LayerSpec) -> tuple[float, float]:
     """Return how far the limits can be moved."""
     low, high = spec.limits
-    return min(low, 0.0), SLIDER_RANGE * high
+    return min(SLIDER_RANGE * low, 0.0), SLIDER_RANGE * high

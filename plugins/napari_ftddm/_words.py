@@ -76,8 +76,8 @@ def letters_of(viewer: Viewer) -> dict[str, str]:
 
 
 def top_layer(viewer: Viewer) -> Layer | None:
-    """Return the highest layer of this plugin that is seen."""
-    layers = reversed(viewer.layers)
+    """Return the highest layer of this plugin that is seen; a veil is seen through."""
+    layers = [each for each in reversed(viewer.layers) if known_of(each).get("role") != "veil"]
     return next((each for each in layers if each.visible and "case" in known_of(each)), None)
 
 
@@ -153,7 +153,7 @@ class Words:
         known, dims = known_of(layer), self.viewer.dims
         case: Case = known["case"]
         role, caption = known["role"], known["caption"]
-        if role in COMPUTED and not computed_here(self.viewer, layer):
+        if role in NOT_COMPUTED and not computed_here(self.viewer, layer):
             caption = NOT_COMPUTED[role]
         if (stacked := stacked_along(self.viewer)) != case.frame.axis:
             title = f"{case.label}: {known['name']}, {VIEWS[stacked]} view. {known['voxels']}"
