@@ -40,7 +40,8 @@ def ratio(above: FloatArray, below: FloatArray, floor: float) -> NDArray[np.floa
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     held = np.isfinite(above) & np.isfinite(below) & (below >= floor) & (below > 0)
     result = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
-    return np.divide(above, below, out=result, where=held)
+    np.divide(above, below, out=result, where=held)
+    return result
 
 
 def ratio_of_samples(
@@ -61,7 +62,7 @@ def ratio_of_samples(
     """
     count = 0
     mean = squares = np.zeros(np.shape(above[0]))
-    for count, (a, b) in enumerate(zip(above, below, strict=False), 1):  # noqa: B007
+    for count, (a, b) in enumerate(zip(above, below, strict=False), 1):
         found = ratio(a, b, floor)
         change = found - mean
         mean = mean + change / count

@@ -9,7 +9,7 @@ stands for "not set". They may contradict each other, the voxel sizes, or the tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -34,6 +34,9 @@ FARTHEST_MM = 1e6
 """Largest entry of an affine that is taken for one."""
 UNLOCALISED_MM = 1000.0
 """Voxel edge from which an axis counts as not localised: longer than any field of view."""
+
+SIDES = "left and right"
+"""In every note that doubts which side is which."""
 
 EQUAL_EDGES = 1.05
 """Largest ratio of two in-plane voxel edges, for the third to be recognised as the slice's."""
@@ -81,7 +84,7 @@ def place(header: nib.Nifti1Header) -> Placement:
         affine = qform
     else:
         affine = _in_mm(header, header.get_best_affine())
-        notes.append("no orientation in the header: left and right unknown")
+        notes.append(f"no orientation in the header: {SIDES} unknown")
     if not (np.abs(affine) < FARTHEST_MM).all():
         raise GeometryError(f"The header holds an invalid affine: {affine.tolist()}.")
     size = np.linalg.norm(affine[:3, :3], axis=0)
@@ -101,6 +104,15 @@ def notes_of(header: Any) -> tuple[str, ...]:
         return ()
     with np.errstate(all="ignore"):
         return place(header).notes
+
+
+def doubt_about_sides(notes: Iterable[str]) -> str:
+    """Return the note of a study, if any, by which left and right are unknown or in doubt; else "".
+
+    >>> doubt_about_sides(["tNAA: a gap of 2 mm", "no orientation: left and right unknown"])
+    'no orientation: left and right unknown'
+    """
+    return next((note for note in notes if SIDES in note), "")
 
 
 def forms_differ(header: Any) -> bool:
@@ -237,7 +249,7 @@ def _contradiction(sform: FloatArray, qform: FloatArray, shape: tuple[int, int, 
     if np.linalg.norm(shift[:3], axis=0).max() <= SAME * smallest:
         return []
     if np.linalg.det(both[0]) * np.linalg.det(both[1]) < 0:
-        return ["qform and sform disagree about left and right: sform is used"]
+        return [f"qform and sform disagree about {SIDES}: sform is used"]
     words = []
     if (centre := np.linalg.norm(shift[:3].mean(axis=1))) > SAME * smallest:
         words.append(f"by {centre:.3g} mm")

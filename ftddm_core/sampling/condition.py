@@ -328,6 +328,11 @@ class Conditions(Mapping[str, Condition]):
         """Effective factor s of every condition."""
         return effective_upscale(self._study.grid.shape[:2], self._guides.shape[:2])
 
+    @property
+    def plane(self) -> Matrix:
+        """Output matrix (Nx, Ny) of every condition."""
+        return self._guides.shape[0], self._guides.shape[1]
+
     def form(self, metabolite: str) -> Condition:
         """Form one map's condition without storing it.
 

@@ -65,6 +65,19 @@ MODE_WORDS = {
 """Names of the modes for a menu."""
 
 
+def known_mode(mode: Mode | str) -> Mode:
+    """Return a mode by its name.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such mode.
+    """
+    if mode not in list(Mode):
+        raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
+    return Mode(mode)
+
+
 class RecentGuides:
     """Masks and MRI of a study on the output grids that were used last.
 

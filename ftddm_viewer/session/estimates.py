@@ -2,17 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ftddm_core.imaging.volume import Volume
-from ftddm_viewer.session.state import FloatArray, SliceImage
+from ftddm_viewer.session.state import FloatArray, SliceImage, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.noise import NoiseKey
     from ftddm_core.sampling.result import Result, Update
+
+
+KEPT_SAMPLES = 2**28
+"""In bytes: samples of a volume's ratio beyond that are computed again, slice by slice."""
+
+
+class Arriving:
+    """A view that fills up as its images arrive.
+
+    Parameters
+    ----------
+    view
+        The view so far.
+    slices
+        Which slices are computed.
+    with_samples
+        Maps of which every sample is kept, for a ratio; none beyond `KEPT_SAMPLES`.
+    """
+
+    def __init__(
+        self, view: View, slices: Sequence[int], with_samples: Collection[str] = ()
+    ) -> None:
+        self._view, self._slices = view, slices
+        self._running = RunningMean()
+        self._samples: dict[tuple[str, int], dict[int, FloatArray]] = {}
+        nx, ny = view.prepared.conditions.plane
+        needed = 4 * nx * ny * view.asked.samples * len(slices) * len(with_samples)
+        keeps = view.asked.samples > 1 and (needed <= KEPT_SAMPLES or len(slices) == 1)
+        self._kept = frozenset(with_samples if keeps else ())
+
+    def take(self, update: Update) -> View:
+        """Return the view with an update; a running estimate does not replace a final image."""
+        for key, image in zip(update.keys, update.images, strict=True):
+            if key.metabolite in self._kept:
+                place = (key.metabolite, key.slice_index)
+                self._samples.setdefault(place, {})[key.sample] = image
+        if update.result is not None:
+            images = final_images(update.result, self._slices)
+        else:
+            images = self._running.take(update)
+            known = self._view.images
+            images = {k: i for k, i in images.items() if k not in known or not known[k].final}
+        self._view = self._view.adding({key: self._with(key, i) for key, i in images.items()})
+        return self._view
+
+    def _with(self, key: tuple[str, int], image: SliceImage) -> SliceImage:
+        if key[0] not in self._kept:
+            return image
+        found = self._samples.get(key, {})
+        stacked = np.empty((len(found), *image.drawn.shape), np.float32)
+        for row, number in enumerate(sorted(found)):
+            stacked[row] = found[number]
+        return replace(image, samples=stacked)
 
 
 class RunningMean:

@@ -8,7 +8,7 @@ from one scene to the next, so that a front end need only look for what differs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ftddm_core.imaging.volume import Volume
@@ -19,9 +19,36 @@ from ftddm_viewer.session.derived import FADED, derived_captions, derived_layers
 from ftddm_viewer.session.display import DerivedRole
 from ftddm_viewer.session.fidelity import fidelity
 from ftddm_viewer.session.messages import called, nominal_voxels, value_words
+from ftddm_viewer.session.ratios import (
+    Source,
+    ratio_detail,
+    ratio_name,
+    ratio_slice,
+    ratio_top,
+    ratio_volume,
+    ratio_words,
+)
 from ftddm_viewer.session.state import Activity, State, View
 
-Role = Literal["T1", "FLAIR", "input", "reference", "output", "deviation", DerivedRole, "veil"]
+Role = Literal[
+    "T1",
+    "FLAIR",
+    "input",
+    "reference",
+    "output",
+    "deviation",
+    DerivedRole,
+    "veil",
+    "ratio input",
+    "ratio reference",
+    "ratio output",
+]
+RATIOS: Mapping[Role, Source] = {
+    "ratio input": "input",
+    "ratio reference": "reference",
+    "ratio output": "output",
+}
+"""Role of each layer of a ratio -> of which maps."""
 
 SELDOM = ("samples", "consistency", "noise", "sampler")
 """Settings that a caption names only where they are not the default."""
@@ -33,6 +60,7 @@ NOT_COMPUTED: Mapping[Role, str] = {
     "detail": f"DRAWN DETAIL not computed for this slice. {RESEARCH_ONLY}.",
     "flow": f"FLOW'S IMAGE not computed for this slice. {RESEARCH_ONLY}.",
     "estimate": f"FIRST ESTIMATE not computed for this slice. {RESEARCH_ONLY}.",
+    "ratio output": f"RATIO of the OUTPUT not computed for this slice. {RESEARCH_ONLY}.",
 }
 """What the caption of a layer is where it is still empty."""
 
@@ -129,6 +157,7 @@ def resolve(state: State) -> Scene:
             *layers,
             *_maps(view, state.metabolite),
             *(LayerSpec(*each) for each in derived_layers(state, view)),
+            *_ratios(state, view),
         ),
         axis=case.frame.axis,
         position=float(case.positions[state.slice_index]),
@@ -159,6 +188,18 @@ def _maps(view: View, name: str) -> Iterator[LayerSpec]:
     if several:
         spread, top = view.stacked(name, "deviation"), DEVIATION_TOP * limits[1]
         yield LayerSpec("deviation", f"Deviation {name}", spread, "magma", (0.0, top), False)
+
+
+def _ratios(state: State, view: View) -> Iterator[LayerSpec]:
+    pair, case = state.ratio, view.prepared.case
+    if pair is None:
+        return
+    limits = (0.0, ratio_top(case, view.prepared.mode, pair))
+    for role, source in RATIOS.items():
+        if (volume := ratio_volume(view, pair, source)) is not None:
+            name = f"Ratio {source} {ratio_name(pair)}"
+            seen = role != "ratio reference"
+            yield LayerSpec(role, name, volume, "viridis", limits, seen, linked=True)
 
 
 def title_of(case: Case, name: str, k: int, voxels: str) -> str:
@@ -195,7 +236,22 @@ def _captions(state: State, view: View) -> dict[Role, str]:
     }
     if state.display.fade and (words := faded(state, view)):
         what |= {role: f"{what[role]}; {words}" for role in what if role in FADED}
+    for role, source in RATIOS.items() if state.ratio is not None else ():
+        what[role] = _ratio_caption(state, view, source)
     return {role: f"{words}. {RESEARCH_ONLY}." for role, words in what.items()}
+
+
+def _ratio_caption(state: State, view: View, source: Source) -> str:
+    pair = state.ratio
+    if pair is None:
+        return ""
+    words = ratio_words(view, pair, source)
+    if source != "output":
+        return words
+    if ratio_slice(view, pair, state.slice_index) is None:
+        return NOT_COMPUTED["ratio output"].removesuffix(f". {RESEARCH_ONLY}.")
+    made = _made(replace(state, metabolite=pair.above), view)
+    return f"{words}. {made}, {ratio_detail(view, pair)}"
 
 
 def _made(state: State, view: View) -> str:

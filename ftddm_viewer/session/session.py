@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftddm_core.errors import Cancelled, FormatError, SettingsError
+from ftddm_core.errors import Cancelled, FormatError
 from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.condition import Condition
@@ -26,13 +26,14 @@ from ftddm_core.saving.files import save_files
 from ftddm_core.saving.names import stale_names
 from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer import CASE_UPSCALE
-from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.session.case import Case, Mode, Prepared, known_mode, prepare
 from ftddm_viewer.session.checks import Checks
-from ftddm_viewer.session.estimates import RunningMean, final_images
+from ftddm_viewer.session.estimates import Arriving
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.opening import Files
+from ftddm_viewer.session.ratios import kept_ratio, known_ratio
 from ftddm_viewer.session.remembered import remember
 from ftddm_viewer.session.starts import Starts
 from ftddm_viewer.session.state import Activity, Finished, State, View
@@ -183,15 +184,17 @@ class Session(Starts):
                 changes["metabolite"] = case.known_metabolite(metabolite)
             if slice_index is not None and case is not None:
                 changes["slice_index"] = case.known_slice(slice_index)
-            if mode is not None:
-                if mode not in list(Mode):
-                    raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
-                if Mode(mode) is not self.state.mode:
-                    self._refuse_during(Activity.VOLUME, "to change the mode")
-                    changes["mode"] = Mode(mode)
+            if mode is not None and (wanted := known_mode(mode)) is not self.state.mode:
+                self._refuse_during(Activity.VOLUME, "to change the mode")
+                changes["mode"] = wanted
             if live is not None:
                 changes["live"] = live
             self._choose(**changes)
+
+    def choose_ratio(self, above: str = "", below: str = "") -> None:
+        """Choose a ratio to show as well; none without names. Errors as for `known_ratio`."""
+        with self._changing():
+            self._choose(ratio=known_ratio(self.state.case, above, below))
 
     def refresh(self) -> None:
         """Compute the image with the current settings, live or not.
@@ -265,8 +268,7 @@ class Session(Starts):
         return self._jobs.wait(timeout)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Return whether the background work, including the self-check, ended within `timeout`
-        s."""
+        """Return whether all work, including the self-check, ended within `timeout` s."""
         return self._jobs.wait(timeout)
 
     # ---- from commands to jobs; all except `_start`, `_read` and `_open` are called under the lock
@@ -317,7 +319,7 @@ class Session(Starts):
         old = self.state
         self._replace(error="", **changes)
         new = self.state
-        turned = new.place != old.place
+        turned = (new.place, new.ratio) != (old.place, old.ratio)
         moved = turned or new.settings != old.settings.replace(detail=new.settings.detail)
         turned_live = new.live and not old.live
         if new.activity in (Activity.VOLUME, Activity.OPENING) or not (moved or turned_live):
@@ -395,6 +397,7 @@ class Session(Starts):
             finished=None,
             notes=notes(prepared, asked.noise, self.state.display.limit),
             checking=None,
+            ratio=kept_ratio(case, self.state.ratio),
         )
         then()
         if self.state.live:
@@ -428,18 +431,15 @@ class Session(Starts):
         state = self.state
         name, k = state.metabolite, state.slice_index
         view = self._prepare(token)
-        conditions = [self._condition(token, view, name)]
+        names = view.lacking(name, k, state.ratio) or (name,)
+        conditions = [self._condition(token, view, each) for each in names]
         self._load(token)
         if state.up_to_date:  # only the images at T_trunc are missing
             self._report(token, view=self._with_start(view, (name, k)))
             return
-        clock, running = Clock(), RunningMean()
+        clock, arriving = Clock(), Arriving(view, [k], state.ratio or ())
         for update in self._sample(token, view, conditions, slices=[k], recall=self._recall):
-            if update.result is not None:
-                images = final_images(update.result, [k])
-            else:
-                images = running.take(update)
-            view = self._with_start(view.adding(images), (name, k))
+            view = self._with_start(arriving.take(update), (name, k))
             self._report(token, view=view, **clock.read(update.done))
             token.land()
         for other in view.prepared.conditions:  # the notes cover every map, shown or not
@@ -457,17 +457,13 @@ class Session(Starts):
             view = self._prepare(token)
         names = sorted(view.prepared.conditions, key=lambda name: name != state.metabolite)
         conditions = [self._condition(token, view, name) for name in names]
-        clock, running = Clock(), RunningMean()
+        clock = Clock()
+        arriving = Arriving(view, range(view.prepared.n_slices), state.ratio or ())
         for update in self._sample(token, view, conditions, first=state.slice_index):
-            changes: dict[str, Any] = clock.read(update.done)
+            changes, view = clock.read(update.done), arriving.take(update)
             if update.result is not None:
-                view = view.adding(final_images(update.result, range(view.prepared.n_slices)))
                 changes["finished"] = Finished.of(update.result, view.prepared)
                 changes["notes"] = self._notes(view)
-            else:
-                final = {key for key, image in view.images.items() if image.final}
-                new = {k: p for k, p in running.take(update).items() if k not in final}
-                view = view.adding(new)
             self._report(token, view=view, **changes)
 
     def _checking(self, token: Token) -> None:
@@ -483,8 +479,7 @@ class Session(Starts):
             self._catch_up()
 
     def _checked(self, token: Token, prepared: Prepared) -> None:
-        """Make the self-check of the acquired maps, unless it is known, and store it in the
-        view."""
+        """Make the self-check of the acquired maps, unless it is known; store it in the view."""
         if self._checks.of(prepared) is None:
             self._load(token)
         check = self._checks.make(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.imaging.metabolites import Ratio
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.gathered import Traces
@@ -62,6 +63,8 @@ class SliceImage:
         What decides the residual besides the images; None until it is final.
     start
         The images at T_trunc, where the chain starts; None while nobody looks at them.
+    samples
+        Every sample of x so far, (n, Nx, Ny); kept only for the maps of a ratio, else None.
     """
 
     drawn: FloatArray
@@ -70,6 +73,7 @@ class SliceImage:
     final: bool = False
     traces: Traces | None = None
     start: Start | None = None
+    samples: FloatArray | None = None
 
     def values(self, what: What, detail: float) -> FloatArray | None:
         """Return the map to show, its part that the model drew (the map shown minus `alone`), the
@@ -102,11 +106,15 @@ class View:
         The self-check of what was acquired, once it is known.
     mri_weight
         With which the images were drawn; None for the one that the others ask for.
+    ratios
+        Slices of ratios, kept by `ratios` for later views with the same images.
 
     Attributes
     ----------
     metrics
         (metabolite, slice) -> what `fidelity` computed from the image as it is shown.
+    derived
+        Volumes that `ratios` computed from the images as they are shown.
     """
 
     prepared: Prepared
@@ -117,6 +125,8 @@ class View:
     metrics: dict[tuple[str, int], dict[str, float]] = field(
         default_factory=dict, repr=False, init=False
     )
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
+    ratios: dict[Any, Any] = field(default_factory=dict, repr=False)
     _stacked: dict[tuple[str, str], Volume] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -146,6 +156,17 @@ class View:
             chosen = settings.replace(detail=self.asked.detail)
         asked_for = self.prepared.mode is mode and self.asked == chosen
         return asked_for and self.mri_weight == self.wanted_mri_weight
+
+    def lacking(self, metabolite: str, k: int, ratio: Ratio | None = None) -> tuple[str, ...]:
+        """Return which maps are still to be computed in slice k to show one of them and a ratio."""
+
+        def complete(name: str) -> bool:
+            image = self.images.get((name, k))
+            several = name in (ratio or ()) and self.asked.samples > 1
+            return image is not None and image.final and not (several and image.samples is None)
+
+        names = dict.fromkeys((metabolite, *(ratio or ())))
+        return tuple(name for name in names if not complete(name))
 
     def stacked(self, metabolite: str, what: What = "shown") -> Volume:
         """Return a metabolite's images in display space; the same object each time.
@@ -284,6 +305,8 @@ class State:
         that came from memory.
     display
         What is shown beside the images.
+    ratio
+        Which ratio of two maps is shown besides the metabolite; None for none.
     """
 
     mode: Mode = Mode.ENLARGE
@@ -302,6 +325,7 @@ class State:
     checking: float | None = None
     inspection: Inspection | None = None
     display: Display = field(default_factory=Display)
+    ratio: Ratio | None = None
 
     @property
     def case(self) -> Case | None:
@@ -322,8 +346,9 @@ class State:
 
     @property
     def up_to_date(self) -> bool:
-        """Whether the image is final, and made with what is chosen now."""
-        return self.fitting_view() is not None and self.image is not None and self.image.final
+        """Whether image and ratio are final, and made with what is chosen now."""
+        view = self.fitting_view()
+        return view is not None and not view.lacking(self.metabolite, self.slice_index, self.ratio)
 
     @property
     def lacks_start(self) -> bool:

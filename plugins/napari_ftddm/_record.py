@@ -17,7 +17,8 @@ from ftddm_core.saving.names import result_stem, study_label
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.saving.pair import encode_json, encode_pair
 from ftddm_viewer.session.messages import nominal_voxels
-from ftddm_viewer.session.scene import LayerSpec, Scene
+from ftddm_viewer.session.ratios import ratio_name, ratio_slice
+from ftddm_viewer.session.scene import RATIOS, LayerSpec, Scene
 from ftddm_viewer.session.state import Finished, State, View
 from napari_ftddm._derived_record import DERIVED, OF_THE_OUTPUT, derived_output
 
@@ -65,7 +66,10 @@ def about(spec: LayerSpec, state: State, scene: Scene, model: Model) -> dict[str
             "finished": _finished_of(state.finished, view),
             "model": model,
             "display": state.display,
+            "ratio": state.ratio,
         }
+    if spec.role in RATIOS and state.ratio is not None:
+        known |= {"name": ratio_name(state.ratio), "unit": spec.volume.unit}
     return known
 
 
@@ -128,12 +132,32 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
         record["EffectiveUpscale"] = known["settings"].upscale
     if role in ("T1", "FLAIR"):
         record["AsShown"] = "cropped to the maps' slices; resampled where it was oblique to them"
+    if role in RATIOS:
+        _check_ratio(known)
+        del record["Metabolite"]
+        record["Ratio"] = known["name"]
+        record["Caption"] = known["caption"]
+        known = {**known, "view": None}  # it is saved as it is shown
     if known.get("path"):
         record["Source"] = Path(known["path"]).name
     if role == "mask":
         record["EditedByHand"] = edited
         known = {**known, "volume": shown}
     return encode_volume(_on_grid(known), compress=compress), encode_json(record)
+
+
+def _check_ratio(known: dict[str, Any]) -> None:
+    """Refuse a ratio of which slices were not computed."""
+    view: View = known["view"]
+    if known["role"] != "ratio output":
+        return
+    n_slices = view.prepared.n_slices
+    missing = sum(ratio_slice(view, known["ratio"], k) is None for k in range(n_slices))
+    if missing:
+        raise FormatError(
+            f"{missing} of {n_slices} slices of this ratio were not computed: press 'Whole "
+            "volume' first, then save."
+        )
 
 
 def _on_grid(known: dict[str, Any]) -> Volume:

@@ -17,7 +17,7 @@ from napari.layers import Image
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.derived import BUTTONS
 from ftddm_viewer.session.display import Display
-from ftddm_viewer.session.scene import LayerSpec, Scene
+from ftddm_viewer.session.scene import RATIOS, LayerSpec, Scene
 from ftddm_viewer.session.state import State
 from napari_ftddm._bridge import image_layer, layer_axis, to_layer
 from napari_ftddm._links import Links
@@ -41,6 +41,7 @@ ROLES = (
     "detail",
     "flow",
     "estimate",
+    *RATIOS,
     "veil",
 )
 """From the lowest to the highest."""
@@ -66,7 +67,7 @@ class Stage:
         self._framed: Case | None = None
         self._position: tuple[Case, float] | None = None
         self._limits: dict[tuple[str, str], tuple[float, float]] = {}
-        self._links = Links()
+        self._links, self._ratio_links = Links(), Links()
         self._guests: list[Image] = []
         self._veiled = False
         self.busy = False
@@ -248,7 +249,7 @@ class Stage:
 
     def link(self, on: bool) -> None:
         """Link the limits, colours and gamma of input, reference and output, or unlink them."""
-        self._links.on = on
+        self._links.on = self._ratio_links.on = on
         with self._changing():
             self._relink()
 
@@ -270,8 +271,11 @@ class Stage:
 
     def _relink(self) -> None:
         shared = [role for role, spec in self._applied.items() if spec.linked]
-        mine = [self._layers[role] for role in shared if role in self._layers]
-        self._links.follow([*mine, *self._guests] if mine else [])
+        for links, ratios in ((self._links, False), (self._ratio_links, True)):
+            group = [role for role in shared if (role in RATIOS) is ratios]
+            mine = [self._layers[role] for role in group if role in self._layers]
+            guests = self._guests if mine and not ratios else []
+            links.follow([*mine, *guests])
 
     def bring_back(self, role: str) -> None:
         """Make a layer again, with the next scene, that the user removed."""
@@ -348,6 +352,7 @@ class Stage:
     def close(self) -> None:
         """Leave the layers to the user, unlinked."""
         self._links.close()
+        self._ratio_links.close()
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

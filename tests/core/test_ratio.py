@@ -38,8 +38,9 @@ def test_the_mean_of_ratios_is_not_the_ratio_of_means() -> None:
 
 
 def test_one_sample_below_the_floor_leaves_no_ratio() -> None:
-    mean, deviation = ratio_of_samples(np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 4.0]]),
-                                       np.array([[1.0, 1.0], [0.01, 2.0], [1.0, 4.0]]), 0.1)  # fmt: skip
+    above = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 4.0]])
+    below = np.array([[1.0, 1.0], [0.01, 2.0], [1.0, 4.0]])
+    mean, deviation = ratio_of_samples(above, below, 0.1)
     assert deviation is not None
     assert np.isnan(mean[0])
     assert np.isnan(deviation[0])

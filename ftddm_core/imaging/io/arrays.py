@@ -25,12 +25,13 @@ from ftddm_core.imaging.io.layouts.research import MAPS
 from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.io.statement import read_statement, stated_affine
 from ftddm_core.imaging.io.surveyed import Entry, Survey
+from ftddm_core.imaging.space import SIDES
 from ftddm_core.imaging.volume import FloatArray, Volume, finite_or_zero
 
 PUBLISHED_VOXEL = (3.4, 3.4, 3.4)
 """Voxel size in mm of the maps of Dong et al. 2025."""
 
-NO_AFFINE = "arrays without an affine: left and right unknown."
+NO_AFFINE = f"arrays without an affine: {SIDES} unknown."
 
 
 class Arrays:
