@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ftddm_viewer.session.scene import NOT_COMPUTED as MAY_BE_EMPTY
+from ftddm_viewer.session.hover import details, deviation_at, value_words
+from ftddm_viewer.session.scene import NOT_COMPUTED as EMPTY
+from ftddm_viewer.session.scene import RATIOS
 from napari_ftddm._record import known_of
 from napari_ftddm._words import computed_here, top_layer
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from napari import Viewer
 
 OUTSIDE = "outside the mask"
+NO_RATIO = "no ratio here: outside the mask, or the denominator is too small"
 NOT_COMPUTED = "not computed"
 
 
@@ -42,6 +45,19 @@ class Readout:
             return ""
         known = known_of(layer)
         if math.isnan(value):
-            missing = known["role"] in MAY_BE_EMPTY and not computed_here(self.viewer, layer)
-            return f"{layer.name}: {NOT_COMPUTED if missing else OUTSIDE}"
-        return f"{layer.name}: {value:.4g} {known['unit']}".rstrip()
+            role = known["role"]
+            missing = role in EMPTY and not computed_here(self.viewer, layer)
+            outside = NO_RATIO if role in RATIOS else OUTSIDE
+            return f"{layer.name}: {NOT_COMPUTED if missing else outside}"
+        return f"{layer.name}: {self._details(known, float(value))}"
+
+    def _details(self, known: dict[str, Any], value: float) -> str:
+        """Return the value with its deviation, its unit, and what else is known there."""
+        point = [float(x) for x in self.viewer.cursor.position[-3:][::-1]]
+        role, name, view = known["role"], known.get("metabolite", ""), known.get("view")
+        if not name:
+            return value_words(value, unit=known["unit"])
+        pair = known.get("ratio")
+        deviation = math.nan if view is None else deviation_at(view, role, name, pair, point)
+        words = value_words(value, deviation, known["unit"])
+        return ", ".join([words, *details(known["case"], view, role, name, pair, point)])
