@@ -117,7 +117,7 @@ class Engine:
         self.more.wanted.connect(self._show_derived)
         self.more.changed.connect(lambda changes: self._do(lambda: self.session.display(**changes)))
         for role, button in panel.look_at.items():
-            button.clicked.connect(lambda *_, role=role: self._show_only(role))
+            button.clicked.connect(lambda *_, role=role: self.show_only(role))
 
     def use(self, model: Any) -> None:
         """Sample with other networks from now on."""
@@ -160,7 +160,8 @@ class Engine:
         self.networks.show_state(state)
         self._words.refresh()
 
-    def _show_only(self, role: str) -> None:
+    def show_only(self, role: str) -> None:
+        """Show one layer of the maps and hide the others, making it again if it was removed."""
         self._commands.pinned.hide()
         self._stage.bring_back(role)
         self._apply()
@@ -171,7 +172,7 @@ class Engine:
         if role != "deviation":
             asked = self.session.state.display.layers | {role}
             self.session.display(layers=asked)
-        self._show_only(role)
+        self.show_only(role)
 
     def show_more_layers(self) -> None:
         """Open the dock of derived layers and reliability, below the list of layers."""

@@ -1,0 +1,98 @@
+"""A small window beside the panel that follows its session: what docks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
+
+from ftddm_core.errors import FtddmError
+from ftddm_viewer.session.messages import error_words
+from ftddm_viewer.session.state import State
+from napari_ftddm._canvas import unwrapped
+from napari_ftddm._engine import Engine, engine_in
+from napari_ftddm._parts import column, say, text
+from napari_ftddm._relay import Relay
+
+if TYPE_CHECKING:
+    from napari import Viewer
+
+WITHOUT_PANEL = "Open the panel FTDDM first (Plugins > FTDDM), then press here again."
+
+
+class Dock(QWidget):
+    """Shows the states of the session that runs in a viewer, if one does.
+
+    A subclass lays its widgets out in `self.inside`, and shows states in `show_state`.
+
+    Attributes
+    ----------
+    engine
+        What runs the viewer's panel; None without one.
+    problem
+        Shows what went wrong with the last command.
+    """
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = unwrapped(viewer)
+        self.engine: Engine | None = None
+        self._docked = False
+        self._relay = Relay(self._apply)
+        self.inside = QWidget()
+        self.problem = text()
+        self.problem.setStyleSheet("color: #ff6b61; font-weight: bold;")
+        layout = column(self)
+        layout.setContentsMargins(8, 4, 8, 4)
+        layout.addWidget(self.problem)
+        layout.addWidget(self.inside, 1)
+        say(self.problem, "")
+        # A method of this widget would not be called any more: the relay's is.
+        self.destroyed.connect(self._relay.close)
+
+    def follow(self) -> Engine | None:
+        """Follow the session of the viewer's panel from now on; return its engine, if any."""
+        engine = engine_in(self.viewer)
+        if engine is not self.engine:
+            self.engine = engine
+            if engine is not None:
+                engine.session.changed.connect(self._relay.post)
+                self._apply()
+        say(self.problem, WITHOUT_PANEL if engine is None else "")
+        return engine
+
+    def do(self, command: Callable[[Engine], Any]) -> None:
+        """Run a command on the engine; an error of the user's is shown."""
+        engine = self.follow()
+        if engine is None:
+            return
+        try:
+            command(engine)
+        except (FtddmError, OSError) as error:
+            say(self.problem, error_words(error) or "")
+        self._relay.post()
+
+    def _apply(self) -> None:
+        if self.engine is not None:
+            self.show_state(self.engine.session.state)
+
+    def show_state(self, state: State) -> None:
+        """Show a state; on the main thread."""
+
+    def event(self, event: QEvent | None) -> bool:
+        """Stop following when the dock is closed: napari keeps the widget."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self.stop()
+        return super().event(event)
+
+    def stop(self) -> None:
+        """Follow nothing any more."""
+        self._relay.close()
+        if self.engine is not None:
+            self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
+            self.engine = None
