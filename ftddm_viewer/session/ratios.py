@@ -206,7 +206,7 @@ def ratio_words(view: View, pair: Ratio, source: Source) -> str:
     """Return what a ratio's map is and how it was formed."""
     below = view.prepared.conditions[pair.below]
     floor = f"{floor_in(view.prepared, pair):.3g} {below.unit}".rstrip()
-    least = f"none where {pair.below} is below {floor} ({FLOOR:.0%} of its scale)"
+    least = f"none where {pair.below} < {floor} ({FLOOR:.0%} of its scale)"
     words = f"RATIO {ratio_name(pair)} of the {source}"
     if source == "output":
         n = view.asked.samples
@@ -217,5 +217,5 @@ def ratio_words(view: View, pair: Ratio, source: Source) -> str:
 
 def ratio_detail(view: View, pair: Ratio) -> str:
     """Return the shares of the drawn detail that a ratio is formed with."""
-    shares = (f"{view.detail(name):.2g} of {name}" for name in pair)
-    return f"detail {', '.join(shares)}"
+    above, below = (f"{view.detail(name):.2g}" for name in pair)
+    return f"detail {above}" if above == below else f"detail {above} and {below}"

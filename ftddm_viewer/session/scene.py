@@ -250,12 +250,12 @@ def _ratio_caption(state: State, view: View, source: Source) -> str:
         return words
     if ratio_slice(view, pair, state.slice_index) is None:
         return NOT_COMPUTED["ratio output"].removesuffix(f". {RESEARCH_ONLY}.")
-    made = _made(replace(state, metabolite=pair.above), view)
-    return f"{words}. {made}, {ratio_detail(view, pair)}"
+    made = _made(replace(state, metabolite=pair.above), view, ratio_detail(view, pair))
+    return f"{words}. {made}"
 
 
-def _made(state: State, view: View) -> str:
-    """Return how the output was made."""
+def _made(state: State, view: View, detail: str = "") -> str:
+    """Return how the output was made; `detail` replaces the words on its share of detail."""
     image = state.image
     words, study, several = [], view.prepared.case.study, ""
     used: dict[str, Value] = {
@@ -272,6 +272,8 @@ def _made(state: State, view: View) -> str:
             several = f", mean of {value} samples"
         elif control.name == "mri_weight" and study.t1 is None and study.flair is None:
             continue
+        elif control.name == "detail" and detail:
+            words.append(detail)
         elif control.name in used:
             words.append(f"{called(control)} {used[control.name]:.2g}")
         elif value != control.default or control.name not in SELDOM:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from ftddm_core.errors import FtddmError
 from ftddm_viewer.session.messages import error_words
@@ -29,17 +29,24 @@ class Dock(QWidget):
 
     Attributes
     ----------
+    height_wanted
+        Height in pixels below the images.
     engine
         What runs the viewer's panel; None without one.
     problem
         Shows what went wrong with the last command.
     """
 
+    height_wanted = 60
+
     def __init__(self, viewer: Viewer) -> None:
         super().__init__()
         self.viewer = unwrapped(viewer)
         self.engine: Engine | None = None
         self._docked = False
+        self._mover = QTimer(self)
+        self._mover.setSingleShot(True)
+        self._mover.timeout.connect(self._move)
         self._relay = Relay(self._apply)
         self.inside = QWidget()
         self.problem = text()
@@ -81,10 +88,34 @@ class Dock(QWidget):
     def show_state(self, state: State) -> None:
         """Show a state; on the main thread."""
 
+    def _move(self) -> None:
+        """Go below the images: at the right, where napari puts it, there is no room for more."""
+        dock: Any = self
+        while dock is not None and not isinstance(dock, QDockWidget):
+            dock = dock.parent()
+        window = None if dock is None else dock.parent()
+        if dock is not None and isinstance(window, QMainWindow):
+            beside = [
+                each
+                for each in window.findChildren(QDockWidget)
+                if window.dockWidgetArea(each) == Qt.DockWidgetArea.RightDockWidgetArea
+                and each is not dock
+            ]
+            widths = [each.width() for each in beside]
+            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            self.inside.show()
+            dock.show()
+            window.resizeDocks([dock], [self.height_wanted], Qt.Orientation.Vertical)
+            window.resizeDocks(beside, widths, Qt.Orientation.Horizontal)
+        self.inside.show()
+
     def event(self, event: QEvent | None) -> bool:
         """Stop following when the dock is closed: napari keeps the widget."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
+                if not self._docked:
+                    self.inside.hide()  # or it would widen the window
+                    self._mover.start()
                 self._docked = True
             elif self._docked:
                 self.stop()
@@ -93,6 +124,7 @@ class Dock(QWidget):
     def stop(self) -> None:
         """Follow nothing any more."""
         self._relay.close()
+        self._mover.stop()
         if self.engine is not None:
             self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
             self.engine = None

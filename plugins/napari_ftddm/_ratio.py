@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import napari
 
 SHOWN = {"ratio input": "Input", "ratio output": "Output", "ratio reference": "Reference"}
+
+WIDTH = 270
+"""In pixels: the rest is left to the dock beside it."""
 
 
 class RatioDock(Dock):
@@ -43,14 +47,16 @@ class RatioDock(Dock):
         self._of: Case | None = None
         self._pairs: list[Ratio | None] = [None]
         layout = column(self.inside)
+        buttons = self.look_at.values()
         layout.addLayout(row(QLabel("Ratio"), self.ratio, stretch=1))
-        layout.addLayout(row(QLabel("Show"), *self.look_at.values()))
+        layout.addLayout(row(QLabel("Show"), *buttons))
         layout.addWidget(self.words)
         layout.addStretch(1)
         self.ratio.activated.connect(lambda *_: self._choose())
         for role, button in self.look_at.items():
             button.clicked.connect(lambda *_, role=role: self._show(role))
         self._offer(None)
+        self.setMaximumWidth(WIDTH)
         self.follow()
 
     def _choose(self) -> None:
@@ -69,7 +75,8 @@ class RatioDock(Dock):
         there = {layer.role for layer in resolve(state).layers}
         for role, button in self.look_at.items():
             button.setEnabled(role in there)
-        say(self.words, _about(state))
+        say(self.words, not_divided(state))
+        self.ratio.setToolTip(f"<p>{_formed(state)}</p>")
 
     def _offer(self, case: Case | None) -> None:
         self._of, self._pairs = case, [None]
@@ -81,13 +88,17 @@ class RatioDock(Dock):
             self.ratio.addItems(["none" if p is None else ratio_name(p) for p in self._pairs])
 
 
-def _about(state: State) -> str:
-    """Return how the ratio is formed, and which maps cannot be part of one."""
-    words = []
-    if state.ratio is not None:
-        words.append(resolve(state).captions["ratio output"])
+def _formed(state: State) -> str:
+    """Return how the ratio is formed."""
+    if state.ratio is None:
+        return "Divides two maps, sample by sample."
+    return escape(resolve(state).captions["ratio output"])
+
+
+def not_divided(state: State) -> str:
+    """Return which maps are ratios already, "" if none is."""
     found = () if state.case is None else already_ratios(state.case.study)
-    if found:
-        are = "are ratios" if len(found) > 1 else "is a ratio"
-        words.append(f"{', '.join(found)} {are} already, and no part of another.")
-    return " ".join(words)
+    if not found:
+        return ""
+    are = "are ratios" if len(found) > 1 else "is a ratio"
+    return f"{', '.join(found)} {are} already and not divided again."

@@ -37,12 +37,15 @@ from ftddm_viewer.session.regions import (
 from ftddm_viewer.session.state import Activity, State
 from napari_ftddm._dock import Dock
 from napari_ftddm._engine import Engine
-from napari_ftddm._parts import column, ignore_stray_wheel, quiet, row, say, text
+from napari_ftddm._parts import SMALL, column, ignore_stray_wheel, quiet, row, say, text
 from napari_ftddm._region_layers import add_region, chosen_layer, region_in, show_mirror
 
 if TYPE_CHECKING:
     import napari
     from napari.layers import Layer
+
+LINE = 19
+"""Height of a row, in pixels."""
 
 PAUSE_MS = 60
 """Time after a change of a shape, until the table follows."""
@@ -67,6 +70,8 @@ class RegionsDock(Dock):
         What the table shows.
     """
 
+    height_wanted = 250
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.reading: Reading | None = None
@@ -74,12 +79,13 @@ class RegionsDock(Dock):
         self._inside: BoolArray | None = None
         self._of: object = None
         self.draw, self.whole = QPushButton("Draw"), QPushButton("Compute all")
-        self.copy, self.save = QPushButton("Copy"), QPushButton("Save CSV…")
+        self.copy, self.save = QPushButton("Copy"), QPushButton("CSV…")
+        self.save.setToolTip("Save the table with every statistic and unit as CSV.")
         self.whole.setToolTip("Compute every slice of every metabolite; see Whole volume.")
         self.compared = QComboBox()
         self.compared.addItems([source.capitalize() for source in SOURCES])
         self.compared.setCurrentIndex(SOURCES.index("output"))
-        self.mirror = QCheckBox("Mirror of")
+        self.mirror = QCheckBox("Mirror")
         self.mirror.setChecked(True)
         self.mirror.setToolTip("Outline the mirror image.")
         self.plane = QDoubleSpinBox()
@@ -109,25 +115,17 @@ class RegionsDock(Dock):
         table.setMinimumHeight(90)
         if header is not None:
             header.hide()
-            header.setDefaultSectionSize(20)
+            header.setMinimumSectionSize(LINE)
+            header.setDefaultSectionSize(LINE)
+        table.setStyleSheet(SMALL)
         columns = table.horizontalHeader()
         if columns is not None:
-            columns.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        tools = row(
-            self.draw,
-            self.whole,
-            self.mirror,
-            self.compared,
-            QLabel("across x ="),
-            self.plane,
-            self.centre,
-            QWidget(),
-            self.copy,
-            self.save,
-            stretch=7,
-        )
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+            columns.setStretchLastSection(True)
+        across = (self.mirror, self.compared, QLabel("at x ="), self.plane, self.centre)
+        done = (self.whole, self.copy, self.save)
         layout = column(self.inside)
-        layout.addLayout(tools)
+        layout.addLayout(row(self.draw, *across, QWidget(), *done, stretch=6))
         layout.addWidget(self.words)
         layout.addWidget(table, 1)
 

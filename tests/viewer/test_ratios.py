@@ -95,7 +95,7 @@ def test_below_five_per_cent_of_the_scale_there_is_no_ratio() -> None:
         assert found is not None
         np.testing.assert_allclose(found.mean[INSIDE], expected, rtol=1e-6)
     caption = resolve_caption(view, "ratio output")
-    assert "none where tNAA is below 0.4 mM (5% of its scale)" in caption
+    assert "none where tNAA < 0.4 mM (5% of its scale)" in caption
 
 
 def resolve_caption(view: View, role: str) -> str:
@@ -114,10 +114,11 @@ def test_captions_say_what_was_divided() -> None:
     words = resolve_caption(many, "ratio output")
     assert words.startswith("RATIO tCho/tNAA of the output, mean of the ratios of 2 samples, none ")
     assert "AI-generated" in words
-    assert "detail 0.5 of tCho, 0.5 of tNAA" in words
+    assert words.count("detail") == 1
+    assert "detail 0.5" in words
     assert "ratio of one sample of each map" in resolve_caption(one, "ratio output")
     measured = resolve_caption(one, "ratio input")
-    assert measured.startswith("RATIO tCho/tNAA of the input, none where tNAA is below 0.4 mM")
+    assert measured.startswith("RATIO tCho/tNAA of the input, none where tNAA < 0.4 mM")
     assert "AI-generated" not in measured
     empty = resolve_caption(view_of(1, 0.5), "ratio output")
     assert empty == f"RATIO of the OUTPUT not computed for this slice. {RESEARCH_ONLY}."
