@@ -47,8 +47,8 @@ def rows(reading: Reading, compared: Source) -> list[tuple[str, ...]]:
 def words_of(found: Statistics | None) -> str:
     """Return mean and standard deviation, and the samples' mean deviation in brackets.
 
-    >>> words_of(Statistics(2.5, 0.25, 0.125, 12)), words_of(None)
-    ('2.5 ± 0.25 (0.125), n 12', '')
+    >>> words_of(Statistics(3285.5, 2890, 0.125, 12)), words_of(None)
+    ('3286 ± 2890 (0.125), n 12', '')
     """
     if found is None:
         return ""
@@ -109,4 +109,6 @@ def _values(line: Line) -> list[str]:
 
 def _number(value: float | None, digits: int) -> str:
     """Return a number in so many significant digits; "" where it is unknown."""
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+    if value is None or math.isnan(value):
+        return ""
+    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
