@@ -198,7 +198,11 @@ def mirrored(inside: BoolArray, grid: Volume, frame: Frame, plane: float) -> Boo
 
 
 def read(
-    state: State, inside: BoolArray, plane: float | None = None, ratios: Iterable[Ratio] = ()
+    state: State,
+    inside: BoolArray,
+    plane: float | None = None,
+    ratios: Iterable[Ratio] = (),
+    mirror: BoolArray | None = None,
 ) -> Reading | None:
     """Return what is read in a region; None before anything is open.
 
@@ -212,6 +216,8 @@ def read(
         x0 in mm of the plane of the mirror image; None for `middle`.
     ratios
         Ratios to read besides the one that is shown and the usual ones.
+    mirror
+        The region's mirror image across that plane, if it is known already.
 
     Raises
     ------
@@ -226,7 +232,7 @@ def read(
     if inside.shape != grid.shape:
         raise GeometryError(f"The region has the shape {inside.shape}, the output {grid.shape}.")
     x0 = middle(prepared) if plane is None else plane
-    other = mirrored(inside, grid, case.frame, x0)
+    other = mirrored(inside, grid, case.frame, x0) if mirror is None else mirror
     chosen = () if state.ratio is None else (state.ratio,)
     pairs = dict.fromkeys((*chosen, *usual_ratios(case.study), *ratios))
     lines = [_line(view, name, inside, other) for name in case.study.maps]
@@ -246,12 +252,15 @@ def read(
 def _line(view: View, what: str | Ratio, inside: BoolArray, other: BoolArray) -> Line:
     here: dict[Source, Statistics] = {}
     there: dict[Source, Statistics] = {}
+    final = _final(view, what)
     for source in SOURCES:
+        if source == "output" and not final.any():
+            continue
         volume = _volume(view, what, source)
         deviation = _volume(view, what, "deviation") if source == "output" else None
-        counted = _final(view, what) if source == "output" else True
         for found, region in ((here, inside), (there, other)):
-            statistics = statistics_of(volume, region & counted, deviation)
+            counted = region & final if source == "output" else region
+            statistics = statistics_of(volume, counted, deviation)
             if statistics is not None:
                 found[source] = statistics
     case = view.prepared.case
@@ -291,13 +300,14 @@ def statistics_of(
     """Return the statistics of a map's finite values in a region; None if there are none."""
     if volume is None:
         return None
-    held = inside & np.isfinite(volume.data)
-    values = np.asarray(volume.data[held], np.float64)
+    values = np.asarray(volume.data[inside], np.float64)
+    held = np.isfinite(values)
+    values = values[held]
     if not values.size:
         return None
     error = None
     if deviation is not None:
-        errors = np.asarray(deviation.data[held], np.float64)
+        errors = np.asarray(deviation.data[inside], np.float64)[held]
         error = float(errors.mean()) if np.isfinite(errors).all() else None
     spread = float(values.std(ddof=1)) if values.size > 1 else float("nan")
     return Statistics(float(values.mean()), spread, error, int(values.size))

@@ -24,6 +24,8 @@ SHOWN = {"ratio input": "Input", "ratio output": "Output", "ratio reference": "R
 WIDTH = 270
 """In pixels: the rest is left to the dock beside it."""
 
+DIVIDES = "Divides two maps, sample by sample."
+
 
 class RatioDock(Dock):
     """Choose a ratio of two maps.
@@ -72,11 +74,12 @@ class RatioDock(Dock):
             self._offer(state.case)
         with quiet(self.ratio):
             self.ratio.setCurrentIndex(self._pairs.index(state.ratio))
-        there = {layer.role for layer in resolve(state).layers}
+        scene = resolve(state)
+        there = {layer.role for layer in scene.layers}
         for role, button in self.look_at.items():
             button.setEnabled(role in there)
         say(self.words, not_divided(state))
-        self.ratio.setToolTip(f"<p>{_formed(state)}</p>")
+        self.ratio.setToolTip(f"<p>{escape(scene.captions.get('ratio output', DIVIDES))}</p>")
 
     def _offer(self, case: Case | None) -> None:
         self._of, self._pairs = case, [None]
@@ -86,13 +89,6 @@ class RatioDock(Dock):
         with quiet(self.ratio):
             self.ratio.clear()
             self.ratio.addItems(["none" if p is None else ratio_name(p) for p in self._pairs])
-
-
-def _formed(state: State) -> str:
-    """Return how the ratio is formed."""
-    if state.ratio is None:
-        return "Divides two maps, sample by sample."
-    return escape(resolve(state).captions["ratio output"])
 
 
 def not_divided(state: State) -> str:

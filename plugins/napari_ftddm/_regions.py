@@ -77,6 +77,8 @@ class RegionsDock(Dock):
         self.reading: Reading | None = None
         self._layer: Layer | None = None
         self._inside: BoolArray | None = None
+        self._other: BoolArray | None = None
+        self._made_of: tuple[object, ...] = ()
         self._of: object = None
         self.draw, self.whole = QPushButton("Draw"), QPushButton("Compute all")
         self.copy, self.save = QPushButton("Copy"), QPushButton("CSV…")
@@ -150,7 +152,13 @@ class RegionsDock(Dock):
             add_region(self.viewer, grid_of(view.prepared))
 
     def _later(self, *_: object) -> None:
-        self._timer.start()
+        """Read soon what is drawn now."""
+        self._made_of = ()
+        self._soon()
+
+    def _soon(self) -> None:
+        if not self._timer.isActive():  # it would never come while a slider moves
+            self._timer.start()
 
     def _watch(self, layer: Layer | None) -> None:
         """Follow the shapes of a layer instead of those of the one before."""
@@ -175,7 +183,7 @@ class RegionsDock(Dock):
         if case is not self._of:
             self._of = case
             self._to_centre()
-        self.refresh()
+        self._soon()
 
     def _to_centre(self) -> None:
         view = None if self.engine is None else self.engine.session.state.view
@@ -189,20 +197,16 @@ class RegionsDock(Dock):
         engine = self.engine
         state = State() if engine is None else engine.session.state
         self._watch(chosen_layer(self.viewer, self._layer))
-        self.reading, self._inside = None, None
-        words = DRAW_FIRST
-        grid = None if state.view is None else grid_of(state.view.prepared)
-        if self._layer is not None and grid is not None:
-            try:
-                self._inside = region_in(self._layer, grid)
-                if self._inside.any():
-                    self.reading = read(state, self._inside, self.plane.value())
-            except FtddmError as error:
-                words = str(error)
+        self.reading, words = None, DRAW_FIRST
+        try:
+            self._form(state)
+            if self._inside is not None and self._inside.any():
+                self.reading = read(state, self._inside, self.plane.value(), mirror=self._other)
+        except FtddmError as error:
+            words = str(error)
         if self.reading is not None:
             words = about(self.reading, state.metabolite)
         say(self.words, words)
-        self._show_mirror(state)
         self._fill()
         free = state.view is not None and state.activity in (Activity.IDLE, Activity.SAMPLING)
         self.draw.setEnabled(state.view is not None)
@@ -210,14 +214,28 @@ class RegionsDock(Dock):
         for button in (self.copy, self.save):
             button.setEnabled(self.reading is not None)
 
-    def _show_mirror(self, state: State) -> None:
-        view = state.view
-        if view is None or self._inside is None or not self.mirror.isChecked():
-            show_mirror(self.viewer, None, None)
+    def _form(self, state: State) -> None:
+        """Form the region and its mirror image, unless they are those of before.
+
+        Raises
+        ------
+        GeometryError
+            If a shape does not lie in one slice.
+        """
+        view, layer, plane = state.view, self._layer, self.plane.value()
+        grid = None if view is None else grid_of(view.prepared)
+        wanted = (grid, layer, plane, self.mirror.isChecked())
+        if self._made_of == wanted:
             return
-        grid, frame = grid_of(view.prepared), view.prepared.case.frame
-        other = mirrored(self._inside, grid, frame, self.plane.value())
-        show_mirror(self.viewer, other, grid)
+        self._inside = self._other = None
+        self._made_of = ()  # an error is found, and shown, every time
+        try:
+            if view is not None and grid is not None and layer is not None:
+                self._inside = region_in(layer, grid)
+                self._other = mirrored(self._inside, grid, view.prepared.case.frame, plane)
+        finally:
+            show_mirror(self.viewer, self._other if self.mirror.isChecked() else None, grid)
+        self._made_of = wanted
 
     # ---- the table
 
