@@ -11,10 +11,10 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 from ftddm_core.errors import FtddmError
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.state import State
-from napari_ftddm._canvas import unwrapped
 from napari_ftddm._engine import Engine, engine_in
 from napari_ftddm._parts import column, say, text
 from napari_ftddm._relay import Relay
+from napari_ftddm._sides import unwrapped
 
 if TYPE_CHECKING:
     from napari import Viewer
