@@ -15,6 +15,15 @@ from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
+@pytest.fixture
+def shown(opened: Any, viewer: Any) -> None:
+    """Show the window: nothing is drawn on one that is hidden."""
+    viewer.window.show()
+    viewer.window.resize(1200, 800)
+    for _ in range(20):
+        settle()
+
+
 def drawn_rows(viewer: Any, take: Callable[[], Any]) -> tuple[Any, list[str]]:
     """Return which rows of an image the caption changes, and what it said meanwhile."""
     overlay = viewer.canvas.overlays["ftddm_caption"]
@@ -28,11 +37,12 @@ def drawn_rows(viewer: Any, take: Callable[[], Any]) -> tuple[Any, list[str]]:
     image = np.asarray(take())[..., :3].astype(int)
     overlay.color = "#00000000"
     overlay.box = False
+    settle()
     bare = np.asarray(take())[..., :3].astype(int)
     return np.abs(image - bare).sum(axis=(1, 2)) > 0, texts
 
 
-def test_a_screenshot_carries_it_in_its_lower_part(opened: Any, viewer: Any) -> None:
+def test_a_screenshot_carries_it_in_its_lower_part(shown: None, viewer: Any) -> None:
     assert layer(viewer, "output").visible
     rows, texts = drawn_rows(viewer, lambda: viewer.screenshot(canvas_only=True, flash=False))
     assert texts[-1].startswith("OUTPUT, AI-generated")
@@ -42,7 +52,7 @@ def test_a_screenshot_carries_it_in_its_lower_part(opened: Any, viewer: Any) -> 
     assert changed.min() > len(rows) / 2
 
 
-def test_an_exported_figure_of_a_few_pixels_says_what_it_must(opened: Any, viewer: Any) -> None:
+def test_an_exported_figure_of_a_few_pixels_says_what_it_must(shown: None, viewer: Any) -> None:
     rows, texts = drawn_rows(viewer, lambda: viewer.export_figure(flash=False))
     assert len(rows) < 280
     assert NOTICE in texts
