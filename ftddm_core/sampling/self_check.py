@@ -30,6 +30,7 @@ from ftddm_core.imaging.volume import Outside, Study
 from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.guides import default_mask
+from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import SamplerSettings
 
@@ -234,8 +235,8 @@ def check_study(
             "halved"
         )
     try:
-        held = [_Held.of(study, name) for name in study.maps]
-        conditions = _conditions(resolver, study, left)
+        held = [Held.of(study, name) for name in study.maps]
+        conditions = coarse_conditions(resolver, study, left)
     except FtddmError as error:  # problems of the study are reported when it is sampled
         return SelfCheck(reason=str(error))
     most = int(np.clip(ALL_SLICES // len(held), FEWEST_SLICES, MOST_SLICES))
@@ -247,12 +248,12 @@ def check_study(
     weights = MRI_WEIGHTS if guided else (1.0,)
     passes = len(weights) + 1
 
-    def run(settings: SamplerSettings, number: int) -> Iterator[tuple[_Held, _Restored]]:
+    def run(settings: SamplerSettings, number: int) -> Iterator[tuple[Held, Restored]]:
         for i, (item, condition) in enumerate(todo):
             progress((number + i / len(todo)) / passes)
             key = (item.name, number)
             if key not in begun:
-                begun[key] = _restore(
+                begun[key] = restore(
                     resolver, item, condition, settings, slices[item.name], cancelled, batch
                 )
             yield item, begun[key]
@@ -274,7 +275,7 @@ def check_study(
 
 
 @dataclass(frozen=True)
-class _Restored:
+class Restored:
     """Slices of a map on the study's own grid: z, and x of every sample (n, nx, ny, slices)."""
 
     slices: Sequence[int]
@@ -293,7 +294,7 @@ class _Compared:
 
 
 @dataclass(frozen=True, eq=False)
-class _Held:
+class Held:
     """One map of the study, and the voxels to compare."""
 
     name: str
@@ -302,7 +303,8 @@ class _Held:
     window: Window | None
 
     @classmethod
-    def of(cls, study: Study, name: str) -> _Held:
+    def of(cls, study: Study, name: str) -> Held:
+        """Return a map of a study with the voxels that are trusted and were measured."""
         volume = study.maps[name]
         mask = study.mask_of(name) or default_mask(volume)
         trusted = regrid_nearest(mask, volume.shape, volume.affine).data > 0
@@ -341,24 +343,25 @@ class _Held:
         places = (np.arange(count) + start) * len(enough) / max(count, 1)
         return tuple(int(k) for k in enough[places.astype(int)])
 
-    def _values(self, restored: _Restored, image: FloatArray) -> FloatArray:
+    def _values(self, restored: Restored, image: FloatArray) -> FloatArray:
         """Return the values (..., voxels) to compare of an image (..., nx, ny, slices)."""
         found: FloatArray = image[..., self.where[..., restored.slices]]
         return found
 
-    def compare(self, restored: _Restored) -> _Compared:
-        """Compare the first sample."""
+    def compare(self, restored: Restored, detail: float = 1.0) -> _Compared:
+        """Compare the first sample, with a share of its detail."""
         truth = self._values(restored, self.data[..., restored.slices])
         x, z, plain = (
             self._values(restored, image)
             for image in (restored.drawn[0], restored.alone, restored.plain)
         )
-        ours, theirs = (np.mean(np.square(image - truth)) for image in (np.maximum(x, 0), plain))
+        seen = np.maximum(x if detail == 1 else z + detail * (x - z), 0)
+        ours, theirs = (np.mean(np.square(image - truth)) for image in (seen, plain))
         power = np.mean(np.square(truth))
         gain = 10 * np.log10(max(theirs, 1e-12 * power) / max(ours, 1e-12 * power))
         return _Compared(float(gain), share_of(x - z, truth - z), truth.size)
 
-    def within(self, restored: _Restored) -> BoolArray:
+    def within(self, restored: Restored) -> BoolArray:
         """Return for every voxel whether its value lies within the range of the samples."""
         truth = self._values(restored, self.data[..., restored.slices])
         x = self._values(restored, restored.drawn)
@@ -380,7 +383,7 @@ def _shares(found: Sequence[_Compared]) -> list[float]:
     ]
 
 
-def _conditions(resolver: SuperResolver, study: Study, left: Matrix) -> dict[str, Condition]:
+def coarse_conditions(resolver: SuperResolver, study: Study, left: Matrix) -> dict[str, Condition]:
     """Return the conditions of the degraded study, on the grid of the restoration.
 
     The grid has about the voxel size of the training data, as a user would choose, if that is finer
@@ -401,22 +404,23 @@ def _conditions(resolver: SuperResolver, study: Study, left: Matrix) -> dict[str
     return {c.metabolite: c for c in form_conditions(low, CHECK_FACTOR, matrix)}
 
 
-def _restore(
+def restore(
     resolver: SuperResolver,
-    item: _Held,
+    item: Held,
     condition: Condition,
     settings: SamplerSettings,
     slices: tuple[int, ...],
     cancelled: Callable[[], bool],
     batch: int | None,
-) -> _Restored:
+    recall: Recall | None = None,
+) -> Restored:
     """Restore some slices of a map, and resample them to the study's own grid."""
     own = (item.data.shape[0], item.data.shape[1])
     beside = condition.measurement.outside * np.float32(condition.scale)
     drawn = np.zeros((settings.samples, *own, len(slices)))
     alone = np.zeros((*own, len(slices)))
     updates = resolver.sample(
-        [condition], settings, slices=slices, cancelled=cancelled, batch=batch
+        [condition], settings, slices=slices, cancelled=cancelled, batch=batch, recall=recall
     )
     for update in updates:
         if update.stage != "sample":
@@ -429,4 +433,4 @@ def _restore(
     where = np.asarray(slices)
     zero_filled = condition.lowres[..., where] * condition.mask[..., where]
     plain = np.maximum(item.seen(zero_filled, beside[..., where]), 0)
-    return _Restored(slices, alone, plain, drawn)
+    return Restored(slices, alone, plain, drawn)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition as Change
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.resolver import SuperResolver
     from ftddm_core.sampling.result import Start, Update
     from ftddm_core.sampling.self_check import SelfCheck
+
+T = TypeVar("T")
+Idle = Callable[["SuperResolver", Callable[[], bool]], T]
 
 FRAME = 1 / 30
 """In s: shortest time between two running estimates that are shown."""
@@ -172,15 +175,32 @@ class Model:
 
         After a cancellation, the next call resumes where it stopped.
         """
+        batch = SLICES_CHECKED if self.load().device.type == "cpu" else None
+        return self.idly(
+            lambda resolver, stop: resolver.check(
+                study, progress=progress, cancelled=stop, batch=batch
+            ),
+            cancelled,
+        )
+
+    def idly(self, work: Idle[T], cancelled: Callable[[], bool]) -> T:
+        """Run `work(resolver, stop)` while no session waits for an image; return its result.
+
+        Parameters
+        ----------
+        work
+            Asks `stop()` before every step whether to end: meanwhile images get their turn.
+        cancelled
+            Whether the work is still wanted.
+        """
         resolver = self.load()
-        batch = SLICES_CHECKED if resolver.device.type == "cpu" else None
 
         def stop() -> bool:
             self._turns.give_way(cancelled)
             return cancelled()
 
         with self._turns.step:
-            return resolver.check(study, progress=progress, cancelled=stop, batch=batch)
+            return work(resolver, stop)
 
 
 class _Turns:

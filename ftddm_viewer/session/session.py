@@ -29,6 +29,7 @@ from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, known_mode, prepare
 from ftddm_viewer.session.checks import Checks
 from ftddm_viewer.session.estimates import Arriving
+from ftddm_viewer.session.exploration import limited_steps
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import logged_words, notes
 from ftddm_viewer.session.model import Model
@@ -37,6 +38,7 @@ from ftddm_viewer.session.ratios import kept_ratio, known_ratio
 from ftddm_viewer.session.remembered import remember
 from ftddm_viewer.session.starts import Starts
 from ftddm_viewer.session.state import Activity, Finished, State, View
+from ftddm_viewer.session.sweeping import Sweeping
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.result import Update
@@ -48,7 +50,7 @@ Make = Callable[[], Case]
 Adapt = Callable[[Case], Case]
 
 
-class Session(Starts):
+class Session(Starts, Sweeping):
     """One user's examination and all operations on it.
 
     Parameters
@@ -150,12 +152,11 @@ class Session(Starts):
             if not changes.keys() <= {"detail"}:
                 self._refuse_during(Activity.VOLUME, "to change the settings")
             wanted: dict[str, Any] = {**self._wanted, **changes, **checked}
-            limited = dict(wanted)
-            if "steps" not in changes and (wanted["steps"] or 0) > wanted["t_trunc"]:
-                limited["steps"] = wanted["t_trunc"] or None
-            settings = SamplerSettings.from_dict(limited)
+            settle = SamplerSettings.from_dict if "steps" in changes else limited_steps
+            settings = settle(wanted)
             self._wanted = wanted
             self._choose(settings=settings)
+            self._explore_later()
 
     def toggle_detail(self) -> None:
         """Show all drawn detail, or again the share that the self-check supports."""
@@ -349,6 +350,8 @@ class Session(Starts):
         if due and (self._checks_itself or asked or begun is not None):
             self._jobs.start_idle(self._guarded(self._checking))
             self._replace(checking=begun or 0.0)
+        else:
+            self._explore_later()
 
     def _guarded(self, job: Work) -> Work:
         """Return a job whose errors are stored in the state, worded for the user."""
@@ -398,6 +401,7 @@ class Session(Starts):
             notes=notes(prepared, asked.noise, self.state.display.limit),
             checking=None,
             ratio=kept_ratio(case, self.state.ratio),
+            exploration=None,
         )
         then()
         if self.state.live:
@@ -505,10 +509,3 @@ class Session(Starts):
         if token.cancelled():
             raise Cancelled("Superseded.")
         return view.prepared.conditions[name]
-
-    def _load(self, token: Token) -> None:
-        """Load the networks if necessary, and report it in the state."""
-        if not self.model.loaded:
-            self._report(token, loading=True)
-            self.model.load()
-            self._report(token, loading=False)

@@ -23,6 +23,7 @@ from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import live_settings
 from ftddm_viewer.session.case import Case, Mode, Prepared
 from ftddm_viewer.session.display import Display
+from ftddm_viewer.session.exploration import Exploration
 from ftddm_viewer.session.inspection import Inspection
 
 if TYPE_CHECKING:  # torch takes seconds to import, and only sampling needs it
@@ -307,6 +308,8 @@ class State:
         What is shown beside the images.
     ratio
         Which ratio of two maps is shown besides the metabolite; None for none.
+    exploration
+        The newest sweep over settings of this case.
     """
 
     mode: Mode = Mode.ENLARGE
@@ -326,6 +329,7 @@ class State:
     inspection: Inspection | None = None
     display: Display = field(default_factory=Display)
     ratio: Ratio | None = None
+    exploration: Exploration | None = None
 
     @property
     def case(self) -> Case | None:

@@ -1,0 +1,78 @@
+"""The part of a session that sweeps settings while nothing else is to be done."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ftddm_core.errors import Cancelled
+from ftddm_core.sampling.recall import Recall
+from ftddm_core.settings import Value
+from ftddm_viewer.session.exploration import BoolArray, Exploration
+from ftddm_viewer.session.exploring import Explorer, sweep_of
+from ftddm_viewer.session.holder import Holder
+from ftddm_viewer.session.jobs import Jobs, Token, Work
+from ftddm_viewer.session.model import Model
+
+
+class Sweeping(Holder):
+    """Adds a sweep to a session.
+
+    Any job takes over at once, as it does from the self-check; the sweep goes on afterwards. The
+    image at the chosen settings is measured first, also after the sweep has ended.
+    """
+
+    model: Model
+    _jobs: Jobs
+    _recall: Recall
+    _wanted: dict[str, Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._explorer: Explorer | None = None
+
+    def explore(
+        self, values: Mapping[str, Sequence[Value]], *, region: BoolArray | None = None
+    ) -> None:
+        """Sweep settings on the slice that is shown, while the session is idle; see `sweep_of`."""
+        with self._changing():
+            sweep = sweep_of(self.state, self._wanted, values, region)
+            self._explorer = Explorer(sweep, self._recall)
+            self._replace(error="", exploration=Exploration(sweep))
+            self._explore_later()
+
+    def stop_exploring(self) -> None:
+        """Stop the sweep; computed points stay."""
+        with self._changing():
+            if self.state.exploration is not None:
+                self._replace(exploration=replace(self.state.exploration, running=False))
+
+    def _explore_later(self) -> None:
+        """Schedule what an exploration lacks for idle time, unless a self-check comes first."""
+        waits = self._explorer is not None and self._explorer.due(self.state) is not None
+        if waits and self.state.checking is None:
+            self._jobs.start_idle(self._guarded(self._exploring))
+
+    def _exploring(self, token: Token) -> None:
+        """Compute what the exploration lacks, point by point."""
+        self._load(token)
+        while (explorer := self._explorer) is not None and explorer.due(self.state) is not None:
+            found = explorer.next(self.model, lambda: self.state, token.cancelled)
+            with self._changing():
+                now = self.state.exploration
+                if now is not None and now.sweep is explorer.sweep and found is not None:
+                    self._replace(exploration=found(now))
+            if token.cancelled():
+                raise Cancelled("Superseded.")
+
+    @abstractmethod
+    def _guarded(self, job: Work) -> Work: ...
+
+    def _load(self, token: Token) -> None:
+        """Load the networks if necessary, and report it in the state."""
+        if not self.model.loaded:
+            self._report(token, loading=True)
+            self.model.load()
+            self._report(token, loading=False)
