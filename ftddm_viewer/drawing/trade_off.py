@@ -1,0 +1,231 @@
+"""The trade-off of sharpness and fidelity: the points of a sweep, and the images of its corners.
+
+The first swept setting gives a point's colour, the second its shape, the third its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from ftddm_core.imaging.volume import Volume
+from ftddm_core.saving.notice import RESEARCH_ONLY
+from ftddm_core.settings import Control
+from ftddm_viewer.drawing.orientation import radiological_slice
+from ftddm_viewer.drawing.style import NOTICE_COLOUR
+from ftddm_viewer.session.exploration import FIDELITY, SHARPNESS, Exploration, Point, words_of
+
+SHAPES = "osD^vP*X"
+HERE_COLOUR = "#d55e00"
+MOST_CORNERS = 8
+SIZE, DPI = (11.0, 4.6), 130
+"""Of a saved figure, in inches, and its dots per inch."""
+
+NEAR = 15.0
+"""Largest distance of a click from its point, in pixels."""
+
+
+def trade_off_figure(exploration: Exploration, measure: str = "") -> Figure:
+    """Draw an exploration as a new figure, ready for `figures.save_figure`."""
+    figure = Figure(SIZE, DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw_trade_off(figure, exploration, measure)
+    return figure
+
+
+def draw_trade_off(
+    figure: Figure, exploration: Exploration, measure: str = "", *, here: bool = True
+) -> Axes:
+    """Draw an exploration onto a figure; return the axes of its points.
+
+    Parameters
+    ----------
+    figure
+        Cleared first.
+    exploration
+        The sweep, and its points so far.
+    measure
+        Measure of fidelity, one of `FIDELITY`; "" for the usual one.
+    here
+        Whether to mark the image at the settings that are chosen.
+    """
+    sweep = exploration.sweep
+    measure = measure or sweep.measures[0]
+    figure.clear()
+    width, height = figure.get_size_inches()
+    wide = width > 1.3 * height
+    parts: Any = figure.subfigures(*((1, 2) if wide else (2, 1)))
+    left, right = parts
+    axes: Axes = left.subplots()
+    _scatter(axes, exploration, measure)
+    if here and exploration.here is not None:
+        at = position(exploration.here, measure)
+        axes.plot(*at, "o", ms=15, mfc="none", mec=HERE_COLOUR, mew=2, zorder=4)
+    _corners(right, exploration)
+    figure.suptitle(_title(exploration), fontsize=8)
+    figure.supxlabel(f"AI-generated. {RESEARCH_ONLY}.", fontsize=8, color=NOTICE_COLOUR)
+    return axes
+
+
+def position(point: Point, measure: str) -> tuple[float, float]:
+    """Return where a point lies: its sharpness and its fidelity."""
+    return point.figures["sharpness"], point.figures.get(measure, np.nan)
+
+
+def point_at(
+    axes: Axes, exploration: Exploration, measure: str, x: float, y: float
+) -> Point | None:
+    """Return the point nearest to a place on the canvas, in pixels; None if all are far off."""
+    shown = [p for p in exploration.points if np.isfinite(position(p, measure)).all()]
+    if not shown:
+        return None
+    places = axes.transData.transform([position(point, measure) for point in shown])
+    distances = np.linalg.norm(places - (x, y), axis=1)
+    nearest = int(distances.argmin())
+    return shown[nearest] if distances[nearest] <= NEAR else None
+
+
+def _title(exploration: Exploration) -> str:
+    sweep = exploration.sweep
+    factor = sweep.prepared.conditions[sweep.metabolite].upscale
+    what = "restored" if sweep.has_reference else "enlarged"
+    n_slices = sweep.prepared.n_slices
+    where = f"{sweep.metabolite}, slice {sweep.slice_index + 1} of {n_slices}"
+    region = "" if sweep.region is None else ", in a region"
+    size = "" if "upscale" in sweep.values else f" {factor:.3g}×"
+    done = f"{len(exploration.points)} of {len(sweep.points)} points"
+    return f"{sweep.prepared.case.label}: {where}{region}, {what}{size}. {done}"
+
+
+def _scatter(axes: Axes, exploration: Exploration, measure: str) -> None:
+    sweep = exploration.sweep
+    axes.set_xlabel(SHARPNESS[sweep.has_reference], fontsize=8)
+    axes.set_ylabel(FIDELITY[measure], fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.25)
+    colour, shape, size = (*sweep.axes, None, None, None)[:3]
+    for point in exploration.points:
+        axes.plot(
+            *position(point, measure),
+            color=_colour(exploration, colour, point),
+            marker=_shape(exploration, shape, point),
+            ms=_size(exploration, size, point),
+            mec="white",
+            mew=0.5,
+            ls="",
+        )
+    if (level := exploration.baseline.get(measure)) is not None and np.isfinite(level):
+        axes.axhline(level, color="gray", ls="--", lw=1)
+    handles = list(_legend(exploration, colour, shape, size))
+    if level is not None:
+        handles.append(Line2D([], [], color="gray", ls="--", lw=1, label="zero-filled"))
+    if exploration.here is not None:
+        ring = {"marker": "o", "mfc": "none", "mec": HERE_COLOUR, "mew": 2.0, "ms": 8.0}
+        handles.append(Line2D([], [], ls="", label="as the sliders stand", **ring))  # type: ignore[arg-type]
+    legend = axes.legend(
+        handles=handles, fontsize=6, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False
+    )
+    legend.set_in_layout(True)
+
+
+def _rank(exploration: Exploration, control: Control, point: Point) -> int:
+    """Return the number of a point's value along an axis."""
+    values = exploration.sweep.values[control.name]
+    value = getattr(point.settings, control.name)
+    return values.index(value) if value in values else 0
+
+
+def _colour(exploration: Exploration, control: Control | None, point: Point) -> str:
+    rank = 0 if control is None else _rank(exploration, control, point)
+    return _colour_of(exploration, control, rank)
+
+
+def _colour_of(exploration: Exploration, control: Control | None, rank: int) -> str:
+    count = 1 if control is None else len(exploration.sweep.values[control.name])
+    return to_hex(colormaps["viridis"](0.9 * rank / max(count - 1, 1)))
+
+
+def _shape(exploration: Exploration, control: Control | None, point: Point) -> str:
+    rank = 0 if control is None else _rank(exploration, control, point)
+    return SHAPES[rank % len(SHAPES)]
+
+
+def _size(exploration: Exploration, control: Control | None, point: Point) -> float:
+    return _size_of(0 if control is None else _rank(exploration, control, point))
+
+
+def _size_of(rank: int) -> float:
+    return 5.0 + 2.5 * rank
+
+
+def _legend(
+    exploration: Exploration, colour: Control | None, shape: Control | None, size: Control | None
+) -> Iterator[Line2D]:
+    """Yield one entry for each value of the three axes that are shown."""
+    for place, control in enumerate((colour, shape, size)):
+        if control is None:
+            continue
+        for rank, value in enumerate(exploration.sweep.values[control.name]):
+            yield Line2D(
+                [],
+                [],
+                ls="",
+                color=_colour_of(exploration, control, rank) if place == 0 else "black",
+                marker=SHAPES[rank % len(SHAPES)] if place == 1 else "o",
+                ms=_size_of(rank) if place == 2 else 6,
+                label=f"{control.symbol} {value:.4g}",
+            )
+
+
+def _corners(figure: SubFigure, exploration: Exploration) -> None:
+    """Draw the images of the corners that are there; all share their colours."""
+    sweep = exploration.sweep
+    corners = sweep.corners[:MOST_CORNERS]
+    found = {point.settings: point for point in exploration.corners}
+    columns = 2 if len(corners) <= 4 else 4
+    rows = -(-len(corners) // columns)
+    places: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
+    for place in places.flat[len(corners) :]:
+        place.set_axis_off()
+    for place, settings in zip(places.flat, corners, strict=False):
+        place.set(xticks=[], yticks=[], facecolor="black")
+        place.set_title(_in_lines(words_of(settings, sweep.axes)), fontsize=6)
+        if settings in found:
+            _draw_image(place, exploration, found[settings])
+
+
+def _in_lines(words: str) -> str:
+    return words.replace(", ", "\n", 1) if words.count(", ") > 1 else words
+
+
+def _draw_image(place: Axes, exploration: Exploration, point: Point) -> None:
+    sweep = exploration.sweep
+    affine = sweep.prepared.conditions[sweep.metabolite].affine
+    own = point.image.shape
+    if own != sweep.prepared.conditions[sweep.metabolite].shape[:2]:  # another factor: same place
+        ratio = np.divide(sweep.prepared.conditions[sweep.metabolite].shape[:2], own)
+        affine = affine * np.array([*ratio, 1, 1])
+    image, letters, aspect = radiological_slice(Volume(point.image[..., None], affine), 0)
+    place.imshow(
+        image,
+        "viridis",
+        aspect=aspect,
+        interpolation="nearest",
+        vmin=0,
+        vmax=sweep.prepared.top(sweep.metabolite),
+    )
+    edges: Sequence[tuple[float, float]] = ((0.06, 0.5), (0.94, 0.5))
+    for letter, (x, y) in zip(letters[:2], edges, strict=True):
+        place.text(
+            x, y, letter, color="white", fontsize=7, ha="center", va="center",
+            transform=place.transAxes,
+        )  # fmt: skip

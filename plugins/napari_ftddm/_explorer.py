@@ -1,0 +1,249 @@
+"""The dock widget "Trade-off explorer": a sweep over settings, sharpness against fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ftddm_core.errors import FtddmError, SettingsError
+from ftddm_core.saving.files import save_files
+from ftddm_core.settings import Value, controls
+from ftddm_viewer.drawing.figures import save_figure
+from ftddm_viewer.drawing.trade_off import draw_trade_off, point_at, trade_off_figure
+from ftddm_viewer.session.exploration import (
+    FIDELITY,
+    SWEPT,
+    USUAL_VALUES,
+    USUALLY_SWEPT,
+    Exploration,
+    table_of,
+    words_of,
+)
+from ftddm_viewer.session.messages import error_words
+from ftddm_viewer.session.state import State
+from napari_ftddm._engine import Engine, engine_in
+from napari_ftddm._parts import column, quiet, row, say, text
+from napari_ftddm._relay import Relay
+
+if TYPE_CHECKING:
+    import napari
+
+NO_PANEL = "Open the panel FTDDM and a study in it first, then open this explorer again."
+HINT = "A click on a point sets the sliders to it."
+
+
+class ExplorerWidget(QWidget):
+    """Sweep settings on the slice that is shown, and choose among the results.
+
+    Attributes
+    ----------
+    engine
+        That of the panel in the same viewer; None if there is none yet.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._axes: Axes | None = None
+        self._drawn: object = None
+        self.engine: Engine | None = engine_in(napari_viewer)
+        self._said = text(small=True)
+        if self.engine is None:
+            column(self).addWidget(self._said)
+            say(self._said, NO_PANEL)
+            return
+        self._lay_out()
+        self._relay = Relay(self._show)
+        session = self.engine.session
+        session.changed.connect(self._relay.post)
+        relay = self._relay
+
+        def stop(*_: object) -> None:  # not a method: those are gone with the widget
+            relay.close()
+            with suppress(ValueError):
+                session.changed.disconnect(relay.post)
+
+        self.destroyed.connect(stop)
+        self._show()
+
+    def _lay_out(self) -> None:
+        self.rows: dict[str, tuple[QCheckBox, QLineEdit]] = {}
+        side = QVBoxLayout()
+        side.setSpacing(3)
+        for control in controls():
+            if control.name not in SWEPT:
+                continue
+            box, values = QCheckBox(f"{control.label} {control.symbol}"), QLineEdit()
+            box.setChecked(control.name in USUALLY_SWEPT)
+            box.setToolTip(control.help)
+            values.setText(", ".join(f"{value:g}" for value in USUAL_VALUES[control.name]))
+            values.setToolTip("The values to try, separated by commas.")
+            values.setFixedWidth(110)
+            values.setEnabled(box.isChecked())
+            box.toggled.connect(values.setEnabled)
+            self.rows[control.name] = (box, values)
+            side.addLayout(row(box, values, stretch=0))
+        self.measure = QComboBox()
+        self.measure.setToolTip("What the upright axis shows.")
+        self.measure.activated.connect(lambda *_: self._show(again=True))
+        side.addWidget(self.measure)
+        self.start, self.stop = QPushButton("Start"), QPushButton("Cancel")
+        self.png, self.csv = QPushButton("Save PNG…"), QPushButton("Save CSV…")
+        self.start.clicked.connect(lambda *_: self._do(self._begin))
+        self.stop.clicked.connect(lambda *_: self._do(self._session.stop_exploring))
+        self.png.clicked.connect(lambda *_: self._save("PNG"))
+        self.csv.clicked.connect(lambda *_: self._save("CSV"))
+        side.addLayout(row(self.start, self.stop))
+        side.addLayout(row(self.png, self.csv))
+        side.addWidget(self._said)
+        side.addStretch(1)
+        self.figure = Figure(layout="constrained")
+        self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
+        self.canvas.setMinimumSize(420, 240)
+        self.canvas.mpl_connect("button_press_event", self._clicked)
+        self.canvas.setCursor(Qt.CursorShape.PointingHandCursor)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(4, 2, 4, 2)
+        layout.addLayout(side)
+        layout.addWidget(self.canvas, 1)
+
+    @property
+    def _session(self) -> Any:
+        if self.engine is None:
+            raise SettingsError(NO_PANEL)
+        return self.engine.session
+
+    # ---- from the user to the session
+
+    def _begin(self) -> None:
+        self._session.explore(
+            {name: _numbers(box.text()) for name, (on, box) in self.rows.items() if on.isChecked()}
+        )
+
+    def _clicked(self, event: Any) -> None:
+        found = self._session.state.exploration
+        if found is None or self._axes is None or event.inaxes is not self._axes:
+            return
+        point = point_at(self._axes, found, self._chosen(found), event.x, event.y)
+        if point is not None:
+            self._do(lambda: self._session.update(**found.sweep.changes(point.settings)))
+
+    def _save(self, kind: str) -> None:
+        found = self._session.state.exploration
+        name, _ = QFileDialog.getSaveFileName(
+            self, f"Save the trade-off as {kind}", f"trade-off.{kind.lower()}", f"*.{kind.lower()}"
+        )
+        if name and found is not None:
+            self._do(lambda: save_exploration(found, Path(name), self._chosen(found)))
+
+    def _do(self, command: Callable[[], Any]) -> None:
+        """Run a command; an error is shown in words."""
+        try:
+            command()
+        except (FtddmError, OSError) as error:
+            say(self._said, error_words(error) or "")
+        else:
+            self._show()
+
+    # ---- from the session to the screen
+
+    def _chosen(self, found: Exploration) -> str:
+        measure = str(self.measure.currentData() or "")
+        return measure if measure in found.sweep.measures else found.sweep.measures[0]
+
+    def _show(self, *, again: bool = False) -> None:
+        """Show the newest state, where it differs from what is drawn."""
+        state: State = self._session.state
+        found = state.exploration
+        self.start.setEnabled(state.case is not None)
+        self.stop.setEnabled(found is not None and found.running)
+        for button in (self.png, self.csv):
+            button.setEnabled(found is not None and bool(found.points))
+        say(self._said, _words(state))
+        here = found is not None and state.place == found.sweep.place
+        if (found, here) == self._drawn and not again:
+            return
+        self._drawn = (found, here)
+        if found is None:
+            self.figure.clear()
+        else:
+            names = list(found.sweep.measures)
+            if [self.measure.itemData(i) for i in range(self.measure.count())] != names:
+                with quiet(self.measure):
+                    self.measure.clear()
+                    for name in names:
+                        self.measure.addItem(FIDELITY[name], name)
+            self._axes = draw_trade_off(self.figure, found, self._chosen(found), here=here)
+        self.canvas.draw_idle()  # type: ignore[no-untyped-call]
+
+
+def save_exploration(found: Exploration, path: Path, measure: str = "") -> None:
+    """Write an exploration as PNG or as CSV, by the ending of the file's name.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be written.
+    """
+    if path.suffix.lower() == ".csv":
+        save_files({path.name: table_of(found).encode()}, path.parent, overwrite=True)
+    else:
+        save_figure(trade_off_figure(found, measure), path)
+
+
+def _numbers(words: str) -> list[Value]:
+    """Return the numbers of a list with commas or semicolons.
+
+    Raises
+    ------
+    SettingsError
+        If one is not a number.
+    """
+    listed = [word.strip() for word in words.replace(";", ",").split(",") if word.strip()]
+    try:
+        return [float(word) for word in listed]
+    except ValueError:
+        raise SettingsError(
+            f"'{words}' is not a list of numbers: separate them by commas, as in 0, 0.5, 1."
+        ) from None
+
+
+def _words(state: State) -> str:
+    """Return what the sweep does, in words."""
+    found = state.exploration
+    if state.case is None:
+        return "No study is open."
+    if found is None:
+        return "Sweeps the slice that is shown while nothing else is computed."
+    if found.problem:
+        return found.problem
+    done = f"{len(found.points)} of {len(found.sweep.points)} points"
+    words = [f"{done}." if not found.running else f"Sweeping: {done}."]
+    if state.place == found.sweep.place:
+        words.append(f"Sliders: {words_of(state.settings, found.sweep.axes)}.")
+        if found.here is not None:
+            figures = found.here.figures
+            words.append(
+                f"k-space residual {figures['residual']:.2g} (noise alone {figures['noise']:.2g})."
+            )
+    else:
+        words.append("Another slice is shown now; start again to sweep it.")
+    if found.note:
+        words.append(found.note)
+    return " ".join([*words, HINT])
