@@ -288,6 +288,11 @@ def build_parser() -> Parser:
         "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
     )
     sweep.add_argument("--slices", type=_count, default=4, help="slices, from the middle (4)")
+    for flag in ("--csv", "--png"):
+        sweep.add_argument(flag, type=Path, metavar="FILE", help="explore one slice, written there")
+    sweep.add_argument("--metabolite", help="of that slice (as a viewer shows first)")
+    sweep.add_argument("--slice", type=int, help="its number, from 0 (as a viewer shows first)")
+    sweep.add_argument("--vary", action="append", default=[], metavar="NAME=V,V", help="values")
     _add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
     train = add("train", "Train a network on simulated or your own patients, or export weights.")

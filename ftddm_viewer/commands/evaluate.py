@@ -38,6 +38,7 @@ from ftddm_core.model.checkpoint import load_regression
 from ftddm_core.model.record import trained_on
 from ftddm_core.saving.files import check_writable
 from ftddm_viewer import CASE_UPSCALE
+from ftddm_viewer.commands.explore import explore
 from ftddm_viewer.commands.options import settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.commands.report_files import ReportFiles, named
@@ -290,7 +291,12 @@ def _noise_free(folder: Path) -> Study | None:
 
 
 def sweep(options: Namespace) -> None:
-    """Print sharpness and PSNR at several values of both temperatures."""
+    """Print sharpness and PSNR at several values of both temperatures, or explore one slice."""
+    if options.csv is not None or options.png is not None:
+        explore(options)
+        return
+    if options.vary or options.metabolite or options.slice is not None:
+        raise SettingsError("--vary, --metabolite and --slice need --csv or --png.")
     settings = settings_from(options)
     folder = options.study or asset_folder("case")
     study, truth = open_study(folder), _noise_free(folder)

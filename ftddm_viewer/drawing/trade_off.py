@@ -123,11 +123,12 @@ def _scatter(axes: Axes, exploration: Exploration, measure: str) -> None:
             mew=0.5,
             ls="",
         )
-    if (level := exploration.baseline.get(measure)) is not None and np.isfinite(level):
-        axes.axhline(level, color="gray", ls="--", lw=1)
     handles = list(_legend(exploration, colour, shape, size))
-    if level is not None:
-        handles.append(Line2D([], [], color="gray", ls="--", lw=1, label="zero-filled"))
+    if np.isfinite(level := exploration.baseline.get(measure, np.nan)):
+        axes.set_ylim(axes.get_ylim())  # a line far below must not squeeze the points
+        axes.axhline(level, color="gray", ls="--", lw=1)
+        words = f"zero-filled: {level:.3g}"
+        handles.append(Line2D([], [], color="gray", ls="--", lw=1, label=words))
     if exploration.here is not None:
         ring = {"marker": "o", "mfc": "none", "mec": HERE_COLOUR, "mew": 2.0, "ms": 8.0}
         handles.append(Line2D([], [], ls="", label="as the sliders stand", **ring))  # type: ignore[arg-type]
@@ -215,8 +216,10 @@ def _draw_image(place: Axes, exploration: Exploration, point: Point) -> None:
         ratio = np.divide(sweep.prepared.conditions[sweep.metabolite].shape[:2], own)
         affine = affine * np.array([*ratio, 1, 1])
     image, letters, aspect = radiological_slice(Volume(point.image[..., None], affine), 0)
+    inside = np.isfinite(image)
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     place.imshow(
-        image,
+        image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1],
         "viridis",
         aspect=aspect,
         interpolation="nearest",

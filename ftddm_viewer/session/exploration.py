@@ -191,7 +191,7 @@ class Point:
         The map shown (Nx, Ny), in its unit; NaN outside the mask.
     figures
         "sharpness"; with a reference "psnr" and "nrmse", without one "gain" and "spread"; the
-        k-space "residual", and "noise", the residual expected from noise alone. NaN where not
+        k-space "residual", and "noise_residual", that expected from noise alone. NaN where not
         defined.
     check
         The self-check behind automatic weights; None if there was none.

@@ -239,7 +239,8 @@ class Explorer:
             if spread is not None and (power := _mean_square(shown[where])) > 0:
                 share = view.detail(name) ** 2
                 figures["spread"] = float(np.sqrt(share * _mean_square(spread[where]) / power))
-        return figures | {key: found.get(key, np.nan) for key in ("residual", "noise")}
+        figures["residual"] = found.get("residual", np.nan)
+        return figures | {"noise_residual": found.get("noise", np.nan)}
 
     def _compared(self, prepared: Prepared, image: FloatArray) -> dict[str, float]:
         """Return the figures that follow from an image alone."""

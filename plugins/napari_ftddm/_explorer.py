@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QDockWidget,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
+    QMainWindow,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -60,6 +63,7 @@ class ExplorerWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        self._moved = False
         self._axes: Axes | None = None
         self._drawn: object = None
         self.engine: Engine | None = engine_in(napari_viewer)
@@ -81,6 +85,15 @@ class ExplorerWidget(QWidget):
 
         self.destroyed.connect(stop)
         self._show()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Move below the canvas when docked: at the side it would squeeze the sliders."""
+        if event is not None and event.type() == QEvent.Type.ParentChange and not self._moved:
+            dock = self.parent()
+            if self.engine is not None and isinstance(dock, QDockWidget):
+                self._moved = True
+                QTimer.singleShot(0, lambda: _to_bottom(dock))
+        return super().event(event)
 
     def _lay_out(self) -> None:
         self.rows: dict[str, tuple[QCheckBox, QLineEdit]] = {}
@@ -193,6 +206,12 @@ class ExplorerWidget(QWidget):
         self.canvas.draw_idle()  # type: ignore[no-untyped-call]
 
 
+def _to_bottom(dock: QDockWidget) -> None:
+    window = dock.parent() if isalive(dock) else None  # type: ignore[no-untyped-call]
+    if isinstance(window, QMainWindow) and not dock.isFloating():
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+
+
 def save_exploration(found: Exploration, path: Path, measure: str = "") -> None:
     """Write an exploration as PNG or as CSV, by the ending of the file's name.
 
@@ -238,10 +257,8 @@ def _words(state: State) -> str:
     if state.place == found.sweep.place:
         words.append(f"Sliders: {words_of(state.settings, found.sweep.axes)}.")
         if found.here is not None:
-            figures = found.here.figures
-            words.append(
-                f"k-space residual {figures['residual']:.2g} (noise alone {figures['noise']:.2g})."
-            )
+            residual, noise = (found.here.figures[key] for key in ("residual", "noise_residual"))
+            words.append(f"k-space residual {residual:.2g} (noise alone {noise:.2g}).")
     else:
         words.append("Another slice is shown now; start again to sweep it.")
     if found.note:
