@@ -13,6 +13,17 @@ from ftddm_core.errors import Cancelled
 from ftddm_core.settings import controls
 from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.shell.endings import ended_in_order
+from ftddm_viewer.shell.flags import (
+    ALONE,
+    add_model,
+    add_out,
+    add_roles,
+    add_sampling,
+    add_unfill,
+    count,
+    port,
+    seed,
+)
 from ftddm_viewer.shell.paths import check_paths
 from ftddm_viewer.shell.streams import Fault, any_streams, flushed, say
 
@@ -35,9 +46,6 @@ KEPT = {
     "evaluate": "; the same command resumes from the finished results.",
 }
 """What is left of a command that was cancelled, where anything is."""
-
-ALONE = {"consistency": "exact"}
-"""Meaning of a flag that is given without a value, as in earlier versions."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -118,14 +126,14 @@ def build_parser() -> Parser:
 
     run = add("run", "Super-resolve a study: a folder or NIfTI files of fitted metabolite maps.")
     run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
-    _add_out(run)
+    add_out(run)
     run.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report: .pdf, or .png of one map"
     )
     run.add_argument("--dry-run", action="store_true", help="only say what the files are taken for")
-    _add_roles(run)
-    _add_unfill(run)
-    _add_sampling(run)
+    add_roles(run)
+    add_unfill(run)
+    add_sampling(run)
 
     inspect = add(
         "inspect", "Print what the files of a study are taken for, without computing anything."
@@ -137,19 +145,19 @@ def build_parser() -> Parser:
     inspect.add_argument(
         "--png", type=Path, metavar="FILE", help="also draw the T1 with the outlines of the maps"
     )
-    _add_roles(inspect)
+    add_roles(inspect)
 
     check = add(
         "check", "Check the model on a study: degrade it once more, restore and compare it."
     )
     check.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
-    _add_roles(check)
-    _add_unfill(check)
-    _add_model(check)
+    add_roles(check)
+    add_unfill(check)
+    add_model(check)
 
     demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
-    _add_out(demo, overwrite=False)
-    _add_sampling(demo, upscale=CASE_UPSCALE, steps=LIVE_STEPS)
+    add_out(demo, overwrite=False)
+    add_sampling(demo, upscale=CASE_UPSCALE, steps=LIVE_STEPS)
     demo.set_defaults(steps=None)  # fewer than LIVE_STEPS where t_trunc is less
 
     demo.add_argument(
@@ -160,12 +168,12 @@ def build_parser() -> Parser:
     view.add_argument(
         "input", nargs="*", type=Path, help="study, or kept session; the bundled case if left out"
     )
-    _add_roles(view)
-    _add_model(view)
+    add_roles(view)
+    add_model(view)
 
     web = add("web", "Serve a web page with live sliders; by default for this computer only.")
     web.add_argument("--host", default="127.0.0.1", help="address to serve on (127.0.0.1)")
-    web.add_argument("--port", type=_port, default=7860, help="port (7860)")
+    web.add_argument("--port", type=port, default=7860, help="port (7860)")
     web.add_argument(
         "--share", action="store_true", help="also serve through a public link, for a demonstration"
     )
@@ -178,7 +186,7 @@ def build_parser() -> Parser:
         action="store_true",
         help="allow use and uploads without a password, even from other computers",
     )
-    _add_model(web)
+    add_model(web)
 
     simulate = add("simulate", "Simulate a patient with a known truth, or report on many.")
     simulate.add_argument(
@@ -189,8 +197,8 @@ def build_parser() -> Parser:
         metavar="FILE",
         help="FreeSurfer label map (NIfTI), several for a report; the built-in head if left out",
     )
-    _add_out(simulate)
-    simulate.add_argument("--seed", type=_seed, default=0, help="seed of the patient (0)")
+    add_out(simulate)
+    simulate.add_argument("--seed", type=seed, default=0, help="seed of the patient (0)")
     simulate.add_argument("--matrix", type=int, default=64, help="in-plane matrix (64)")
     simulate.add_argument("--slices", type=int, default=39, help="number of slices (39)")
     simulate.add_argument("--voxel", type=float, default=3.4, help="voxel edge in mm (3.4)")
@@ -205,7 +213,7 @@ def build_parser() -> Parser:
         action="store_true",
         help="instead, write a report: many patients compared with the literature, with images",
     )
-    simulate.add_argument("--patients", type=_count, help="patients in the report (12)")
+    simulate.add_argument("--patients", type=count, help="patients in the report (12)")
     simulate.add_argument(
         "--box",
         action="store_true",
@@ -259,7 +267,7 @@ def build_parser() -> Parser:
     evaluate.add_argument(
         "--regression", metavar="NAME|DIR", help="regression to compare with (<weights>-regression)"
     )
-    _add_model(evaluate)
+    add_model(evaluate)
 
     bench = add("bench", "Measure the speed on this machine; write a record and a page.")
     target = bench.add_mutually_exclusive_group(required=True)
@@ -287,13 +295,13 @@ def build_parser() -> Parser:
     sweep.add_argument(
         "study", nargs="?", type=Path, help="high-resolution study; the bundled case if left out"
     )
-    sweep.add_argument("--slices", type=_count, default=4, help="slices, from the middle (4)")
+    sweep.add_argument("--slices", type=count, default=4, help="slices, from the middle (4)")
     for flag in ("--csv", "--png"):
         sweep.add_argument(flag, type=Path, metavar="FILE", help="explore one slice, written there")
     sweep.add_argument("--metabolite", help="of that slice (as a viewer shows first)")
     sweep.add_argument("--slice", type=int, help="its number, from 0 (as a viewer shows first)")
     sweep.add_argument("--vary", action="append", default=[], metavar="NAME=V,V", help="values")
-    _add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
+    add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
     train = add("train", "Train a network on simulated or your own patients, or export weights.")
     train.add_argument("what", choices=TRAIN)
@@ -313,7 +321,7 @@ def build_parser() -> Parser:
     train.add_argument(
         "--validation-patients", type=Path, metavar="DIR", help="your own patients for validation"
     )
-    train.add_argument("--steps", type=_count, help="optimiser steps (as the configuration says)")
+    train.add_argument("--steps", type=count, help="optimiser steps (as the configuration says)")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare batches (0)")
     train.add_argument(
         "--start-from", metavar="NAME|DIR", help="exported weights that the network starts from"
@@ -327,7 +335,7 @@ def build_parser() -> Parser:
         help="share of the trained denoiser in the export, the rest from --start-from (1)",
     )
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
-    train.add_argument("--threads", type=_count, help="CPU threads (all)")
+    train.add_argument("--threads", type=count, help="CPU threads (all)")
     train.add_argument("--bf16", action="store_true", help="compute the network in bfloat16")
     return parser
 
@@ -341,159 +349,6 @@ def _spelt_out(words: Sequence[str]) -> list[str]:
         choice, name = meant.get(word, ("", ""))
         found.append(f"{word}={choice}" if choice and after not in choices[name] else word)
     return found
-
-
-def _add_out(parser: Parser, *, overwrite: bool = True) -> None:
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder the files are written to"
-    )
-    if overwrite:
-        parser.add_argument(
-            "--overwrite", action="store_true", help="replace files of the same name"
-        )
-
-
-def _add_roles(parser: Parser) -> None:
-    group = parser.add_argument_group("the study's files")
-    for role in ("t1", "flair", "mask"):
-        group.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image")
-    group.add_argument(
-        "--role",
-        action="append",
-        default=[],
-        metavar="FILE=ROLE",
-        help="what a file is: FILE=t1, FILE=mask, FILE=map:tNAA (inspect --rules lists the roles)",
-    )
-    group.add_argument(
-        "--exclude", action="append", default=[], metavar="FILE", help="leave a file out"
-    )
-    group.add_argument("--label", default="", help="name of the study")
-    group.add_argument("--subject", default="", help="subject of a tree of several")
-    group.add_argument("--session", default="", help="session of a tree of several")
-    group.add_argument(
-        "--scale", default="", metavar="NAME", help="variant of the maps, where several are found"
-    )
-    group.add_argument(
-        "--mask-threshold",
-        type=_number(float),
-        default=0.5,
-        metavar="P",
-        help="a mask of probabilities trusts voxels above it (0.5)",
-    )
-    group.add_argument(
-        "--mask-label",
-        type=_number(int),
-        action="append",
-        default=[],
-        metavar="N",
-        help="a label of the mask that is trusted",
-    )
-    group.add_argument(
-        "--max-crlb", type=_number(float), metavar="PERCENT", help="trust voxels up to this CRLB"
-    )
-    group.add_argument(
-        "--min-snr", type=_number(float), metavar="R", help="trust voxels from this SNR on"
-    )
-    group.add_argument(
-        "--max-fwhm", type=_number(float), metavar="W", help="trust voxels up to this line width"
-    )
-    group.add_argument(
-        "--crlb-unit",
-        choices=["per-cent", "fraction"],
-        default="",
-        help="unit of the CRLB maps (told by their values)",
-    )
-    group.add_argument(
-        "--space",
-        choices=["sform", "qform"],
-        default="",
-        help="which orientation of a header counts where it has two (sform)",
-    )
-
-
-def _add_unfill(parser: Parser) -> None:
-    parser.add_argument(
-        "--unfill", action="store_true", help="undo earlier zero-filling, found in the k-space"
-    )
-
-
-def _add_model(group: argparse._ActionsContainer) -> None:
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (auto)")
-    group.add_argument(
-        "--half",
-        action="store_true",
-        help="half precision, on a GPU only: faster; maps differ by about 1e-3 of the scale",
-    )
-    group.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
-
-
-def _add_sampling(parser: Parser, **defaults: float | bool) -> None:
-    """Add a flag for every control, the device and the weights; `name=False` omits a flag."""
-    group = parser.add_argument_group("sampling")
-    for control in controls():
-        default = defaults.get(control.name)
-        if default is False:
-            continue
-        flag = "--" + control.name.replace("_", "-")
-        shown = control.default if default is None else default
-        limits = f" {control.bounds[0]:.10g}..{control.bounds[1]:.10g}." if control.bounds else ""
-        text = f"{control.help}{limits} Default: {'empty' if shown is None else shown}."
-        text = text.replace("%", "%%")
-        if control.type is bool:
-            group.add_argument(flag, action="store_true", default=None, help=text)
-        elif control.name in ALONE:
-            group.add_argument(
-                flag,
-                nargs="?",
-                const=ALONE[control.name],
-                default=default,
-                choices=control.choices,
-                help=f"{text} The flag alone means {ALONE[control.name]}.",
-            )
-        else:
-            group.add_argument(
-                flag,
-                type=_number(control.type) if control.bounds else str,
-                default=default,
-                choices=control.choices or None,
-                metavar=None if control.choices else control.symbol,
-                help=text,
-            )
-    _add_model(group)
-
-
-def _number(kind: type) -> Callable[[str], float | int]:
-    """Return a parser of numbers; bounds are checked by the settings themselves."""
-
-    def parse(text: str) -> float | int:
-        try:
-            return int(text) if kind is int else float(text)
-        except ValueError:
-            noun = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"'{text}' is not {noun}") from None
-
-    return parse
-
-
-def _count(text: str) -> int:
-    count = _number(int)(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{count} is too few; give 1 or more")
-    return int(count)
-
-
-def _seed(text: str) -> int:
-    seed = _number(int)(text)
-    if seed < 0:
-        raise argparse.ArgumentTypeError(f"{seed} is negative; a seed is 0 or more")
-    return int(seed)
-
-
-def _port(text: str) -> int:
-    port = _number(int)(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port; give 0 (any that is free) to 65535")
-    return int(port)
 
 
 def _version() -> str:
