@@ -161,7 +161,7 @@ def test_errors_have_the_words_of_the_shell_command(
     server: Any, visit: Visit, ftddm: Ftddm, weights: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """Which lists the files before. And the study that was open stays open."""
+    """And the study that was open stays open."""
     bad = write_study(tmp_path / "bad")
     (bad / "tNAA.nii.gz").write_bytes(gzip.compress(b"no NIfTI at all"))
     page = visit(server.url)
@@ -172,7 +172,7 @@ def test_errors_have_the_words_of_the_shell_command(
     names = sorted(path.name for path in bad.iterdir())
     outcome = ftddm("run", *names, "--out", tmp_path / "out", "--weights", weights)
     assert outcome.code == 2
-    assert outcome.err.endswith(f"\nftddm: {page.locator('.problem').inner_text()}\n")
+    assert outcome.err == f"ftddm: {page.locator('.problem').inner_text()}\n"
     ready(page, heading="Simulated patient")
 
 
