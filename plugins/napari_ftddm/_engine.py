@@ -35,6 +35,7 @@ from napari_ftddm._relay import Pace, Relay
 from napari_ftddm._sides import unwrapped
 from napari_ftddm._stage import Stage
 from napari_ftddm._study_panel import StudyPanel
+from napari_ftddm._veil import without
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -268,11 +269,16 @@ class Engine:
             self._do(lambda: self.session.choose(slice_index=k))
 
     def _looked(self, event: Any) -> None:
-        """Follow what the user shows and hides."""
+        """Follow what the user shows, hides and removes."""
+        display = self.session.state.display
         if event.type == "visible":
-            changes = self._stage.looked(self.session.state.display)
-            if changes:
-                self.session.display(**changes)
+            changes = self._stage.looked(display)
+        elif event.type == "removed" and not self._stage.busy:
+            changes = without(known_of(event.value).get("role"), display)
+        else:
+            return
+        if changes:
+            self.session.display(**changes)
 
     # ---- the end
 

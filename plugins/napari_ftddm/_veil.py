@@ -61,6 +61,16 @@ def follow(layers: Mapping[str, Image], fade: bool) -> bool:
     return bool(veil.visible)
 
 
+def without(role: Any, display: Display) -> dict[str, Any]:
+    """Return how a display changes now that the user has removed the layer of a role."""
+    if role == ROLE:
+        return {"fade": False}
+    if role not in display.layers:
+        return {}
+    left = display.layers - {role}
+    return {"layers": left, "start": display.start and not left.isdisjoint(AT_T_TRUNC)}
+
+
 def seen_by_user(layers: Mapping[str, Image], display: Display, shown: bool) -> dict[str, Any]:
     """Return how a display changes now that the user has shown or hidden layers.
 

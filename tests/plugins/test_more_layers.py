@@ -104,6 +104,20 @@ def test_the_flow_is_asked_for_its_image_only_while_that_is_visible(
     assert opened.session.state.image.start is not None
 
 
+def test_a_layer_that_the_user_removes_stays_away(opened: Any, more: Any, viewer: Any) -> None:
+    for role in ("detail", "flow"):
+        press(opened, role)
+    for role in ("detail", "flow"):
+        viewer.layers.remove(layer(viewer, role))
+    opened.session.update(seed=5)
+    finish(opened)
+    assert not {"detail", "flow"} & set(roles(viewer))
+    assert opened.session.state.display.layers == frozenset()
+    assert opened.session.state.image.start is None
+    press(opened, "detail")
+    assert layer(viewer, "detail").visible
+
+
 def test_a_button_that_cannot_act_says_why(opened: Any, more: Any, viewer: Any) -> None:
     button = inputs(more, "ftddm_show_deviation")
     assert not button.isEnabled()
