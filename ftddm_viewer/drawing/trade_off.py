@@ -6,6 +6,7 @@ The first swept setting gives a point's colour, the second its shape, the third 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from ftddm_core.imaging.volume import Volume
@@ -66,7 +68,7 @@ def draw_trade_off(
     parts: Any = figure.subfigures(*((1, 2) if wide else (2, 1)))
     left, right = parts
     axes: Axes = left.subplots()
-    _scatter(axes, exploration, measure)
+    _scatter(axes, exploration if here else replace(exploration, here=None), measure)
     if here and exploration.here is not None:
         at = position(exploration.here, measure)
         axes.plot(*at, "o", ms=15, mfc="none", mec=HERE_COLOUR, mew=2, zorder=4)
@@ -231,4 +233,5 @@ def _draw_image(place: Axes, exploration: Exploration, point: Point) -> None:
         place.text(
             x, y, letter, color="white", fontsize=7, ha="center", va="center",
             transform=place.transAxes,
+            path_effects=[withStroke(linewidth=1.5, foreground="black")],
         )  # fmt: skip

@@ -124,7 +124,6 @@ class ExplorerWidget(QWidget):
         self.csv.clicked.connect(lambda *_: self._save("CSV"))
         side.addLayout(row(self.start, self.stop))
         side.addLayout(row(self.png, self.csv))
-        side.addWidget(self._said)
         side.addStretch(1)
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
@@ -134,7 +133,11 @@ class ExplorerWidget(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)
         layout.addLayout(side)
-        layout.addWidget(self.canvas, 1)
+        shown = QVBoxLayout()
+        shown.setSpacing(2)
+        shown.addWidget(self.canvas, 1)
+        shown.addWidget(self._said)
+        layout.addLayout(shown, 1)
 
     @property
     def _session(self) -> Any:
@@ -207,8 +210,11 @@ class ExplorerWidget(QWidget):
 
 
 def _to_bottom(dock: QDockWidget) -> None:
+    """Move a dock below the canvas, unless the user has let it float."""
     window = dock.parent() if isalive(dock) else None  # type: ignore[no-untyped-call]
     if isinstance(window, QMainWindow) and not dock.isFloating():
+        # Beside the panel, not below it: its sliders need the window's whole height.
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
 
 

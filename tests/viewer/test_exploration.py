@@ -331,12 +331,13 @@ def test_the_command_writes_what_the_explorer_finds(
     assert (tmp_path / "t.png").read_bytes()[:4] == b"\x89PNG"
     session = Session(model, checks_itself=False)
     session.open(study)
+    done(session)
     session.update(steps=2, upscale=2.0, mri_weight=1.0)
     session.choose(slice_index=1)
     state = done(session)
     values = {"tau_flow": (0.0, 1.0), "detail": (0.0, 1.0)}
     explorer = Explorer(sweep_of(state, session._wanted, values), Recall())
-    rows = list(csv.DictReader((tmp_path / "out" / "t.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out" / "t.csv").read_text().splitlines()))
     assert len(rows) == 4
     for row in rows:
         at = {name: float(row[name]) for name in values}
