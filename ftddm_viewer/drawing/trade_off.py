@@ -65,13 +65,14 @@ def draw_trade_off(
     figure.clear()
     width, height = figure.get_size_inches()
     wide = width > 1.3 * height
-    parts: Any = figure.subfigures(*((1, 2) if wide else (2, 1)))
+    shares: dict[str, Any] = {"width_ratios": (1.4, 1)} if wide else {}
+    parts: Any = figure.subfigures(*((1, 2) if wide else (2, 1)), **shares)
     left, right = parts
     axes: Axes = left.subplots()
     _scatter(axes, exploration if here else replace(exploration, here=None), measure)
     if here and exploration.here is not None:
         at = position(exploration.here, measure)
-        axes.plot(*at, "o", ms=15, mfc="none", mec=HERE_COLOUR, mew=2, zorder=4)
+        axes.plot(*at, "o", ms=15, mfc="none", mec=HERE_COLOUR, mew=2, zorder=4, clip_on=False)
     _corners(right, exploration)
     figure.suptitle(_title(exploration), fontsize=8)
     figure.supxlabel(f"AI-generated. {RESEARCH_ONLY}.", fontsize=8, color=NOTICE_COLOUR)
@@ -135,7 +136,12 @@ def _scatter(axes: Axes, exploration: Exploration, measure: str) -> None:
         ring = {"marker": "o", "mfc": "none", "mec": HERE_COLOUR, "mew": 2.0, "ms": 8.0}
         handles.append(Line2D([], [], ls="", label="as the sliders stand", **ring))  # type: ignore[arg-type]
     legend = axes.legend(
-        handles=handles, fontsize=6, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False
+        handles=handles,
+        fontsize=6,
+        loc="upper left",
+        bbox_to_anchor=(1, 1.03),
+        frameon=False,
+        handletextpad=0.1,
     )
     legend.set_in_layout(True)
 
@@ -194,20 +200,16 @@ def _corners(figure: SubFigure, exploration: Exploration) -> None:
     sweep = exploration.sweep
     corners = sweep.corners[:MOST_CORNERS]
     found = {point.settings: point for point in exploration.corners}
-    columns = 2 if len(corners) <= 4 else 4
+    columns = -(-len(corners) // 2)
     rows = -(-len(corners) // columns)
     places: NDArray[Any] = figure.subplots(rows, columns, squeeze=False)
     for place in places.flat[len(corners) :]:
         place.set_axis_off()
     for place, settings in zip(places.flat, corners, strict=False):
         place.set(xticks=[], yticks=[], facecolor="black")
-        place.set_title(_in_lines(words_of(settings, sweep.axes)), fontsize=6)
+        place.set_title(words_of(settings, sweep.axes).replace(", ", "\n"), fontsize=5.5)
         if settings in found:
             _draw_image(place, exploration, found[settings])
-
-
-def _in_lines(words: str) -> str:
-    return words.replace(", ", "\n", 1) if words.count(", ") > 1 else words
 
 
 def _draw_image(place: Axes, exploration: Exploration, point: Point) -> None:

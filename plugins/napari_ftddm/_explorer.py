@@ -107,7 +107,7 @@ class ExplorerWidget(QWidget):
             box.setToolTip(control.help)
             values.setText(", ".join(f"{value:g}" for value in USUAL_VALUES[control.name]))
             values.setToolTip("The values to try, separated by commas.")
-            values.setFixedWidth(110)
+            values.setFixedWidth(84)
             values.setEnabled(box.isChecked())
             box.toggled.connect(values.setEnabled)
             self.rows[control.name] = (box, values)
@@ -127,7 +127,7 @@ class ExplorerWidget(QWidget):
         side.addStretch(1)
         self.figure = Figure(layout="constrained")
         self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
-        self.canvas.setMinimumSize(420, 240)
+        self.canvas.setMinimumSize(420, 210)
         self.canvas.mpl_connect("button_press_event", self._clicked)
         self.canvas.setCursor(Qt.CursorShape.PointingHandCursor)
         layout = QHBoxLayout(self)
@@ -136,6 +136,7 @@ class ExplorerWidget(QWidget):
         shown = QVBoxLayout()
         shown.setSpacing(2)
         shown.addWidget(self.canvas, 1)
+        self._said.setMinimumHeight(30)  # two lines: a dock asks no label how high it wraps
         shown.addWidget(self._said)
         layout.addLayout(shown, 1)
 
