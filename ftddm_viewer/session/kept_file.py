@@ -108,17 +108,23 @@ class Kept:
 
     def choices(self, files: Files) -> Choices:
         """Return the decisions about the files, without those about missing files."""
-        held = dict(self.part("Study").get("Choices", {}))
-        with suppress(FtddmError, TypeError, ValueError, AttributeError):
-            found = Choices.from_dict(held)
-            roles = {str(self._place(file)): role for file, role in found.roles.items()}
-            exclude = tuple(str(self._place(file)) for file in found.exclude)
-            if not any(is_archive(path) for path in files.paths):
-                listed = [each.path for each in find_files(files.paths)]
-                roles = {f: r for f, r in roles.items() if any(names(f, p) for p in listed)}
-                exclude = tuple(f for f in exclude if any(names(f, p) for p in listed))
-            return replace(found, roles=roles, exclude=exclude)
-        return Choices()
+        found = self._choices()
+        if found is None:
+            return Choices()
+        roles = {str(self._place(file)): role for file, role in found.roles.items()}
+        exclude = tuple(str(self._place(file)) for file in found.exclude)
+        if not any(is_archive(path) for path in files.paths):
+            listed = [each.path for each in find_files(files.paths)]
+            roles = {f: r for f, r in roles.items() if any(names(f, p) for p in listed)}
+            exclude = tuple(f for f in exclude if any(names(f, p) for p in listed))
+        return replace(found, roles=roles, exclude=exclude)
+
+    def _choices(self) -> Choices | None:
+        """Return the decisions as they were written, None where they are damaged."""
+        try:
+            return Choices.from_dict(self.part("Study").get("Choices", {}))
+        except (FtddmError, TypeError, ValueError, AttributeError):
+            return None
 
     def _place(self, file: str) -> Path:
         """Return the path that `_written` wrote; names that are no paths stay as they are."""
@@ -161,6 +167,8 @@ class Kept:
     def adapted(self, case: Case, model: Model) -> Case:
         """Return a case as it was kept, with a note on each thing that differs."""
         notes = [*self._of_version(), *self._of_inputs(case), *self._of_weights(model)]
+        if self._choices() is None:
+            notes.append("the session's choices about the files are damaged and were left out.")
         if self.part("Study").get("Unfilled") is True:
             try:
                 case = case.unfill()

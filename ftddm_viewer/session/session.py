@@ -117,7 +117,8 @@ class Session(Starts, Sweeping):
             self._read(Files(found.paths, label=files.label), choices, named=files)
 
     def resume(self, files: Files, choices: Choices, adapt: Adapt, then: Callable[[], Any]) -> None:
-        """Open files as `open` does; `adapt` changes the case, `then` follows once it is open."""
+        """Open files as `open` does, but remember nothing; `adapt` changes the case, `then` follows
+        once it is open."""
         self._read(files, choices, adapt=adapt, then=then)
 
     def show(self, study: Study, label: str = "") -> None:
@@ -280,21 +281,22 @@ class Session(Starts, Sweeping):
         choices: Choices | None,
         *,
         named: Files | None = None,
-        adapt: Adapt = lambda case: case,
+        adapt: Adapt | None = None,
         then: Callable[[], Any] = lambda: 0,
     ) -> None:
         """Open files in the background; `named`: as the user named them, if not so."""
+        remembers = self._remembers and adapt is None
 
         def make() -> Case:
-            found = files.inspected(choices, remembers=self._remembers)
+            found = files.inspected(choices, remembers=remembers)
             with self._changing():
                 self._files = named or files
                 self._replace(inspection=found)
-            return adapt(files.case(found))
+            return adapt(files.case(found)) if adapt else files.case(found)
 
         def opened() -> None:  # choices that open no study must not block it later
             found = self.state.inspection
-            if self._remembers and found is not None and choices not in (None, Choices()):
+            if remembers and found is not None and choices not in (None, Choices()):
                 remember(found)
             then()
 

@@ -202,6 +202,36 @@ def test_another_version_opens_as_far_as_it_is_known(
     assert words.startswith("the session was kept with version 0.0.1, this is ")
 
 
+@pytest.mark.parametrize("choices", [[3], {"roles": {"a.nii": "hat"}}, {"max_crlb": "x"}])
+def test_damaged_choices_are_left_out(
+    choices: Any, chosen: Session, model: Model, tmp_path: Path
+) -> None:
+    path = keep(chosen, tmp_path / "kept")
+    change(path, Study={"Choices": choices})
+    session = reopened(path, model)
+    assert "the session's choices about the files are damaged and were left out." in said(
+        session, "session"
+    )
+    assert said(session, "new since the session was kept") == [
+        "new since the session was kept, and used: T1w.nii.gz."
+    ]
+
+
+def test_reopening_leaves_what_is_remembered_of_the_files(
+    model: Model, study: Path, tmp_path: Path
+) -> None:
+    session = Session(model, checks_itself=False, remembers=True)
+    session.open(study)
+    done(session)
+    path = keep(session, tmp_path / "plain")
+    session.open(study, choices=Choices(exclude=(str(study / "T1w.nii.gz"),)))
+    done(session)
+    reopen(session, path)
+    assert done(session).case.study.t1 is not None  # type: ignore[union-attr]
+    session.open(study)
+    assert done(session).case.study.t1 is None  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"Format": "ftddm-session", "Study": 3}', "\0"])
 def test_what_is_no_session_is_refused(text: str, session: Session, tmp_path: Path) -> None:
     path = tmp_path / "odd.ftddm.json"
