@@ -24,7 +24,9 @@ A4 = (8.27, 11.69)
 """In inches."""
 
 DPI = 150
-COLUMNS = 3
+FEW, MANY = 3, 4
+"""Columns of images: more where there are more than two rows otherwise."""
+
 LEFT, RIGHT, BOTTOM, GUTTER = 0.07, 0.93, 0.045, 0.03
 """Margins, and the space between two columns of text, in shares of the page."""
 
@@ -40,7 +42,7 @@ SPACE = 0.008
 GREY = "#555555"
 
 IMAGE = 2.0
-"""Width of an image in inches."""
+"""Width of an image in inches, where there are few."""
 
 ABOUT_IMAGE = 0.42
 """Height in inches of what belongs to a row of images besides: their titles, and space."""
@@ -59,19 +61,20 @@ def draw_page(page: ReportPage) -> Figure:
     Figure
         A4, upright, with an Agg canvas.
     """
-    rows = -(-len(page.images) // COLUMNS)
-    figure, grid = new_figure(rows, COLUMNS, A4, "", dpi=DPI)
+    columns = FEW if len(page.images) <= 2 * FEW else MANY
+    rows = -(-len(page.images) // columns)
+    figure, grid = new_figure(rows, columns, A4, "", dpi=DPI)
     words = _Words(figure)
     head = words.paragraph(page.title, LEFT, 0.965, RIGHT - LEFT, 13, weight="bold")
     for line in page.subtitle:
         head = words.paragraph(line, LEFT, head, RIGHT - LEFT, BODY + 1)
-    low = head - _row_height(page.images[0]) / A4[1] * rows
+    low = head - _row_height(page.images[0], columns) / A4[1] * rows
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.set(rect=(LEFT, low, RIGHT - LEFT, head - low), h_pad=0, w_pad=0)  # type: ignore[call-arg]
     for place, panel in zip(grid.flat, page.images, strict=False):
         shown = draw_panel(place, panel, 0)
-        place.set_title(panel.column, fontsize=8.5)
+        place.set_title(panel.column, fontsize=8.5 if columns == FEW else 7)
         if panel.bar:
             bar = figure.colorbar(shown, ax=place, fraction=0.046, pad=0.03)
             bar.set_label(page.unit or "as the input", fontsize=7)
@@ -83,10 +86,10 @@ def draw_page(page: ReportPage) -> Figure:
     return figure
 
 
-def _row_height(panel: Panel) -> float:
+def _row_height(panel: Panel, columns: int) -> float:
     """Return the height in inches of a row of images like one."""
     image, _, aspect = radiological_slice(panel.volume, 0)
-    height = float(IMAGE * aspect * image.shape[0] / image.shape[1])
+    height = float(IMAGE * FEW / columns * aspect * image.shape[0] / image.shape[1])
     return min(max(height, LOWEST), HIGHEST) + ABOUT_IMAGE
 
 
@@ -135,16 +138,15 @@ def save_report(pages: Sequence[ReportPage], path: Path, *, overwrite: bool = Fa
 
 
 def _write(words: _Words, page: ReportPage, top: float) -> None:
-    """Write two columns: the first table and the texts, and the other tables."""
+    """Write two columns: settings, weights and inputs; and figures, checks and notes."""
     width = (RIGHT - LEFT - GUTTER) / 2
-    first, *others = page.tables.items()
-    y = _table(words, *first, LEFT, top, width)
+    y = [top, top]
+    for heading, rows in page.tables.items():
+        side = int(heading.startswith("Figures"))
+        y[side] = _table(words, heading, rows, LEFT + side * (width + GUTTER), y[side], width)
     for heading, sentences in page.texts.items():
         if sentences:
-            y = _text(words, heading, sentences, y, width)
-    y = top
-    for heading, rows in others:
-        y = _table(words, heading, rows, LEFT + width + GUTTER, y, width)
+            y[1] = _text(words, heading, sentences, LEFT + width + GUTTER, y[1], width)
 
 
 def _table(words: _Words, heading: str, rows: Rows, left: float, top: float, width: float) -> float:
@@ -162,19 +164,19 @@ def _table(words: _Words, heading: str, rows: Rows, left: float, top: float, wid
     return y - SPACE
 
 
-def _text(words: _Words, heading: str, sentences: Sequence[str], top: float, width: float) -> float:
+def _text(
+    words: _Words, heading: str, sentences: Sequence[str], left: float, top: float, width: float
+) -> float:
     """Write sentences below a heading, as many as there is room for; return the height below."""
-    if top - BOTTOM < 3 * words.step(HEADING):
-        return top
-    y = words.paragraph(heading, LEFT, top, width, HEADING, weight="bold")
+    y = words.paragraph(heading, left, top, width, HEADING, weight="bold")
     for number, sentence in enumerate(sentences):
         text = sentence[:1].upper() + sentence[1:]
-        left, room = len(sentences) - number, (y - BOTTOM) / words.step(BODY)
-        if len(words.lines(text, width, BODY)) + (left > 1) > room:
-            words.paragraph(f"… and {left} more.", LEFT, y, width, BODY)
-            return BOTTOM
+        more, room = len(sentences) - number, (y - BOTTOM) / words.step(BODY)
+        if len(words.lines(text, width, BODY)) + (more > 1) > room:
+            words.paragraph(f"… and {more} more.", left, y, width, BODY)
+            return y - words.step(BODY)
         warns = text.startswith("WARNING")
-        y = words.paragraph(text, LEFT, y, width, BODY, colour=NOTICE_COLOUR if warns else "black")
+        y = words.paragraph(text, left, y, width, BODY, colour=NOTICE_COLOUR if warns else "black")
         y -= SPACE / 4
     return y - SPACE
 

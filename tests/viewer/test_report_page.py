@@ -116,7 +116,7 @@ def test_words_stay_on_the_page_however_many_there_are() -> None:
         unit="mM",
         tables={
             "Settings": tuple((f"name {n}", "long_value" * 9) for n in range(60)),
-            "Other": tuple((f"name {n}", "value") for n in range(200)),
+            "Figures": (("PSNR", "20 dB"),),
         },
         texts={"To know": [f"Sentence {n}. " * 30 for n in range(20)]},
     )
@@ -131,7 +131,12 @@ def test_words_stay_on_the_page_however_many_there_are() -> None:
         assert box.x1 <= edges.x1, text
         assert edges.y0 <= box.y0, text
         assert box.y1 <= edges.y1, text
-    assert any(text.get_text().startswith("… and ") for text in written)
+    found = [text.get_text() for text in written]
+    assert "To know" in found
+    left_out = [text for text in found if text.startswith("… and ")]
+    assert len(left_out) >= 2
+    sentences = {n for n in range(20) for text in found if f"Sentence {n}." in text}
+    assert f"… and {20 - len(sentences)} more." in left_out
 
 
 def test_run_writes_a_page_for_every_map(
