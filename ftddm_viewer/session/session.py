@@ -12,7 +12,7 @@ at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,14 +20,11 @@ from typing import TYPE_CHECKING, Any
 from ftddm_core.errors import Cancelled, FormatError
 from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
-from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.saving.files import save_files
 from ftddm_core.saving.names import stale_names
 from ftddm_core.settings import SamplerSettings, Value, controls
-from ftddm_viewer import CASE_UPSCALE
-from ftddm_viewer.session.case import Case, Mode, Prepared, known_mode, prepare
-from ftddm_viewer.session.checks import Checks
+from ftddm_viewer.session.case import Case, Mode, known_mode
 from ftddm_viewer.session.estimates import Arriving
 from ftddm_viewer.session.exploration import limited_steps
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
@@ -36,12 +33,11 @@ from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.opening import Files
 from ftddm_viewer.session.ratios import kept_ratio, known_ratio
 from ftddm_viewer.session.remembered import remember
-from ftddm_viewer.session.starts import Starts
 from ftddm_viewer.session.state import Activity, Finished, State, View
 from ftddm_viewer.session.sweeping import Sweeping
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from ftddm_core.sampling.result import Update
+    pass
 
 AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
 """Progress of work that has not begun."""
@@ -50,7 +46,7 @@ Make = Callable[[], Case]
 Adapt = Callable[[Case], Case]
 
 
-class Session(Starts, Sweeping):
+class Session(Sweeping):
     """One user's examination and all operations on it.
 
     Parameters
@@ -75,7 +71,6 @@ class Session(Starts, Sweeping):
         super().__init__(model)
         self._checks_itself, self._remembers = checks_itself, remembers
         self._files: Files | None = None
-        self._checks = Checks()
         self._jobs = Jobs()
         self._missing = self.refresh
         self._wanted = self.state.settings.to_dict()
@@ -409,29 +404,6 @@ class Session(Starts, Sweeping):
         if self.state.live:
             self._preview(token)
 
-    def _prepare(self, token: Token) -> View:
-        """Return the view for images with the current settings; it may already hold some."""
-        state, view = self.state, self.state.view
-        if view is None:
-            raise FormatError("No study is open.")
-        if state.fitting_view() is not None:
-            return view
-        prepared = view.prepared
-        if prepared.mode is not state.mode or view.asked.upscale != state.settings.upscale:
-            prepared = self._prepared(token, prepared.case, state.mode, state.settings)
-        return View(prepared, state.settings, check=self._checks.of(prepared))
-
-    def _prepared(
-        self, token: Token, case: Case, mode: Mode, settings: SamplerSettings
-    ) -> Prepared:
-        upscale = settings.upscale
-        if upscale is None and mode is Mode.RESTORE:
-            upscale = CASE_UPSCALE
-        elif upscale is None:
-            self._load(token)
-            upscale = self.model.usual_upscale(case.study)
-        return prepare(case, mode, upscale)
-
     def _preview(self, token: Token) -> None:
         """Compute the image of the selected map and slice."""
         state = self.state
@@ -483,31 +455,3 @@ class Session(Starts, Sweeping):
                 raise Cancelled("Superseded.")
             self._replace(checking=None)
             self._catch_up()
-
-    def _checked(self, token: Token, prepared: Prepared) -> None:
-        """Make the self-check of the acquired maps, unless it is known; store it in the view."""
-        if self._checks.of(prepared) is None:
-            self._load(token)
-        check = self._checks.make(
-            self.model,
-            prepared,
-            progress=lambda done: self._report(token, checking=done),
-            cancelled=token.cancelled,
-        )
-        view = self.state.view
-        if view is not None and view.prepared.acquired is prepared.acquired:
-            self._report(token, view=view.checked(check))
-
-    def _sample(
-        self, token: Token, view: View, conditions: Sequence[Condition], **which: Any
-    ) -> Iterator[Update]:
-        """Sample with a view's settings and self-check; `which` as for `Model.sample`."""
-        return self.model.sample(
-            conditions, view.settings, check=view.check, cancelled=token.cancelled, **which
-        )
-
-    def _condition(self, token: Token, view: View, name: str) -> Condition:
-        """Return a metabolite's condition, formed if necessary, unless the job was cancelled."""
-        if token.cancelled():
-            raise Cancelled("Superseded.")
-        return view.prepared.conditions[name]

@@ -8,29 +8,26 @@ from dataclasses import replace
 from typing import Any
 
 from ftddm_core.errors import Cancelled
-from ftddm_core.sampling.recall import Recall
 from ftddm_core.settings import Value
 from ftddm_viewer.session.exploration import BoolArray, Exploration
 from ftddm_viewer.session.exploring import Explorer, sweep_of
-from ftddm_viewer.session.holder import Holder
 from ftddm_viewer.session.jobs import Jobs, Token, Work
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.preparing import Preparing
 
 
-class Sweeping(Holder):
+class Sweeping(Preparing):
     """Adds a sweep to a session.
 
     Any job takes over at once, as it does from the self-check; the sweep goes on afterwards. The
     image at the chosen settings is measured first, also after the sweep has ended.
     """
 
-    model: Model
     _jobs: Jobs
-    _recall: Recall
     _wanted: dict[str, Any]
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
         self._explorer: Explorer | None = None
 
     def explore(
@@ -69,10 +66,3 @@ class Sweeping(Holder):
 
     @abstractmethod
     def _guarded(self, job: Work) -> Work: ...
-
-    def _load(self, token: Token) -> None:
-        """Load the networks if necessary, and report it in the state."""
-        if not self.model.loaded:
-            self._report(token, loading=True)
-            self.model.load()
-            self._report(token, loading=False)

@@ -1,0 +1,86 @@
+"""What the jobs of a session share: views to be filled, self-checks, and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ftddm_core.errors import Cancelled, FormatError
+from ftddm_core.sampling.condition import Condition
+from ftddm_core.settings import SamplerSettings
+from ftddm_viewer import CASE_UPSCALE
+from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
+from ftddm_viewer.session.checks import Checks
+from ftddm_viewer.session.jobs import Token
+from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.starts import Starts
+from ftddm_viewer.session.state import View
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from ftddm_core.sampling.result import Update
+
+
+class Preparing(Starts):
+    """Prepares, checks and samples in the jobs of a session; arguments as in `Starts`."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._checks = Checks()
+
+    def _prepare(self, token: Token) -> View:
+        """Return the view for images with the current settings; it may already hold some."""
+        state, view = self.state, self.state.view
+        if view is None:
+            raise FormatError("No study is open.")
+        if state.fitting_view() is not None:
+            return view
+        prepared = view.prepared
+        if prepared.mode is not state.mode or view.asked.upscale != state.settings.upscale:
+            prepared = self._prepared(token, prepared.case, state.mode, state.settings)
+        return View(prepared, state.settings, check=self._checks.of(prepared))
+
+    def _prepared(
+        self, token: Token, case: Case, mode: Mode, settings: SamplerSettings
+    ) -> Prepared:
+        upscale = settings.upscale
+        if upscale is None and mode is Mode.RESTORE:
+            upscale = CASE_UPSCALE
+        elif upscale is None:
+            self._load(token)
+            upscale = self.model.usual_upscale(case.study)
+        return prepare(case, mode, upscale)
+
+    def _checked(self, token: Token, prepared: Prepared) -> None:
+        """Make the self-check of the acquired maps, unless it is known; store it in the view."""
+        if self._checks.of(prepared) is None:
+            self._load(token)
+        check = self._checks.make(
+            self.model,
+            prepared,
+            progress=lambda done: self._report(token, checking=done),
+            cancelled=token.cancelled,
+        )
+        view = self.state.view
+        if view is not None and view.prepared.acquired is prepared.acquired:
+            self._report(token, view=view.checked(check))
+
+    def _sample(
+        self, token: Token, view: View, conditions: Sequence[Condition], **which: Any
+    ) -> Iterator[Update]:
+        """Sample with a view's settings and self-check; `which` as for `Model.sample`."""
+        return self.model.sample(
+            conditions, view.settings, check=view.check, cancelled=token.cancelled, **which
+        )
+
+    def _condition(self, token: Token, view: View, name: str) -> Condition:
+        """Return a metabolite's condition, formed if necessary, unless the job was cancelled."""
+        if token.cancelled():
+            raise Cancelled("Superseded.")
+        return view.prepared.conditions[name]
+
+    def _load(self, token: Token) -> None:
+        """Load the networks if necessary, and report it in the state."""
+        if not self.model.loaded:
+            self._report(token, loading=True)
+            self.model.load()
+            self._report(token, loading=False)
