@@ -375,8 +375,9 @@ class Study:
         return next(iter(self.maps.values()))
 
     def with_notes(self, notes: Iterable[str]) -> Study:
-        """Return the study with more notes, each once."""
-        return replace(self, notes=tuple(dict.fromkeys((*self.notes, *notes))))
+        """Return the study with more notes, each once; itself if it has them."""
+        together = tuple(dict.fromkeys((*self.notes, *notes)))
+        return self if together == self.notes else replace(self, notes=together)
 
     def mask_of(self, metabolite: str) -> Volume | None:
         """Return the mask of one metabolite, None if there is none."""
