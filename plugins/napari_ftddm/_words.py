@@ -46,6 +46,8 @@ LEAST_WIDTH = 200
 TINY, TINY_SIZE, TINY_ROOM = 280, 5, 12
 """Canvas in pixels that has no room for more than the notice, as an exported figure may be; its
 type in points; and the pixels left free beside it."""
+MOST_LINES, TOO_LOW = 3, 8
+"""As many lines napari's box encloses; beyond, it misses about one for so many."""
 
 DRAWN_LARGER = 96 / 72
 """Width of a text on the canvas relative to Qt's font metrics, as measured on screenshots."""
@@ -191,7 +193,10 @@ class Words:
     def _wrapped(self, name: str, text: str) -> str:
         width = self.viewer.canvas.size[1]
         room = width - TINY_ROOM if self._tiny else max(LEAST_WIDTH, width - 2 * ROOM)
-        return "\n".join(wrapped(text, room, self._size(name)))
+        lines = wrapped(text, room, self._size(name))
+        # napari's box is too low for many lines: those farthest from the edge would stick out.
+        more = [" "] * (0 if len(lines) <= MOST_LINES else 1 + len(lines) // TOO_LOW)
+        return "\n".join([*more, *lines] if name == "caption" else [*lines, *more])
 
     def _size(self, name: str) -> int:
         """Return the size of a line's type in points."""

@@ -127,6 +127,27 @@ def test_words_fit_the_canvas(size: tuple[int, int], opened: Any, viewer: Any) -
     viewer.theme = "dark"
 
 
+@pytest.mark.parametrize("words", [22, 36])
+def test_the_box_encloses_every_line(words: int, opened: Any, viewer: Any) -> None:
+    """A caption of many lines is readable on a light canvas too."""
+    viewer.theme = "light"
+    viewer.window.show()
+    viewer.window.resize(1000, 700)
+    layer(viewer, "output").metadata["ftddm"]["caption"] = "HHHHHH " * words
+    for each in viewer.layers:
+        each.opacity = 0
+    opened.engine._words.refresh()
+    for _ in range(20):
+        settle()
+    assert viewer.canvas.overlays["ftddm_caption"].text.count("\n") >= 3
+    pixels = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int).sum(-1)
+    below = pixels[pixels.shape[0] // 2 :] < 500
+    wide = np.nonzero(below.sum(axis=1) > below.shape[1] // 2)[0]  # not the letter above
+    columns = np.nonzero(below[wide[0]])[0]
+    assert below[wide[0] + 1, columns[0] + 2 : columns[-1] - 1].all()
+    viewer.theme = "dark"
+
+
 def test_the_read_out_has_a_unit_and_words_for_what_is_missing(opened: Any, viewer: Any) -> None:
     viewer.mouse_over_canvas = True
     output = layer(viewer, "output")
