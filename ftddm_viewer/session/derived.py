@@ -123,8 +123,7 @@ def derived_captions(state: State, view: View, made: str) -> dict[Any, str]:
         How the output was made.
     """
     t, image = view.asked.t_trunc, state.image
-    unit = view.prepared.conditions[state.metabolite].unit
-    unit = f", in {unit}" if unit else ""
+    unit = f", in {view.prepared.conditions[state.metabolite].unit or 'a.u.'}"
     start = f"where the denoising starts, not a map. {made}"
     first = "NOISE" if t == N_TRAIN_STEPS else "FLOW'S IMAGE"
     if image is None or image.start is None:

@@ -21,6 +21,9 @@ from napari_ftddm._parts import column, ignore_stray_wheel, line, quiet, row, sa
 
 NAME = "Layers and reliability"
 
+LINES = 30
+"""Height of two lines of small words, in pixels."""
+
 NO_CRLB = "This study has no CRLB map of {name}: nothing is known of the reliability of its fits."
 
 
@@ -80,6 +83,7 @@ class MoreLayers(QWidget):
         layout.addWidget(line())
         layout.addLayout(row(self.fade, self.by_deviation, stretch=0))
         layout.addLayout(row(QLabel("CRLB above"), self.limit, self.percent, stretch=1))
+        self.words.setMinimumHeight(LINES)
         layout.addWidget(self.words)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
