@@ -63,6 +63,8 @@ class Dock(QWidget):
         """Follow the session of the viewer's panel from now on; return its engine, if any."""
         engine = engine_in(self.viewer)
         if engine is not self.engine:
+            if self.engine is not None:
+                self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
             self.engine = engine
             if engine is not None:
                 engine.session.changed.connect(self._relay.post)
