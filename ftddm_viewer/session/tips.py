@@ -10,6 +10,7 @@ TIPS: Mapping[str, str] = {
     "open": "Open the folder of a study: metabolite maps, and mask, T1 and FLAIR if there are any. "
     "Nothing is written there.",
     "files": "Every file of the study, what it was taken for, and why.",
+    "reopen": "Open a kept session: the same study, image and display, and what has changed since.",
     "sample": "Open a simulated patient whose true maps are known, to try things out.",
     "mode": "Enlarge: make the maps sharper than they were measured; nobody knows the truth. "
     "Degrade and restore: make them coarser on purpose, so that the result can be compared with "
