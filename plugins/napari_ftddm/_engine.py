@@ -10,6 +10,7 @@ import logging
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ from napari_ftddm._veil import without
 
 if TYPE_CHECKING:
     from napari import Viewer
+
+DOCKS = {"explore": "Trade-off explorer", "ratio": "Ratio", "regions": "Regions"}
+"""Action -> the dock that it opens, by its name in napari's menu."""
 
 INTERVAL_MS = 40
 """Shortest time between two changes of the settings while a slider is dragged."""
@@ -80,6 +84,9 @@ class Engine:
         self.keeping = Keeping(viewer, panel, session, self._do, self._commands.hands)
         self.networks = ModelPanel(panel, session, self.use, self._do)
         self._commands.hands.on("model", self.networks.appear)
+        self._commands.hands.on("layers", self.show_more_layers)
+        for name, title in DOCKS.items():
+            self._commands.hands.on(name, partial(self._open_dock, title))
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -181,6 +188,10 @@ class Engine:
             window = self._viewer.window
             window.add_dock_widget(self.more, name=NAME, area="left", add_vertical_stretch=False)
         self._apply()
+
+    def _open_dock(self, title: str) -> None:
+        """Open one of the plugin's docks, by its name in the manifest."""
+        self._viewer.window.add_plugin_dock_widget("ftddm-viewer", title)
 
     # ---- from the user to the session
 
