@@ -41,6 +41,11 @@ TRAIN = (
 SILENT = ("view", "web")
 """Commands that are of use without standard output."""
 
+VARY = (
+    "a setting and its values, as in tau_flow=0,0.5,1; may be repeated (for --csv and --png; the "
+    "two temperatures and T_trunc)"
+)
+
 KEPT = {
     "train": "; the same command resumes from the last checkpoint.",
     "evaluate": "; the same command resumes from the finished results.",
@@ -124,8 +129,8 @@ def build_parser() -> Parser:
         added.set_defaults(command=name)
         return added
 
-    run = add("run", "Super-resolve a study: a folder or NIfTI files of fitted metabolite maps.")
-    run.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
+    run = add("run", "Super-resolve a study: a folder, zip file or image files of fitted maps.")
+    run.add_argument("input", nargs="+", type=Path, help="a folder, a zip file, or image files")
     add_out(run)
     run.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report: .pdf, or .png of one map"
@@ -138,7 +143,7 @@ def build_parser() -> Parser:
     inspect = add(
         "inspect", "Print what the files of a study are taken for, without computing anything."
     )
-    inspect.add_argument("input", nargs="*", type=Path, help="a folder, or image files")
+    inspect.add_argument("input", nargs="*", type=Path, help="a folder, a zip file, or image files")
     inspect.add_argument(
         "--rules", action="store_true", help="instead, print the layouts and names that are known"
     )
@@ -150,7 +155,7 @@ def build_parser() -> Parser:
     check = add(
         "check", "Check the model on a study: degrade it once more, restore and compare it."
     )
-    check.add_argument("input", nargs="+", type=Path, help="a folder, or NIfTI files")
+    check.add_argument("input", nargs="+", type=Path, help="a folder, a zip file, or image files")
     add_roles(check)
     add_unfill(check)
     add_model(check)
@@ -297,10 +302,10 @@ def build_parser() -> Parser:
     )
     sweep.add_argument("--slices", type=count, default=4, help="slices, from the middle (4)")
     for flag in ("--csv", "--png"):
-        sweep.add_argument(flag, type=Path, metavar="FILE", help="explore one slice, written there")
-    sweep.add_argument("--metabolite", help="of that slice (as a viewer shows first)")
-    sweep.add_argument("--slice", type=int, help="its number, from 0 (as a viewer shows first)")
-    sweep.add_argument("--vary", action="append", default=[], metavar="NAME=V,V", help="values")
+        sweep.add_argument(flag, type=Path, metavar="FILE", help="sweep one slice, written there")
+    sweep.add_argument("--metabolite", help="of that slice (the one shown first)")
+    sweep.add_argument("--slice", type=int, help="its index, from 0 (the one shown first)")
+    sweep.add_argument("--vary", action="append", default=[], metavar="NAME=V,V", help=VARY)
     add_sampling(sweep, upscale=CASE_UPSCALE, t_trunc=False)
 
     train = add("train", "Train a network on simulated or your own patients, or export weights.")

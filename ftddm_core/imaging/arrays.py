@@ -139,6 +139,6 @@ def check_known(names: Any, maps: Any, what: str) -> None:
 
 
 def check_text(value: object, what: str) -> None:
-    """Raise a FormatError unless a value is a text."""
+    """Raise a FormatError unless a value is a string."""
     if not isinstance(value, str):
-        raise FormatError(f"{what} must be a text, found {type(value).__name__}.")
+        raise FormatError(f"{what} must be a string, found {type(value).__name__}.")

@@ -16,7 +16,7 @@ from ftddm_core.imaging.volume import Study
 def findings(study: Study) -> tuple[str, ...]:
     """Return doubts about a study, one sentence each.
 
-    Wild voxels, MRI that do not lie on the maps, and what lies outside the patients that the
+    Outliers, MRI that do not lie on the maps, and what lies outside the patients that the
     networks were trained on. `open_study` puts them into `Study.notes`.
     """
     return (*_wild(study), *doubts_about_mri(study), *scope_notes(study))
@@ -51,7 +51,7 @@ def _wild(study: Study) -> list[str]:
         count = int((trusted & (np.abs(data) > WILD * top)).sum()) if top > 0 else 0
         if count:
             found.append(
-                f"{name}: {count} wild voxel{'s' * (count > 1)} beyond ten times the 99th "
+                f"{name}: {count} outlier{'s' * (count > 1)} beyond ten times the 99th "
                 "percentile of the trusted ones: limited to that, and not used as measurements."
             )
     return found

@@ -6,8 +6,8 @@ voxel size, by their correlation over the voxels of the maps,
 .. math:: r(d) = \operatorname{corr}(S(x), I(x - d)),
 
 as placed, d = 0, and for an MRI moved by d. Both are bright in the brain and dark outside, so r has
-its maximum near the true place, whatever their contrasts; a maximum elsewhere is told only if it is
-high and much higher than r(0) on Fisher's scale, artanh r.
+its maximum near the true place, whatever their contrasts; a maximum elsewhere is reported only if
+it is high and much higher than r(0) on Fisher's scale, artanh r.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SURELY_INSIDE = 0.97
 """From this share on, no better place is sought: maps of a part of the brain fit in many places."""
 
 LEAST_MOVE_MM = 12.0
-"""Smaller displacements are not told; nor are those below a voxel of the maps."""
+"""Smaller displacements are not reported; nor are those below a voxel of the maps."""
 LEAST_FIT = 0.5
 """Smallest correlation at a better place."""
 LEAST_GAIN = 0.2
@@ -50,7 +50,7 @@ LEAST_GAIN = 0.2
 
 WORDS = (("to the right", "to the left"), ("forwards", "backwards"), ("up", "down"))
 ROUND_MM = 5
-"""Displacements are told in multiples of this."""
+"""Displacements are reported in multiples of this."""
 
 
 def doubts_about_mri(study: Study) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def _signal(study: Study) -> FloatArray | None:
         if mask is not None:
             try:
                 held &= regrid_nearest(mask, volume.shape, volume.affine).data > 0
-            except GeometryError:  # the mask lies elsewhere, which is told where it is used
+            except GeometryError:  # the mask lies elsewhere, which is reported where it is used
                 return None
         top = top_of(volume.data, held)
         if top > 0:

@@ -249,7 +249,7 @@ def form_condition(
         window,
     )
     beside = np.where(_sure(measurement, trusted), measurement.y, 0)
-    # A wild voxel is no measurement: at its own size it would ring through the whole slice.
+    # An outlier is no measurement: at its own size it would ring through the whole slice.
     limited = np.clip(cleaned / scale, -WILD, WILD)
     seen = np.where(trusted, limited, beside)
     lowres = zero_fill(seen, (mask.shape[0], mask.shape[1]))

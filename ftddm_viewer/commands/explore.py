@@ -69,7 +69,8 @@ def explore(options: Namespace) -> None:
         save_files({options.png.name: drawn.getvalue()}, options.png.parent, overwrite=True)
     how = "restored" if prepared.mode is Mode.RESTORE else "enlarged"
     print(
-        f"{name}, slice {k}, {how}: {len(found.points)} points in {' and '.join(map(str, files))}."
+        f"{name}, slice {k + 1} of {case.study.grid.shape[2]} (index {k}), {how}: "
+        f"{len(found.points)} points in {' and '.join(map(str, files))}."
     )
     if found.note:
         print(f"note: {found.note}")

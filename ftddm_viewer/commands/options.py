@@ -52,7 +52,7 @@ def choices_from(options: Namespace) -> Choices:
     for text in options.role:
         file, sign, role = text.rpartition("=")
         if not sign:
-            raise FormatError(f"'{text}' is no role: give FILE=ROLE, as in a.nii=map:NAA.")
+            raise FormatError(f"'{text}' is not a role: give FILE=ROLE, as in a.nii=map:NAA.")
         roles[file] = role
     return Choices(
         roles=roles,

@@ -134,7 +134,7 @@ def _scatter(axes: Axes, exploration: Exploration, measure: str) -> None:
         handles.append(Line2D([], [], color="gray", ls="--", lw=1, label=words))
     if exploration.here is not None:
         ring = {"marker": "o", "mfc": "none", "mec": HERE_COLOUR, "mew": 2.0, "ms": 8.0}
-        handles.append(Line2D([], [], ls="", label="as the sliders stand", **ring))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], ls="", label="settings of the sliders", **ring))  # type: ignore[arg-type]
     legend = axes.legend(
         handles=handles,
         fontsize=6,

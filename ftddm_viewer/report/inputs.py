@@ -23,33 +23,36 @@ what they are taken for and why; there, every decision below can be changed. Thi
 `ftddm inspect --rules`, from the tables in the code.
 
 A study is a folder, several files, or a zip file of a folder: fitted metabolite maps on one grid,
-and as available a mask, CRLB, T1 and FLAIR on grids of their own, placed by their affine.
+and as available a mask, CRLB (Cramér-Rao lower bounds of the fit), T1 and FLAIR, which may have
+grids of their own, placed by their affine.
 """
 
 RULES = f"""A folder that holds images is read without its subfolders; else they are looked into,
-  {DEEPEST} levels down. Hidden files and links to folders are passed over. More than
-  {MOST_FILES} files are refused: that is no examination.
+  {DEEPEST} levels down. Hidden files and links to folders are passed over. A folder
+  of more than {MOST_FILES} files is refused, since it is not one examination.
 - The first layout that claims the files decides; names that its rules do not match are read as
   plain names. The first rule that matches the whole name, without its ending, decides; case does
-  not count. Nothing unknown becomes a metabolite: a plain name is a map only if exactly one known
-  metabolite stands in it.
+  not count. An unknown name never becomes a metabolite: a plain name is a map only if it contains
+  exactly one known metabolite.
 - Of several files in one role, those of the lowest rank below are taken and the others offered.
-  Where nothing decides (two maps of one name, two T1), the study does not open by itself.
+  Where nothing decides (two maps of one name, two T1), you are asked before the study opens.
 - A file that is not needed, such as a damaged CRLB, is left out with a note. A damaged map or mask
   is an error.
 - A mask has one value besides 0, or probabilities, trusted above
-  {Choices().mask_threshold:g}, or labels, of which some have to be chosen. A quality mask goes
-  before other masks, a mask of one metabolite before that of the study. Masks of spikes and of
-  failed fits are taken away from it. A mask that trusts voxels without signal, or less than
-  {LEAST_TRUSTED:.0%} of those with signal, is told.
+  {Choices().mask_threshold:g}, or labels, of which some have to be chosen. A quality mask is
+  preferred to other masks, a mask of one metabolite to that of the study. Voxels in a mask of
+  spikes (outliers of a map) or of failed fits are not trusted. A note reports a mask that trusts
+  voxels without signal, or less than {LEAST_TRUSTED:.0%} of those with signal.
 - Values of failed fits ({", ".join(f"{value:g}" for value in SENTINELS)}, other negative whole
-  numbers that recur, and 999 and its like far above the rest) become gaps that are not trusted.
-- CRLB are in per cent. Maps whose median is below 1 are taken for fractions and multiplied by 100,
+  numbers that recur, and 999, 9999 and the like far above the rest) become gaps that are not
+  trusted.
+- CRLB are in per cent. CRLB maps whose median is below 1 are taken for fractions and multiplied by 100,
   with a note. 0 and 999 are failed fits. They give the noise of the maps, and, with a limit, which
   voxels are trusted.
 - Line widths and signal-to-noise ratios are read only where a limit is set for them.
-- Positions are those of the sform, else of the qform; where both are set and differ, that is told,
-  and either can be chosen. The slices may be any axis of the file.
+- Positions are those of the header's sform, else of its qform (the two affines of a NIfTI file);
+  where both are set and differ, a note says so, and either can be chosen. The slices may be
+  any axis of the file.
 """
 
 
@@ -69,7 +72,7 @@ def inputs_page() -> str:
             ),
             "",
             _wrapped(
-                "Raw data are recognised, and what converts them is named: "
+                "Raw data are recognised, and the program that converts them is named: "
                 + "; ".join(f"{what} with {tool}" for what, tool in dict.fromkeys(RAW.values()))
                 + "."
             ),
@@ -80,8 +83,8 @@ def inputs_page() -> str:
             *(_layout(layout) for layout in LAYOUTS),
             "## Metabolites\n",
             _wrapped(
-                "Spellings are compared without case and without the signs between letters. Other "
-                "names are kept as they are, where a layout or the user says that they are "
+                "Spellings are compared without regard to case and to the signs between letters. "
+                "Other names are kept as they are, where a layout or the user says that they are "
                 "metabolites."
             ),
             "",
@@ -106,15 +109,10 @@ def _role(role: Role) -> dict[str, str]:
 
 
 def _layout(layout: Layout) -> str:
-    rows = [
-        {
-            "name like": f"`{rule.example}`",
-            "role": str(rule.role),
-            "rank": str(rule.rank),
-        }
-        for rule in layout.rules
-    ]
-    return f"### {layout.name}\n\n{_wrapped(layout.about)}\n\n{to_markdown(rows)}\n"
+    rules = dict.fromkeys((rule.example, str(rule.role), str(rule.rank)) for rule in layout.rules)
+    rows = [{"name like": f"`{name}`", "role": role, "rank": rank} for name, role, rank in rules]
+    title = layout.name[0].upper() + layout.name[1:]
+    return f"### {title}\n\n{_wrapped(layout.about)}\n\n{to_markdown(rows)}\n"
 
 
 def _code(names: Iterable[str]) -> str:

@@ -151,7 +151,7 @@ class Explorer:
         """Return an exploration with its baseline, without points of another self-check."""
         if not exploration.baseline:
             exploration = replace(exploration, baseline=self._baseline())
-        note = self._untried and f"The self-check cannot say how settings do: {self._untried}"
+        note = self._untried and f"The self-check cannot compare settings: {self._untried}"
         return replace(exploration.checked(check), note=note)
 
     def point(

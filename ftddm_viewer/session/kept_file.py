@@ -69,7 +69,7 @@ class Kept:
                 raise ValueError("a part of it is damaged")
         except (OSError, ValueError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise FormatError(f"{path} is no session that can be reopened: {reason}.") from None
+            raise FormatError(f"{path} is not a session that can be reopened: {reason}.") from None
         return cls(path.absolute(), record)
 
     def part(self, name: str) -> Mapping[str, Any]:
@@ -173,7 +173,10 @@ class Kept:
             try:
                 case = case.unfill()
             except FtddmError:
-                notes.append("the session had earlier zero-filling undone, which is not possible.")
+                notes.append(
+                    "earlier zero-filling was undone in the session, which is not possible with "
+                    "these files."
+                )
         wanted, chosen = self.part("View"), self.view(case)
         for key, entry, what in (
             ("Metabolite", "metabolite", "the map"),

@@ -52,8 +52,8 @@ def origin_of(state: State) -> Origin:
         raise FormatError("No study is open: open its folder first.")
     if not case.study.source:
         raise FormatError(
-            "This study was not read from files, so that nothing could open it again: save its "
-            "maps as files first, and open those."
+            "This study was not read from files, so it cannot be opened again: save its maps as "
+            "files first, and open those."
         )
     if found is not None and found.study is not None and _same_files(case, found):
         paths = tuple(path.absolute() for path in found.paths)

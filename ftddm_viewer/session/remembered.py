@@ -130,4 +130,4 @@ def _store(study: str, choices: Mapping[str, Any]) -> None:
     try:
         write_private(state_file(), json.dumps({"studies": newest}, indent=1))
     except (OSError, RuntimeError) as error:  # the study is open all the same
-        logger.warning("Decisions about the study could not be remembered: %s", error)
+        logger.warning("The choices about the study could not be stored: %s", error)

@@ -259,7 +259,8 @@ def _number(field: Field, value: Any) -> float | None:
         return float(text)
     except ValueError:
         raise FormatError(
-            f"'{field.label}' is '{value}'; give a number, or nothing for {field.empty or 'none'}."
+            f"'{field.label}' is '{value}'; give a number, or leave it empty for "
+            f"{field.empty or 'none'}."
         ) from None
 
 
@@ -299,7 +300,7 @@ def _values(found: Inspection, kind: str, subject: str = "") -> tuple[str, ...]:
 
 
 def _one_of(found: Inspection, key: str, label: str, options: tuple[str, ...]) -> Field:
-    disabled = "" if len(options) > 1 else f"There are not several {key}s here."
+    disabled = "" if len(options) > 1 else f"There is no choice of {key}s here."
     empty = "choose one" if len(options) > 1 else (options or ("not stated",))[0]
     value = getattr(found.choices, key)
     return Field(key, label, "one", value, empty=empty, options=options, disabled=disabled)
@@ -320,7 +321,7 @@ def _variants(found: Inspection) -> Field:
         found.choices.scale,
         empty="the usual one",
         options=options,
-        disabled="" if options else "There is one variant of the maps only.",
+        disabled="" if options else "There is only one variant of the maps.",
     )
 
 

@@ -26,8 +26,8 @@ def add_out(parser: argparse.ArgumentParser, *, overwrite: bool = True) -> None:
 def add_roles(parser: argparse.ArgumentParser) -> None:
     """Add the decisions about a study's files; see `ftddm_core.imaging.io.Choices`."""
     group = parser.add_argument_group("the study's files")
-    for role in ("t1", "flair", "mask"):
-        group.add_argument(f"--{role}", type=Path, metavar="FILE", help=f"{role} image")
+    for role in ("T1", "FLAIR", "mask"):
+        group.add_argument(f"--{role.lower()}", type=Path, metavar="FILE", help=f"{role} image")
     group.add_argument(
         "--role",
         action="append",
@@ -39,8 +39,8 @@ def add_roles(parser: argparse.ArgumentParser) -> None:
         "--exclude", action="append", default=[], metavar="FILE", help="leave a file out"
     )
     group.add_argument("--label", default="", help="name of the study")
-    group.add_argument("--subject", default="", help="subject of a tree of several")
-    group.add_argument("--session", default="", help="session of a tree of several")
+    group.add_argument("--subject", default="", help="which subject, of a folder with several")
+    group.add_argument("--session", default="", help="which session, of a folder with several")
     group.add_argument(
         "--scale", default="", metavar="NAME", help="variant of the maps, where several are found"
     )
@@ -57,7 +57,7 @@ def add_roles(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="N",
-        help="a label of the mask that is trusted",
+        help="a trusted label of the mask; may be repeated",
     )
     group.add_argument(
         "--max-crlb", type=number(float), metavar="PERCENT", help="trust voxels up to this CRLB"
@@ -72,7 +72,7 @@ def add_roles(parser: argparse.ArgumentParser) -> None:
         "--crlb-unit",
         choices=["per-cent", "fraction"],
         default="",
-        help="unit of the CRLB maps (told by their values)",
+        help="unit of the CRLB maps (found from their values)",
     )
     group.add_argument(
         "--space",
@@ -168,5 +168,5 @@ def port(text: str) -> int:
     """Return a port's number; 0 stands for any that is free."""
     port = number(int)(text)
     if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port; give 0 (any that is free) to 65535")
+        raise argparse.ArgumentTypeError(f"{port} is not a port; give 0 (any free one) to 65535")
     return int(port)

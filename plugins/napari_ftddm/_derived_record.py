@@ -60,7 +60,7 @@ def derived_output(known: dict[str, Any], output: Output | None) -> Output:
     computed = [k for k, image in enumerate(images) if image is not None and image.start]
     if not computed:
         raise FormatError(
-            "No slice of this layer was computed with the settings of now: show it, then save it."
+            "No slice of this layer was computed with the current settings: show it, then save it."
         )
     weights = known["model"].load().weights
     record |= {

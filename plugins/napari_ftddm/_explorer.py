@@ -113,7 +113,7 @@ class ExplorerWidget(QWidget):
             self.rows[control.name] = (box, values)
             side.addLayout(row(box, values, stretch=0))
         self.measure = QComboBox()
-        self.measure.setToolTip("What the upright axis shows.")
+        self.measure.setToolTip("What the vertical axis shows.")
         self.measure.activated.connect(lambda *_: self._show(again=True))
         side.addWidget(self.measure)
         self.start, self.stop = QPushButton("Start"), QPushButton("Cancel")

@@ -48,10 +48,10 @@ class PresetMenu:
             self._add(preset.name, partial(self._use, preset), preset.words)
         self._line()
         for preset in own:
-            self._add(_shown(preset.name), partial(self._use, preset), "All settings as kept.")
-        self._add("Keep these settings as…", self._keep, "Under a name, for later sessions.")
+            self._add(_shown(preset.name), partial(self._use, preset), "Use all its settings.")
+        self._add("Keep these settings as…", self._keep, "As a preset, for later sessions too.")
         if own:
-            self._add("Remove a preset…", partial(self._remove, own), "One of your own.")
+            self._add("Remove a preset…", partial(self._remove, own), "Choose one of your own.")
         self._line()
 
     def _add(self, words: str, call: Callable[[], Any], tip: str) -> None:
@@ -81,7 +81,7 @@ class PresetMenu:
     def _remove(self, own: tuple[Preset, ...]) -> None:
         names = [preset.name for preset in own]
         name, given = QInputDialog.getItem(
-            self._parent, "Remove a preset", "Which of your own:", names, 0, False
+            self._parent, "Remove a preset", "Your own presets:", names, 0, False
         )
         if given:
             self._do(lambda: remove_preset(name))

@@ -35,7 +35,7 @@ LEAST_SIZE = QSize(760, 480)
 PLACEMENT_WIDTH = 600
 """In pixels, of the image of where the MRI lies."""
 
-REMEMBERED = "These files were opened with your choices of last time. Start over to forget them."
+REMEMBERED = "These files were opened with your last choices. Start over to forget them."
 
 
 class StudyPanel(QDialog):

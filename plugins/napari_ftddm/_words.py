@@ -55,7 +55,7 @@ DRAWN_LARGER = 96 / 72
 VIEWS = ("sagittal", "coronal", "axial")
 """By the display axis along which their slices are stacked."""
 
-PARTLY = "OUTPUT ONLY in the slices that were computed; elsewhere, what lies below it is seen."
+PARTLY = "OUTPUT ONLY in the slices that were computed; elsewhere, the layer below shows."
 """Before the caption of an output that crosses the slices of the study."""
 
 YELLOW, WHITE, BOX = "#ffe04d", "#f0f0f0", "#000000b0"

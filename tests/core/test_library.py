@@ -191,8 +191,8 @@ GOOD: dict[str, Any] = {"maps": MAPS, "voxel_size": VOXEL}
         ({"t1": MAP[0]}, GeometryError, r"t1 needs three dimensions, found the shape \(12, 3\)"),
         ({"flair": MAP * 1j}, FormatError, "flair has complex values"),
         ({"outside": "zero"}, FormatError, "outside cannot be 'zero': give seen or empty"),
-        ({"label": 7}, FormatError, "label must be a text, found int"),
-        ({"unit": None}, FormatError, "unit must be a text, found NoneType"),
+        ({"label": 7}, FormatError, "label must be a string, found int"),
+        ({"unit": None}, FormatError, "unit must be a string, found NoneType"),
     ],
 )
 def test_what_is_not_a_study_is_refused_in_words(

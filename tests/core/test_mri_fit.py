@@ -1,4 +1,4 @@
-"""MRI that do not lie on the maps are told; those that do are not."""
+"""MRI that do not lie on the maps are reported; those that do are not."""
 
 from __future__ import annotations
 

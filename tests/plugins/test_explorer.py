@@ -96,14 +96,14 @@ def test_it_saves_table_and_figure(
 
 def test_another_slice_has_no_mark(explorer: Any, opened: Any) -> None:
     swept(explorer, opened)
-    assert "as the sliders stand" in legend_of(explorer)
+    assert "settings of the sliders" in legend_of(explorer)
     state = opened.session.state
     opened.session.choose(
         metabolite=next(n for n in state.case.study.maps if n != state.metabolite)
     )
     finish(opened)
     assert "Another slice is shown now" in explorer._said.text()
-    assert "as the sliders stand" not in legend_of(explorer)
+    assert "settings of the sliders" not in legend_of(explorer)
 
 
 def legend_of(explorer: Any) -> list[str]:

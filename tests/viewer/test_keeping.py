@@ -236,7 +236,7 @@ def test_reopening_leaves_what_is_remembered_of_the_files(
 def test_what_is_no_session_is_refused(text: str, session: Session, tmp_path: Path) -> None:
     path = tmp_path / "odd.ftddm.json"
     path.write_text(text)
-    with pytest.raises(FormatError, match="is no session that can be reopened"):
+    with pytest.raises(FormatError, match="is not a session that can be reopened"):
         reopen(session, path)
 
 

@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_written_is_no_error(tmp_path: Path, caplog: Any) 
     state_file().parent.write_text("a file where a folder is needed")
     found = inspect(with_labels(tmp_path / "a"), choices=Choices(mask_labels=(2,)))
     remember(found)
-    assert "could not be remembered" in caplog.text
+    assert "could not be stored" in caplog.text
     assert recall([tmp_path / "a"]) is None
 
 

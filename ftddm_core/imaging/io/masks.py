@@ -1,7 +1,7 @@
 """Which voxels of a map are trusted: what a mask file says, less spikes and failed fits.
 
 A mask is never inverted or guessed: probabilities have a threshold, several labels need a choice,
-and a mask that does not fit the signal is said so.
+and a mask that does not fit the signal is reported.
 """
 
 from __future__ import annotations

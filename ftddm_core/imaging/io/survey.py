@@ -33,10 +33,10 @@ ONE_EACH = (Role.MAP, Role.CRLB, Role.SNR, Role.FWHM, Role.T1, Role.FLAIR)
 
 NOT_NEEDED = {
     Role.RATIO: "maps are enlarged first, ratios formed afterwards",
-    Role.NUISANCE: "part of the fit, no metabolite",
+    Role.NUISANCE: "part of the fit, not a metabolite",
     Role.SEGMENTATION: "not used",
     Role.OTHER_MRI: "only T1 without contrast agent and FLAIR guide the maps",
-    Role.SPECTRA: "fitted maps are wanted",
+    Role.SPECTRA: "not fitted yet",
     Role.DERIVED: "a result of this program is opened by naming it",
     Role.UNKNOWN: "say what it is to use it",
 }
@@ -282,8 +282,8 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
     ratios = [entry.path.name for entry in entries if entry.role is Role.RATIO]
     if ratios:
         words = (
-            f"{ratios[0]} is a ratio: maps wanted, not ratios. Open the two maps, and form their "
-            "ratio afterwards; or say that it is a map."
+            f"{ratios[0]} is a ratio, and the model works on maps. Open the two maps, and form "
+            "their ratio afterwards; or say that it is a map."
         )
         return (Question("roles", words, tuple(ratios)),)
     where = ", ".join(str(path) for path in paths) or "The list of files"

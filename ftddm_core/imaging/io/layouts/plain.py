@@ -108,4 +108,4 @@ def read_plain(file: Found) -> Reading:
         return Reading(Role.RATIO, file.stem, "named like tNAA_over_tCr")
     if name := metabolite_in(file.stem):
         return Reading(Role.MAP, name, f"{name} is a known metabolite")
-    return Reading(Role.UNKNOWN, "", "no known metabolite stands in its name")
+    return Reading(Role.UNKNOWN, "", "its name contains no known metabolite")
