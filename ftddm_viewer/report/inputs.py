@@ -46,9 +46,9 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
 - Values of failed fits ({", ".join(f"{value:g}" for value in SENTINELS)}, other negative whole
   numbers that recur, and 999, 9999 and the like far above the rest) become gaps that are not
   trusted.
-- CRLB are in per cent. CRLB maps whose median is below 1 are taken for fractions and multiplied by 100,
-  with a note. 0 and 999 are failed fits. They give the noise of the maps, and, with a limit, which
-  voxels are trusted.
+- CRLB are in per cent. CRLB maps whose median is below 1 are taken for fractions and
+  multiplied by 100, with a note. 0 and 999 are failed fits. CRLB give the noise of the maps, and,
+  with a limit, which voxels are trusted.
 - Line widths and signal-to-noise ratios are read only where a limit is set for them.
 - Positions are those of the header's sform, else of its qform (the two affines of a NIfTI file);
   where both are set and differ, a note says so, and either can be chosen. The slices may be

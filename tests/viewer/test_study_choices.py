@@ -195,7 +195,7 @@ def of_two_orientations(path: Path, apart: float) -> Path:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"max_crlb": "many"}, "'CRLB at most' is 'many'; give a number, or nothing for no limit"),
+        ({"max_crlb": "many"}, "'CRLB at most' is 'many'; give a number, or leave it empty"),
         ({"mask_threshold": "2"}, "threshold of a mask is 2"),
         ({"max_crlb": "-1"}, "not negative"),
     ],
