@@ -51,6 +51,14 @@ REPLACED = (
     "header promises",
     "no reader knows",
     "say where the weights go",
+    "is no examination",
+    "wild voxel",
+    "with the settings of now",
+    "as the sliders stand",
+    "stands in its name",
+    "maps wanted, not",
+    "leads back behind",
+    "had earlier zero-filling undone",
 )
 """Exactly as they were; the code has the new wording."""
 
