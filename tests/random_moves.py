@@ -36,6 +36,8 @@ class Hand:
         Folders that open, that ask, and that fail.
     file
         Which file or folder every dialog answers with.
+    cancelled
+        Whether work was cancelled, so that an image may be missing.
     """
 
     def __init__(self, viewer: Any, folder: Path, seed: int) -> None:
@@ -43,6 +45,7 @@ class Hand:
         self.widget: Any = None
         self.docks: dict[str, Any] = {}
         self.kept: list[Path] = []
+        self.cancelled = False
         self.file = folder / "answer"
         (folder / "fails").mkdir()
         (folder / "broken").mkdir()
@@ -199,6 +202,7 @@ def action(hand: Hand) -> str:
     if name in docks:
         return dock(hand, docks[name])
     hand.press(name)
+    hand.cancelled |= name == "cancel"
     return name
 
 
@@ -216,6 +220,7 @@ def save(hand: Hand) -> str:
 
 def cancel(hand: Hand) -> str:
     hand.widget.panel.cancel.click()
+    hand.cancelled = True
     return ""
 
 

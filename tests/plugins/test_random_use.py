@@ -97,8 +97,9 @@ def check_window(hand: Hand) -> None:
     assert state.activity is Activity.IDLE
     if state.view is None:
         return
-    if state.live and not state.error:
-        assert state.up_to_date
+    if state.up_to_date:
+        hand.cancelled = False
+    assert state.up_to_date or not state.live or state.error or hand.cancelled
     scene, view = resolve(state), state.view
     specs = {spec.role: spec for spec in scene.layers}
     seen: set[str] = set()
