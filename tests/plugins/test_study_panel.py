@@ -207,7 +207,7 @@ def test_a_value_that_is_not_possible_is_said_and_nothing_opens(panel: Any, tmp_
     case = panel.session.state.case
     inputs(panel, "ftddm_max_crlb").setText("many")
     apply(panel)
-    assert "give a number, or nothing for no limit" in window.problem.text()
+    assert "give a number, or leave it empty for no limit" in window.problem.text()
     assert panel.session.state.case is case
     inputs(panel, "ftddm_max_crlb").setText("6")  # every voxel has 7
     assert window.problem.isHidden()

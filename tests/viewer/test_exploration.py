@@ -328,6 +328,7 @@ def test_the_command_writes_what_the_explorer_finds(
         "--mri-weight", 1, "--slice", 1, "--upscale", 2, "--device", "cpu",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
+    assert "slice 2 of 2 (index 1)" in outcome.out
     assert (tmp_path / "t.png").read_bytes()[:4] == b"\x89PNG"
     session = Session(model, checks_itself=False)
     session.open(study)

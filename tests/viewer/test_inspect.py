@@ -109,3 +109,11 @@ def test_docs_inputs_is_what_the_tables_say(capsys: pytest.CaptureFixture[str]) 
     assert (DOCS / "inputs.md").read_text(encoding="utf-8") == inputs_page(), (
         "docs/inputs.md is old: ftddm inspect --rules > docs/inputs.md"
     )
+
+
+def test_the_page_lists_a_rule_of_a_layout_once() -> None:
+    """Shared rules may also stand in a layout's own list."""
+    for section in inputs_page().split("\n### ")[1:]:
+        rows = [line for line in section.split("\n## ")[0].splitlines() if line.startswith("| `")]
+        assert rows
+        assert len(rows) == len(set(rows))
