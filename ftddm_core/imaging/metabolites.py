@@ -10,15 +10,15 @@ import re
 from typing import NamedTuple
 
 METABOLITES: dict[str, tuple[str, ...]] = {
-    "tNAA": ("NAA+NAAG", "NAAG+NAA", "total NAA", "tNAAG"),
+    "tNAA": ("NAA+NAAG", "NAAG+NAA", "total NAA", "tot NAA", "tNAAG"),
     "NAA": ("N-acetylaspartate",),
     "NAAG": (),
-    "tCr": ("Cr+PCr", "PCr+Cr", "Cre+PCr", "total Cr", "tCre", "total creatine"),
+    "tCr": ("Cr+PCr", "PCr+Cr", "Cre+PCr", "total Cr", "tot Cr", "tCre", "total creatine"),
     "Cr": ("Cre", "creatine"),
     "PCr": ("phosphocreatine",),
     "tCho": (
         *("GPC+PCh", "PCh+GPC", "GPC+PCho", "PCho+GPC", "Cho+GPC+PCh", "GPC+PCh+Cho"),
-        *("total Cho", "total choline"),
+        *("total Cho", "tot Cho", "total choline"),
     ),
     "Cho": ("choline",),
     "GPC": (),
@@ -58,7 +58,8 @@ METABOLITES: dict[str, tuple[str, ...]] = {
 """Name shown -> other spellings."""
 
 SHORT = frozenset({"ace", "act", "ala", "asc", "asp", "bet", "mac", "mm", "pe", "ser", "si", "suc"})
-"""Names that are also words or initials: within a longer name they count only as spelled above."""
+"""Names that are also words or initials: within a longer name they count only as spelled above,
+and not before a number."""
 
 _BETWEEN = re.compile(r"[^a-z0-9]")
 
@@ -103,10 +104,17 @@ def metabolite_in(name: str) -> str:
 
     >>> metabolite_in("patient_7_Glu"), metabolite_in("ser_12"), metabolite_in("Glu_Lac")
     ('Glu', '', '')
+    >>> metabolite_in("map_Ser"), metabolite_in("Ser_12")  # the second is a number of a series
+    ('Ser', '')
     """
     if known_metabolite(name):
         return name
-    parts = [part for part in re.split(r"[_\-. ]+", name) if _stands_alone(part)]
+    parts = re.split(r"[_\-. ]+", name)
+    parts = [
+        part
+        for part, after in zip(parts, [*parts[1:], ""], strict=True)
+        if _stands_alone(part) and not (_key(part) in SHORT and after.isdigit())
+    ]
     return parts[0] if len({known_metabolite(part) for part in parts}) == 1 else ""
 
 

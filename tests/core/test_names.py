@@ -125,6 +125,72 @@ ROLES_OF |= {
     "fit/uncertainties/NAA+NAAG_sd": (Role.CRLB, "NAA+NAAG"),
     "NAA+NAAG_amp_map": (Role.MAP, "NAA+NAAG"),
 }
+# What is computed from maps, about them or beside them is no map.
+ROLES_OF |= dict.fromkeys(
+    (
+        *(
+            "tNAA_zscore",
+            "zscore_tNAA",
+            "tNAA_error",
+            "NAA_uncertainty",
+            "NAA_variance",
+            "NAA_pvalue",
+        ),
+        *("NAA_diff", "NAA_template", "NAA_outliers", "NAA_overlay", "NAA_roi", "Ser_12"),
+        *("exclusion_mask", "mask_bad", "invalid_mask", "artefactmask", "mask_inverted", "bg_mask"),
+        *("tNAA_in_T1", "NAA_to_T1w", "tCr_FLAIR"),
+    ),
+    (Role.UNKNOWN, ""),
+)
+ROLES_OF |= dict.fromkeys(
+    (
+        *("mask_tumor", "mask_WM", "mask_lesion_2", "white_matter_mask", "thalamus_mask"),
+        *("roi_mask", "gtv_mask", "left_mask", "Tumormaske", "wm_mask_NAA"),
+        *(
+            "c3sub-01_T1w",
+            "mwc1T1",
+            "y_T1",
+            "iy_sub-01_T1w",
+            "mwp1T1w",
+            "FLAIR_lesion",
+            "FLAIR_WMH",
+        ),
+    ),
+    (Role.SEGMENTATION, ""),
+)
+ROLES_OF |= dict.fromkeys(
+    (
+        *("mprage_km", "MPRAGE_GD", "T1_KM", "T1mitKM", "T1_avec_gado", "T1_inj", "FLAIR_KM"),
+        *("sub-01_acq-postGd_T1w", "sub-01_acq-T1ce_T1w", "sub-01_acq-mprageKM_T1w"),
+        *("mp2rage_INV1", "T1w_biasfield", "T1w_1InverseWarp"),
+    ),
+    (Role.OTHER_MRI, ""),
+)
+ROLES_OF |= dict.fromkeys(
+    (
+        *("sub-01_acq-space_T1w", "sub-01_acq-nocontrast_T1w", "sub-01_desc-postproc_T1w"),
+        *("mp2rage_UNI", "p1_T1w", "sub-01_rec-defaced_T1w", "t1_mprage_sag_p2_iso"),
+    ),
+    (Role.T1, ""),
+)
+ROLES_OF |= {
+    f"{BIDS}_met-NAANAAG_desc-zscore_mrsi": (Role.UNKNOWN, "NAANAAG"),
+    f"{BIDS}_met-NAANAAG_desc-ratio_mrsi": (Role.RATIO, "NAANAAG"),
+    "NAA_pSD": (Role.CRLB, "NAA"),
+    "%SD_NAA": (Role.CRLB, "NAA"),
+    "NAA_CRB": (Role.CRLB, "NAA"),
+    "snr_NAA": (Role.SNR, "NAA"),
+    "fwhm_NAA": (Role.FWHM, "NAA"),
+    "mask_NAA": (Role.MASK, "NAA"),
+    "mask_qc": (Role.QUALITY_MASK, ""),
+    "mask_spikes": (Role.SPIKES, ""),
+    "masque_cerveau": (Role.MASK, ""),
+    "ratio_map_NAA": (Role.RATIO, ""),
+    "NAA_RatioToCr": (Role.RATIO, ""),
+    "tot_NAA": (Role.MAP, "tot_NAA"),
+    "sub-z01_NAA": (Role.MAP, "NAA"),
+    "fitted_NAA": (Role.MAP, "NAA"),
+}
 ROLES_OF |= {"sub-crlb01_met-tNAA_desc-signal_mrsi": (Role.MAP, "tNAA")}
 
 

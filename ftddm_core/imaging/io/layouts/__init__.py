@@ -18,6 +18,7 @@ from ftddm_core.imaging.io.layouts.plain import PLAIN, read_plain
 from ftddm_core.imaging.io.layouts.research import RESEARCH
 from ftddm_core.imaging.io.layouts.vienna import VIENNA
 from ftddm_core.imaging.io.roles import Role
+from ftddm_core.imaging.metabolites import metabolite_in
 
 __all__ = ["LAYOUTS", "Found", "Layout", "Reading", "Rule", "layout_of", "read_name", "role_of"]
 
@@ -38,4 +39,7 @@ def role_of(path: Path) -> tuple[Role, str]:
 
 def read_name(file: Found, layout: Layout) -> Reading:
     """Return what a file's name tells in a layout."""
-    return layout.read(file) or read_plain(file)
+    reading = layout.read(file) or read_plain(file)
+    if reading.role in (Role.T1, Role.FLAIR) and (name := metabolite_in(file.stem)):
+        return Reading(Role.UNKNOWN, "", f"both {name} and {reading.role} stand in its name")
+    return reading

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule
-from ftddm_core.imaging.io.layouts.plain import MASK_RULES
+from ftddm_core.imaging.io.layouts.plain import DERIVED_MRI_RULES, MASK_RULES, NO_AMOUNT
 from ftddm_core.imaging.io.roles import Role
 
 _MET = r"(?:.*_)?met-(?P<name>[^_]+)"
@@ -35,6 +35,12 @@ RULES = (
         rf"{_MET}_(?:.*_)?desc-(?:fwhm|linewidth).*", Role.FWHM, "sub-01_met-NAANAAG_desc-fwhm_mrsi"
     ),
     Rule(rf"{_MET}_(?:.*_)?desc-signal(?:_mrsi)?", Role.MAP, "sub-01_met-NAANAAG_desc-signal_mrsi"),
+    Rule(rf"{_MET}_(?:.*_)?desc-ratio.*", Role.RATIO, "sub-01_met-NAANAAG_desc-ratio_mrsi"),
+    Rule(
+        rf"{_MET}_(?:.*_)?(?:desc|stat)-{NO_AMOUNT}(?:_.*)?",
+        Role.UNKNOWN,
+        "sub-01_met-NAANAAG_desc-zscore_mrsi",
+    ),
     Rule(
         rf"{_MET}_(?:.*_)?desc-(?P<choice>signal_.*?|[^_]+)(?:_mrsi)?",
         Role.MAP,
@@ -63,6 +69,7 @@ RULES = (
     Rule(r"(?:.*_)?desc-snr_mrsi", Role.SNR, "sub-01_desc-snr_mrsi"),
     Rule(r"(?:.*_)?desc-(?:fwhm|linewidth)_mrsi", Role.FWHM, "sub-01_desc-fwhm_mrsi"),
     Rule(r"(?:.*_)?label-.*|.*_(?:probseg|dseg)", Role.SEGMENTATION, "sub-01_label-GM_probseg"),
+    *DERIVED_MRI_RULES,
     Rule(r"(?:.*_)?ce-.*", Role.OTHER_MRI, "sub-01_ce-gadolinium_T1w"),
     Rule(r"(?:.*_)?desc-preproc_T1w", Role.T1, "sub-01_desc-preproc_T1w"),
     Rule(r"(?:.*_)?desc-(?P<choice>[^_]+)_T1w", Role.T1, "sub-01_desc-brain_T1w", rank=2),
