@@ -142,7 +142,7 @@ def unknown_type(path):
         (folder, r"could not be read: Is a directory"),
         (other_suffix, r"not an image by its name: expected \.nii, \.nii\.gz, \.hdr with"),
         (text, r"not a NIfTI image.*dcm2niix"),
-        (no_bytes, r"not a NIfTI image"),
+        (no_bytes, r"is empty: it has 0 bytes"),
         (compressed_text, r"not a NIfTI image"),
         (truncated_gzip, r"truncated or damaged.*again"),
         (without_gzip_trailer, r"truncated or damaged.*again"),

@@ -251,3 +251,91 @@ def test_spectra_stay_explained(tmp_path):
     nib.save(nib.Nifti1Image(data, AFFINE, header), tmp_path / "csi.nii.gz")
     with pytest.raises(FormatError, match=r"holds spectra \(NIfTI-MRS"):
         open_study(tmp_path / "csi.nii.gz")
+
+
+def test_what_is_in_a_standard_space_is_not_laid_over_the_scan(tmp_path):
+    start = "sub-1_space-MNI152"
+    put(tmp_path, f"sub-1_space-orig_{SIGNAL}", f"{start}_desc-brainmask_mask", f"{start}_T1w")
+    put(tmp_path, f"{start}_met-Ins_desc-signal_mrsi")
+    study = open_study(tmp_path)
+    assert set(study.source) == {"tNAA"}
+    assert sum("in another space than the maps" in note for note in study.notes) == 3
+    chosen = Choices(roles={f"{start}_T1w.nii.gz": "t1"})
+    assert open_study(tmp_path, choices=chosen).t1 is not None
+
+
+def test_maps_in_a_standard_space_keep_their_mask(tmp_path):
+    start = "sub-1_space-MNI152"
+    put(tmp_path, f"{start}_{SIGNAL}", f"{start}_desc-brainmask_mask", "sub-1_T1w")
+    assert set(open_study(tmp_path).source) == {"tNAA", "mask"}
+
+
+def test_bounds_and_masks_of_another_run_are_not_used(tmp_path):
+    put(tmp_path, f"sub-1_run-1_{SIGNAL}", "sub-1_run-2_met-NAANAAG_desc-crlb_mrsi")
+    put(tmp_path, "sub-1_run-2_desc-brainmask_mask", "sub-1_run-2_T1w")
+    study = open_study(tmp_path)
+    assert set(study.source) == {"tNAA", "t1"}  # an MRI has runs of its own
+    put(tmp_path, "sub-1_run-1_desc-brainmask_mask")
+    assert "run-1" in open_study(tmp_path).source["mask"]
+
+
+def test_maps_of_several_folders_do_not_become_one_study_by_themselves(tmp_path):
+    put(tmp_path, "Meier/tCr", "Mueller/tNAA")
+    with pytest.raises(ChoiceNeeded, match=r"tCr\.nii\.gz in .*Meier and tNAA.*Mueller: are they"):
+        open_study(tmp_path)
+    files = [tmp_path / "Meier/tCr.nii.gz", tmp_path / "Mueller/tNAA.nii.gz"]
+    assert values(open_study(files)) == {"tCr": 1, "tNAA": 2}
+
+
+def test_a_folder_for_each_metabolite_is_one_study(tmp_path):
+    put(tmp_path, "tCr/tCr_amp_map", "tNAA/tNAA_amp_map")
+    assert values(open_study(tmp_path)) == {"tCr": 1, "tNAA": 2}
+
+
+def test_links_without_content_are_told(tmp_path):
+    put(tmp_path, "tNAA")
+    for name in ("mask", "tCr"):
+        (tmp_path / f"{name}.nii.gz").symlink_to(f".git/annex/objects/{name}")
+    notes = open_study(tmp_path).notes
+    assert [n.split(":")[0] for n in notes if "git annex get" in n] == [
+        "mask (mask) left out",
+        "tCr (metabolite map) left out",
+    ]
+    (tmp_path / "tNAA.nii.gz").unlink()
+    with pytest.raises(ChoiceNeeded, match=r"mask\.nii\.gz cannot be read: it is a link, and its"):
+        open_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty: it has 0 bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "git lfs pull"),
+        (b"/annex/objects/MD5E-s1--abc.nii.gz\n", "git annex get"),
+    ],
+)
+def test_a_file_without_content_says_why(tmp_path, content, words):
+    (tmp_path / "tNAA.nii.gz").write_bytes(content)
+    with pytest.raises(FormatError, match=words):
+        open_study(tmp_path)
+
+
+def test_summaries_of_fsl_mrs_are_no_maps(tmp_path):
+    put(tmp_path, "concs/raw/NAA+NAAG", "summary/NAA", "summary/Cr+PCr_mean")
+    assert values(open_study(tmp_path)) == {"tNAA": 1}
+
+
+def test_a_bound_of_no_stated_map_is_told(tmp_path):
+    put(tmp_path, "tNAA", "crlb")
+    assert "crlb (CRLB) left out: of which map is not stated." in open_study(tmp_path).notes
+
+
+def test_masks_and_bounds_beside_the_arrays_of_the_research_code_are_no_maps(tmp_path):
+    folder = tmp_path / "Met_filtered"
+    folder.mkdir()
+    for name, value in (("NAA", 3), ("NAA_sd", 5), ("mask", 1)):
+        np.save(folder / f"{name}.npy", np.full((2, 4, 4), float(value)))
+    study = open_study(tmp_path)
+    assert values(study) == {"NAA": 3}
+    assert study.crlb["NAA"].data.max() == 5
+    assert study.mask.data.max() == 1

@@ -111,8 +111,9 @@ def _walk(folder: Path) -> Iterator[Found]:
         # Hidden files are artefacts of file systems ("._tNAA.nii.gz").
         for name in sorted(n for n in names if n[0] != "."):
             path = Path(root, name)
-            if (is_image(path) or is_array(path)) and path.is_file():
-                yield Found(path, _stem(path), place)
+            missing = path.is_symlink() and not path.exists()
+            if (is_image(path) or is_array(path)) and (path.is_file() or missing):
+                yield Found(path, _stem(path), place, missing=missing)
         if tables := _tables(Path(root), names):  # they are read together: the first stands
             yield Found(tables[0], tables[0].name, place)
 
@@ -126,7 +127,7 @@ def _tables(folder: Path, names: Sequence[str]) -> list[Path]:
 
 def _identity(path: Path) -> object:
     """Return what tells a file from others, whatever links lead to it."""
-    about = path.stat()
+    about = path.stat() if path.exists() else path.lstat()
     return (about.st_dev, about.st_ino) if about.st_ino else path.absolute()
 
 

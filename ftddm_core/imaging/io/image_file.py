@@ -200,6 +200,8 @@ def _decoded(path: Path, content: bytes) -> Decoded:
     }
     kind = kinds.get(content[344:348]) or kinds.get(content[4:8])
     suffix = _suffix(path)
+    if reason := _no_content(content):
+        raise FormatError(f"{path} {reason}")
     if kind is not None and len(content) >= kind[1]:
         header = kind[0](content[: kind[1]], check=False)
         header.check_fix(logger=_log, error_level=40)
@@ -218,6 +220,17 @@ def _decoded(path: Path, content: bytes) -> Decoded:
         f"{path} is not a {_kind(path)} image: it has no such header. Convert it to .nii.gz first, "
         "for DICOM with dcm2niix."
     )
+
+
+def _no_content(content: bytes) -> str:
+    """Return why a file holds nothing but a pointer to its content, "" if it holds more."""
+    if not content:
+        return "is empty: it has 0 bytes. Copy or export it again."
+    if content.startswith(b"version https://git-lfs"):
+        return "is a pointer to content that is not here: fetch it with git lfs pull."
+    if len(content) < 1000 and b"annex/objects/" in content:
+        return "is a pointer to content that is not here: fetch it with git annex get."
+    return ""
 
 
 def _nifti(path: Path, header: Any, content: bytes | None) -> Decoded:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftddm_core.errors import FormatError, FtddmError
+from ftddm_core.imaging.io.belonging import in_the_maps_space, of_several_folders, of_the_maps_run
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
 from ftddm_core.imaging.io.image_file import is_image, stem_of
@@ -22,7 +23,7 @@ from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, rea
 from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
-from ftddm_core.imaging.io.surveyed import CHOSEN, RESULT, Entry, Question, State, Survey
+from ftddm_core.imaging.io.surveyed import CHOSEN, MISSING, RESULT, Entry, Question, State, Survey
 from ftddm_core.imaging.metabolites import known_metabolite, metabolite_in, shown_name
 
 FIRST = -1
@@ -68,10 +69,11 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
     _check_known(choices, entries)
     entries = _of_one_kind(entries)
     entries, questions = _of_one_session(entries, choices)
-    entries = _settled(_left_out(entries, choices))
+    entries = in_the_maps_space(_settled(of_the_maps_run(_left_out(entries, choices))))
     questions = questions or _of_maps(listed, entries)
     if not questions:
         entries, questions = _without_rivals(entries)
+        questions = questions or of_several_folders(entries)
     return Survey(layout.name, tuple(entries), choices, questions, _label(listed, files, choices))
 
 
@@ -114,6 +116,8 @@ def _entry(file: Found, reading: Reading, choices: Choices) -> Entry:
     )
     if choices.excludes(file.path):
         return replace(entry, state=State.LEFT_OUT, reason="left out by choice")
+    if file.missing:
+        return replace(entry, state=State.LEFT_OUT, reason=MISSING)
     if choices.scale and role is Role.MAP and choices.scale.casefold() in reading.choice.casefold():
         return replace(entry, rank=FIRST)
     return entry
@@ -279,6 +283,8 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
     """Return a question if there is no map, which says what there is instead."""
     if any(entry.role is Role.MAP and entry.taken for entry in entries):
         return ()
+    if missing := [entry.path for entry in entries if entry.reason == MISSING]:
+        return (Question("", f"{missing[0]} cannot be read: {MISSING}. Fetch it first."),)
     ratios = [entry.path.name for entry in entries if entry.role is Role.RATIO]
     if ratios:
         words = (

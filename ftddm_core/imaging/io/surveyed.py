@@ -18,6 +18,13 @@ RESULT = "a result of this program, named by the user"
 """Why a result is read as a map."""
 
 
+ELSEWHERE = "in another space than the maps"
+"""Why a file that was resampled is not used."""
+
+MISSING = "it is a link, and its content is not here (git annex get, datalad get)"
+"""Why a file of a data set whose content was not fetched is not used."""
+
+
 class State(StrEnum):
     """What happens to a file."""
 
@@ -150,6 +157,10 @@ class Survey:
                 found.append(f"{stem} is a ratio and was left out: {entry.reason}.")
             elif entry.state is State.LEFT_OUT and entry.role is Role.UNKNOWN:
                 found.append(f"{stem} left out: {entry.why}; {entry.reason}.")
+            elif entry.reason in (ELSEWHERE, MISSING) or (
+                entry.state is State.LEFT_OUT and entry.role is Role.CRLB
+            ):
+                found.append(f"{stem} ({entry.role}) left out: {entry.reason}.")
         found += [
             f"{entry.name} is a result of this program: what was drawn in it counts as measured."
             for entry in self.of(Role.MAP)
@@ -166,8 +177,8 @@ class Survey:
         if others and used:
             found.append(f"scale: {', '.join(sorted(used))} (taken) or {', '.join(others)}.")
         elif others:
-            kind = "filtered " if all("filt" in other for other in others) else ""
-            found.append(f"The maps as measured are taken; {kind}ones are offered: {others[0]}.")
+            kind = "filtered ones" if all("filt" in other for other in others) else "others"
+            found.append(f"The maps as measured are taken; {kind} are offered: {others[0]}.")
         for entry in self.offered:
             same = MASKS if entry.role in MASKS else (entry.role,)
             taken = [e.path.name for e in self.of(*same) if e.name == entry.name]

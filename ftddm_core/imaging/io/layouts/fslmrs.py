@@ -21,6 +21,7 @@ RULES = (
     Rule(r".*/qc/(?P<name>[^/]+)_fwhm", Role.FWHM, "qc/NAA+NAAG_fwhm"),
     Rule(r".*/(?:nuisance|misc)/[^/]+", Role.NUISANCE, "nuisance/p0"),
     Rule(r".*/fit/(?:fit|baseline|residual)", Role.SPECTRA, "fit/baseline"),
+    Rule(r".*/summary/[^/]+", Role.UNKNOWN, "summary/NAA"),
 )
 
 

@@ -25,12 +25,15 @@ class Found:
         Its folders below the opened one, joined by "/"; "" at the top.
     listed
         Whether the user named it, instead of its folder.
+    missing
+        Whether it is a link to content that is not here.
     """
 
     path: Path
     stem: str
     folder: str = ""
     listed: bool = False
+    missing: bool = False
 
     @cached_property
     def place(self) -> str:

@@ -77,6 +77,17 @@ DERIVED_MRI_RULES = (
 )
 """Shared by the layouts: what is computed from an MRI, or shows contrast agent."""
 
+BOUND_RULES = (
+    Rule(rf"(?P<name>.+?)(?:_desc)?{_BOUND}{_UNIT}", Role.CRLB, "tNAA_crlb"),
+    Rule(
+        rf"(?:.*_)?(?:crlbs?|crbs?|(?:%|p|perc|pct)?(?:sd|std|stdev)){_UNIT}[_-](?P<name>.+)",
+        Role.CRLB,
+        "crlb_tNAA",
+    ),
+    Rule(r".*crlb.*", Role.CRLB, "crlb"),
+)
+"""Shared by the layouts: bounds of the fit."""
+
 MASK_RULES = (
     Rule(r"(?P<name>.+?)_(?:desc-)?ftddm.*", Role.DERIVED, "tNAA_ftddm"),
     Rule(
@@ -121,13 +132,7 @@ RULES = (
     ),
     *MASK_RULES,
     *DERIVED_MRI_RULES,
-    Rule(rf"(?P<name>.+?)(?:_desc)?{_BOUND}{_UNIT}", Role.CRLB, "tNAA_crlb"),
-    Rule(
-        rf"(?:.*_)?(?:crlbs?|crbs?|(?:%|p|perc|pct)?(?:sd|std|stdev)){_UNIT}[_-](?P<name>.+)",
-        Role.CRLB,
-        "crlb_tNAA",
-    ),
-    Rule(r".*crlb.*", Role.CRLB, "crlb"),
+    *BOUND_RULES,
     Rule(r"(?:.*_)?ce-.*", Role.OTHER_MRI, "sub-01_ce-gadolinium_T1w"),
     Rule(rf"(?:.*_)?{_MRI}[_+-]?(?:{CONTRAST}|c){_REST}", Role.OTHER_MRI, "T1ce"),
     Rule(

@@ -1,0 +1,97 @@
+"""Which files of an examination belong to its maps: by their space, their run, and their folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ftddm_core.imaging.io.image_file import stem_of
+from ftddm_core.imaging.io.roles import MASKS, Role
+from ftddm_core.imaging.io.surveyed import CHOSEN, ELSEWHERE, Entry, Question, State
+from ftddm_core.imaging.metabolites import metabolite_in
+
+OF_THE_SCAN = (Role.CRLB, *MASKS, Role.SPIKES, Role.FAILED, Role.SNR, Role.FWHM)
+"""Roles of files that were computed from the spectra of one run."""
+
+PLACED = (Role.MAP, Role.T1, Role.FLAIR, *OF_THE_SCAN)
+"""Roles of files that have to lie where the maps lie."""
+
+_STANDARD = re.compile(r"mni|icbm|talairach|fsaverage|template|standard", re.IGNORECASE)
+
+
+def of_the_maps_run(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries, without bounds and masks of another run than that of all maps.
+
+    What the user chose stays.
+    """
+    return _alike(entries, OF_THE_SCAN, _run, "of another run")
+
+
+def in_the_maps_space(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries, without those in a space of a standard brain where the maps are in the
+    scan's own, or the other way round.
+
+    What the user chose stays.
+    """
+    return _alike(entries, PLACED, _in_standard_space, ELSEWHERE)
+
+
+def _alike(
+    entries: Sequence[Entry],
+    roles: Sequence[Role],
+    of: Callable[[Entry], str | bool],
+    reason: str,
+) -> list[Entry]:
+    """Return the entries without those of some roles for which `of` differs from the maps'."""
+    maps = [entry for entry in entries if entry.taken and entry.role is Role.MAP]
+    if not maps:
+        return list(entries)
+    best = min(entry.rank for entry in maps)
+    wanted = {of(entry) for entry in maps if entry.rank == best}
+    return [
+        replace(entry, state=State.LEFT_OUT, reason=reason)
+        if entry.taken
+        and entry.role in roles
+        and entry.why != CHOSEN
+        and len(wanted) == 1
+        and of(entry) not in ("", *wanted)
+        else entry
+        for entry in entries
+    ]
+
+
+def _run(entry: Entry) -> str:
+    return _entity(entry, "run")
+
+
+def _in_standard_space(entry: Entry) -> bool:
+    return bool(_STANDARD.search(_entity(entry, "space")))
+
+
+def _entity(entry: Entry, kind: str) -> str:
+    found = re.search(rf"(?:^|_){kind}-([A-Za-z0-9]+)(?=_|$)", stem_of(entry.path), re.IGNORECASE)
+    return found[1].casefold() if found else ""
+
+
+def of_several_folders(entries: Sequence[Entry]) -> tuple[Question, ...]:
+    """Return a question if maps of different folders would make one study.
+
+    Maps that the user listed or chose may lie anywhere, and every metabolite may have a folder that
+    is named after it.
+    """
+    places: dict[Path, Entry] = {}
+    for entry in entries:
+        free = entry.listed or entry.why == CHOSEN or metabolite_in(entry.path.parent.name)
+        if entry.taken and entry.role is Role.MAP and not free:
+            places.setdefault(entry.path.parent, entry)
+    if len(places) < 2:
+        return ()
+    first, second = list(places.values())[:2]
+    words = (
+        f"Maps lie in several folders, {first.path.name} in {first.path.parent} and "
+        f"{second.path.name} in {second.path.parent}: are they of one examination? Open one of the "
+        "folders, or list the files."
+    )
+    return (Question("", words),)
