@@ -52,11 +52,9 @@ REPLACED = (
     "no reader knows",
     "say where the weights go",
     "is no examination",
-    "wild voxel",
     "with the settings of now",
     "as the sliders stand",
     "stands in its name",
-    "maps wanted, not",
     "leads back behind",
     "had earlier zero-filling undone",
 )

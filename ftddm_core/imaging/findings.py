@@ -51,7 +51,7 @@ def _wild(study: Study) -> list[str]:
         count = int((trusted & (np.abs(data) > WILD * top)).sum()) if top > 0 else 0
         if count:
             found.append(
-                f"{name}: {count} outlier{'s' * (count > 1)} beyond ten times the 99th "
+                f"{name}: {count} wild voxel{'s' * (count > 1)} beyond ten times the 99th "
                 "percentile of the trusted ones: limited to that, and not used as measurements."
             )
     return found

@@ -116,7 +116,7 @@ def test_a_map_is_renamed_and_a_file_left_out(tmp_path):
 
 def test_a_ratio_opens_only_as_a_map_by_choice_and_is_told(tmp_path):
     put(tmp_path, "tNAA_over_tCr")
-    with pytest.raises(ChoiceNeeded, match="is a ratio, and the model works on maps"):
+    with pytest.raises(ChoiceNeeded, match="is a ratio: maps wanted, not ratios"):
         open_study(tmp_path)
     file = "tNAA_over_tCr.nii.gz"
     study = open_study(tmp_path, choices=Choices(roles={file: "map:tNAA_over_tCr"}))

@@ -288,8 +288,8 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
     ratios = [entry.path.name for entry in entries if entry.role is Role.RATIO]
     if ratios:
         words = (
-            f"{ratios[0]} is a ratio, and the model works on maps. Open the two maps, and form "
-            "their ratio afterwards; or say that it is a map."
+            f"{ratios[0]} is a ratio: maps wanted, not ratios. Open the two maps, and form their "
+            "ratio afterwards; or say that it is a map."
         )
         return (Question("roles", words, tuple(ratios)),)
     where = ", ".join(str(path) for path in paths) or "The list of files"
