@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from fuzz_readers import KINDS, MEMORY, SHAPE, attempt, spoiled
+from fuzz_readers import KINDS, SHAPE, attempt, spoiled
 
 from ftddm_core.imaging.io import open_study
 
@@ -55,7 +55,7 @@ def test_a_fault_is_reported_as_one(tmp_path, monkeypatch):
 
 
 def test_too_much_memory_is_a_fault(tmp_path, monkeypatch):
-    monkeypatch.setitem(MEMORY, "npy", 100)
+    monkeypatch.setattr("fuzz_readers.MEMORY", 100)
     outcome = attempt("npy", 0, tmp_path / "study")
     assert outcome.kind == "fault"
     assert outcome.detail.startswith("allocated")

@@ -109,9 +109,9 @@ def test_a_filtered_scan_is_compared_as_its_own_scan_would_show_it(
     seen = given.maps["tNAA"].with_data(window.blur(sharp))
     given = replace(given, maps={"tNAA": seen}, window=window)
     left = coarse_matrix((16, 16), CHECK_FACTOR)
-    (condition,) = self_check._conditions(resolver, given, left).values()
+    (condition,) = self_check.coarse_conditions(resolver, given, left).values()
     held = self_check.Held.of(given, "tNAA")
-    found = self_check._restore(resolver, held, condition, FIXED, (0,), lambda: False, None)
+    found = self_check.restore(resolver, held, condition, FIXED, (0,), lambda: False, None)
     truth = held.data[..., 0]
     error = {
         what: float(np.linalg.norm((image[..., 0] - truth)[held.where[..., 0]]))

@@ -288,7 +288,8 @@ def test_the_manifest_is_valid() -> None:
         warnings.simplefilter("ignore")  # the panel brings napari, and its pydantic's warnings
         manifest.validate_imports()
     offered = manifest.contributions
-    assert [widget.display_name for widget in offered.widgets] == ["FTDDM", "Ratio", "Regions"]
+    docks = {"FTDDM", "Ratio", "Regions", "Trade-off explorer"}
+    assert {widget.display_name for widget in offered.widgets} == docks
     assert [writer.layer_types for writer in offered.writers] == 2 * [["image*", "labels*"]]
 
 
