@@ -12,14 +12,24 @@ from ftddm_core.imaging.mri_fit import doubts_about_mri
 from ftddm_core.imaging.scope import scope_notes
 from ftddm_core.imaging.volume import Study
 
+MOSTLY = 0.8
+"""Share of negative values beyond which a map may hold no amounts: noise about 0 has half."""
+
 
 def findings(study: Study) -> tuple[str, ...]:
     """Return doubts about a study, one sentence each.
 
-    Outliers, MRI that do not lie on the maps, and what lies outside the patients that the
-    networks were trained on. `open_study` puts them into `Study.notes`.
+    Wild voxels, maps that hold no amounts or those of another, MRI that do not lie on the maps, and
+    what lies outside the patients that the networks were trained on. `open_study` puts them into
+    `Study.notes`.
     """
-    return (*_wild(study), *doubts_about_mri(study), *scope_notes(study))
+    return (
+        *_wild(study),
+        *_no_amounts(study),
+        *_copies(study),
+        *doubts_about_mri(study),
+        *scope_notes(study),
+    )
 
 
 def missing(study: Study) -> tuple[str, ...]:
@@ -33,6 +43,32 @@ def missing(study: Study) -> tuple[str, ...]:
     if unmasked:
         found.append(f"No mask for {', '.join(unmasked)}: every voxel with a value is trusted.")
     return tuple(found)
+
+
+def _no_amounts(study: Study) -> list[str]:
+    """Return which maps hold one value alone, or mostly negative ones."""
+    found = []
+    for name, volume in study.maps.items():
+        held = volume.data[np.isfinite(volume.data) & (volume.data != 0)]
+        if held.size > 1 and held.min() == held.max():
+            found.append(f"{name} is constant: it holds {held[0]:g} or nothing, like a mask.")
+        elif held.size and np.mean(held < 0) > MOSTLY:
+            found.append(
+                f"{name}: {np.mean(held < 0):.0%} of its values are negative: is it a difference, "
+                "or its sign inverted?"
+            )
+    return found
+
+
+def _copies(study: Study) -> list[str]:
+    """Return which maps hold the same values as another."""
+    names = list(study.maps)
+    return [
+        f"{one} and {other} hold the same values: is one a copy under a wrong name?"
+        for i, one in enumerate(names)
+        for other in names[i + 1 :]
+        if np.array_equal(study.maps[one].data, study.maps[other].data, equal_nan=True)
+    ]
 
 
 def _wild(study: Study) -> list[str]:

@@ -47,8 +47,15 @@ def crlb_on_grid(study: Study, metabolite: str) -> FloatArray | None:
 
 def looks_like_fraction(bound: FloatArray) -> bool:
     """Return whether a CRLB map of any shape holds fractions, not per cent."""
-    valid = bound[np.isfinite(bound) & (bound > 0) & (bound < FAILED_CRLB)]
+    failed = np.isclose(bound, FAILED_CRLB / 100)  # as a fraction
+    valid = bound[np.isfinite(bound) & (bound > 0) & (bound < FAILED_CRLB) & ~failed]
     return valid.size > 0 and float(np.median(valid)) < FRACTION_BELOW
+
+
+def in_percent(fractions: FloatArray) -> FloatArray:
+    """Return CRLB given as fractions in per cent; 9.99 becomes the 999 of a failed fit."""
+    failed = np.isclose(fractions, FAILED_CRLB / 100)
+    return np.where(failed, fractions.dtype.type(FAILED_CRLB), fractions * 100)
 
 
 def failed_fit(bound: FloatArray) -> BoolArray:

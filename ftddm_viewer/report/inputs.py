@@ -34,6 +34,9 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
   plain names. The first rule that matches the whole name, without its ending, decides; case does
   not count. An unknown name never becomes a metabolite: a plain name is a map only if it contains
   exactly one known metabolite.
+- Maps of several folders become one study only if they are listed, or every folder is named after
+  its metabolite. Files in the space of a standard brain (`space-MNI...`) are not laid over maps of
+  the scan's own space, nor masks and CRLB of another `run-`.
 - Of several files in one role, those of the lowest rank below are taken and the others offered.
   Where nothing decides (two maps of one name, two T1), you are asked before the study opens.
 - A file that is not needed, such as a damaged CRLB, is left out with a note. A damaged map or mask
@@ -44,11 +47,11 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
   spikes (outliers of a map) or of failed fits are not trusted. A note reports a mask that trusts
   voxels without signal, or less than {LEAST_TRUSTED:.0%} of those with signal.
 - Values of failed fits ({", ".join(f"{value:g}" for value in SENTINELS)}, other negative whole
-  numbers that recur, and 999, 9999 and the like far above the rest) become gaps that are not
-  trusted.
-- CRLB are in per cent. CRLB maps whose median is below 1 are taken for fractions and
-  multiplied by 100, with a note. 0 and 999 are failed fits. CRLB give the noise of the maps, and,
-  with a limit, which voxels are trusted.
+  numbers that recur, 999, 9999 and the like far above the rest, and the largest whole number if it
+  recurs and is ten times the rest) become gaps that are not trusted.
+- CRLB are in per cent. CRLB maps whose median is below 1 are taken for fractions and multiplied by
+  100, with a note. 0 and 999 (9.99 in fractions) are failed fits. CRLB give the noise of the maps,
+  and, with a limit, which voxels are trusted.
 - Line widths and signal-to-noise ratios are read only where a limit is set for them.
 - Positions are those of the header's sform, else of its qform (the two affines of a NIfTI file);
   where both are set and differ, a note says so, and either can be chosen. The slices may be

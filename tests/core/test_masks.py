@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -128,6 +129,10 @@ def test_minus_one_inside_a_mask_is_a_failed_fit(study):
         ([-999.0, 2, 3], [-999.0]),
         ([2.0, 3, 999, 999], [999.0]),
         ([800.0, 900, 999], []),
+        ([2.0, 3, 10000, 10000], [10000.0]),
+        ([2.0, 3, 10000], []),  # a wild voxel, which is told
+        ([2.0, 3, 20, 20], []),
+        ([-2.0, -3, 10, 10], []),
         ([np.nan, np.inf, 1], []),
     ],
 )
@@ -194,3 +199,48 @@ def test_a_crlb_in_fractions_is_told_and_multiplied(study, unit):
     assert found.crlb["tNAA"].data[3, 2, 0] >= 999
     told = any("tNAA's CRLB looks like a fraction" in note for note in found.notes)
     assert told is not bool(unit)
+
+
+def test_failed_fits_of_a_crlb_in_fractions_stay_failed(study):
+    """9.99 stands for 999 %, even if most fits failed."""
+    bound = np.where(np.arange(8)[:, None, None] < 4, 0.07, 9.99) * brain_of()
+    data = study(tNAA=level(), tNAA_crlb=bound).crlb["tNAA"].data
+    assert data[2, 2, 0] == pytest.approx(7)
+    assert (data[brain_of() & (bound == 9.99)] == 999).all()
+
+
+@pytest.mark.parametrize(("bound", "told"), [(600.0, True), (0.6, True), (7.0, False)])
+def test_crlb_that_may_be_absolute_are_told(study, bound, told):
+    notes = study(tNAA=level(9000), tNAA_sd=bound * brain_of()).notes
+    assert any("if they are standard deviations" in note for note in notes) == told
+
+
+def test_a_mask_without_orientation_is_told(study, tmp_path):
+    study(tNAA=level())
+    plain = nib.Nifti1Image(brain_of().astype(np.uint8), None)
+    nib.save(plain, tmp_path / "mask.nii.gz")
+    assert "mask: no orientation in the header: left and right unknown." in study().notes
+
+
+def test_a_background_of_minus_one_is_not_called_failed_fits_alone(study):
+    found = study(tNAA=np.where(brain_of(), level(), -1))
+    words = "56 voxels hold -1, no signal outside the head or failed fits: they were taken out."
+    assert f"tNAA: {words}" in found.notes
+    np.testing.assert_array_equal(trusted(found), brain_of())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"tNAA": 7.0 * brain_of()}, "tNAA is constant: it holds 7 or nothing"),
+        ({"tNAA": -level()}, "tNAA: 100% of its values are negative"),
+        ({"tNAA": level(), "tCr": level()}, "tCr and tNAA hold the same values"),
+    ],
+)
+def test_maps_that_hold_no_amounts_are_told(study, arrays, words):
+    assert any(note.startswith(words) for note in study(**arrays).notes)
+
+
+def test_noise_about_zero_is_no_difference(study):
+    noise = np.random.default_rng(0).normal(0, 1, SHAPE)
+    assert not any("negative" in note for note in study(tNAA=noise).notes)

@@ -130,8 +130,9 @@ def beyond(limit: float, quality: Volume, *, below: bool) -> Volume:
 def failed_values(data: FloatArray) -> list[float]:
     """Return the values of a map (X, Y, Z) that stand for failed fits, most negative first.
 
-    Negative whole numbers that occur at least twice, or that programs are known to write; and 999
-    and its like where they exceed three times the 95th percentile of the rest.
+    Negative whole numbers that occur at least twice, or that programs are known to write; 999 and
+    its like where they exceed three times the 95th percentile of the rest; and a whole number that
+    is the largest value, occurs at least twice, and exceeds that ten times.
     """
     values, counts = np.unique(data[np.isfinite(data)], return_counts=True)
     found = [
@@ -140,9 +141,11 @@ def failed_values(data: FloatArray) -> list[float]:
         if value < 0 and value == round(value) and (count > 1 or value in SENTINELS)
     ]
     rest = values[(values != 0) & ~np.isin(values, found)]
-    for value in HIGH_SENTINELS:
+    repeated = values.size and counts[-1] > 1 and values[-1] == np.round(values[-1])
+    top = {float(values[-1])} - set(HIGH_SENTINELS) if repeated else set[float]()
+    for value, far in (*((v, 3) for v in HIGH_SENTINELS), *((v, 10) for v in top)):
         others = rest[rest != value]
-        if value in rest and others.size and value > 3 * np.percentile(others, 95):
+        if value in rest and others.size and value > far * np.percentile(np.abs(others), 95):
             found.append(value)
     return found
 

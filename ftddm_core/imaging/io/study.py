@@ -16,7 +16,7 @@ import numpy as np
 
 from ftddm_core.errors import FormatError, FtddmError
 from ftddm_core.imaging.findings import findings
-from ftddm_core.imaging.fit_quality import failed_fit, looks_like_fraction
+from ftddm_core.imaging.fit_quality import failed_fit, in_percent, looks_like_fraction
 from ftddm_core.imaging.io import masks
 from ftddm_core.imaging.io.choices import FRACTION, Choices
 from ftddm_core.imaging.io.roles import MASKS, Role
@@ -28,6 +28,9 @@ from ftddm_core.imaging.space import notes_of
 from ftddm_core.imaging.volume import Study, Volume
 
 T = TypeVar("T")
+
+DOUBTFUL_CRLB = 50.0
+"""Median in per cent beyond which CRLB may be no relative ones."""
 
 
 def read_study(survey: Survey) -> Study:
@@ -124,9 +127,14 @@ class _Reading:
             if values := masks.failed_values(volume.data):
                 failed = np.isin(volume.data, values)
                 listed = " and ".join(f"{value:g}" for value in values)
+                corners = volume.data[
+                    :: max(1, volume.shape[0] - 1), :: max(1, volume.shape[1] - 1)
+                ]
+                background = bool(np.isin(corners, values).all())
+                sign = "no signal outside the head or" if background else "a sign of"
                 self.notes.append(
-                    f"{name}: {failed.sum()} voxels hold {listed}, a sign of failed fits: they "
-                    "were taken out."
+                    f"{name}: {failed.sum()} voxels hold {listed}, {sign} failed fits: they were "
+                    "taken out."
                 )
                 cleaned[name] = volume.with_data(np.where(failed, np.nan, volume.data))
                 more[name] = [*removed[name], volume.with_data(failed.astype(np.float32))]
@@ -153,7 +161,13 @@ class _Reading:
             self.notes.append(
                 f"{name}'s CRLB looks like a fraction: it was multiplied by 100 to per cent."
             )
-        data = bound.data * 100 if fraction else bound.data
+        data = in_percent(bound.data) if fraction else bound.data
+        valid = data[~failed_fit(data)]
+        if valid.size and (middle := float(np.median(valid))) > DOUBTFUL_CRLB:
+            self.notes.append(
+                f"{name}'s CRLB have a median of {middle:.3g} %: if they are standard deviations "
+                "in the unit of the map, leave them out."
+            )
         return replace(bound, data=data, unit="%")
 
     def _removed(self, name: str, crlb: Volume | None) -> list[Volume]:
@@ -212,6 +226,7 @@ class _Reading:
             stated[key] = image
             self.notes += notes
             self.source[f"{key}_mask".strip("_")] = str(entry.path)
+        self._note_space("mask", stated.values())
         of = {name: stated.get(name, stated.get("")) for name in maps}
         for mask in dict.fromkeys(m for m in of.values() if m is not None):
             self._judge(mask, [maps[name] for name in maps if of[name] is mask])
