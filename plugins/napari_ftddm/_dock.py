@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 from ftddm_core.errors import FtddmError
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.state import State
-from napari_ftddm._engine import Engine, engine_in
+from napari_ftddm._engine import Engine, engine_in, panels
 from napari_ftddm._parts import column, say, text
 from napari_ftddm._relay import Relay
 from napari_ftddm._sides import unwrapped
@@ -58,6 +58,7 @@ class Dock(QWidget):
         say(self.problem, "")
         # A method of this widget would not be called any more: the relay's is.
         self.destroyed.connect(self._relay.close)
+        panels.changed.connect(self._relay.post)
 
     def follow(self) -> Engine | None:
         """Follow the session of the viewer's panel from now on; return its engine, if any."""
@@ -68,7 +69,7 @@ class Dock(QWidget):
             self.engine = engine
             if engine is not None:
                 engine.session.changed.connect(self._relay.post)
-                self._apply()
+            self._show_newest()
         say(self.problem, WITHOUT_PANEL if engine is None else "")
         return engine
 
@@ -84,8 +85,13 @@ class Dock(QWidget):
         self._relay.post()
 
     def _apply(self) -> None:
-        if self.engine is not None:
-            self.show_state(self.engine.session.state)
+        if engine_in(self.viewer) is not self.engine:  # the panel was opened or closed
+            self.follow()
+        else:
+            self._show_newest()
+
+    def _show_newest(self) -> None:
+        self.show_state(State() if self.engine is None else self.engine.session.state)
 
     def show_state(self, state: State) -> None:
         """Show a state; on the main thread."""
@@ -126,6 +132,7 @@ class Dock(QWidget):
     def stop(self) -> None:
         """Follow nothing any more."""
         self._relay.close()
+        panels.changed.disconnect(self._relay.post, missing_ok=True)
         self._mover.stop()
         if self.engine is not None:
             self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)

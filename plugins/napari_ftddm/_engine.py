@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psygnal import Signal
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from ftddm_core.assets import asset_folder
@@ -53,6 +54,15 @@ PATIENCE = 0.2
 logger = logging.getLogger(__name__)
 
 _running: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class Panels:
+    """Tells docks that a panel was opened or closed, in any viewer."""
+
+    changed = Signal()
+
+
+panels = Panels()
 
 
 class Engine:
@@ -95,6 +105,7 @@ class Engine:
         session.display(fade=True)
         self._apply()
         self._look_for_studies()
+        panels.changed.emit()
 
     def runs_in(self, viewer: Viewer) -> bool:
         """Return whether this is a viewer's engine; napari hands out viewers in wrappers."""
@@ -318,6 +329,7 @@ class Engine:
             self.networks.hide()
             self._close_more_layers()
         self.session.close(PATIENCE)
+        panels.changed.emit()
 
 
 def engine_in(viewer: Viewer) -> Engine | None:

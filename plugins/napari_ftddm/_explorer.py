@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +40,15 @@ from ftddm_viewer.session.exploration import (
 )
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.state import State
-from napari_ftddm._engine import Engine, engine_in
-from napari_ftddm._parts import column, quiet, row, say, text
+from napari_ftddm._engine import Engine, engine_in, panels
+from napari_ftddm._parts import quiet, row, say, text
 from napari_ftddm._relay import Relay
+from napari_ftddm._sides import unwrapped
 
 if TYPE_CHECKING:
     import napari
 
-NO_PANEL = "Open the panel FTDDM and a study in it first, then open this explorer again."
+NO_PANEL = "Open the panel FTDDM (Plugins > FTDDM) and a study in it first."
 HINT = "A click on a point sets the sliders to it."
 
 
@@ -58,7 +58,7 @@ class ExplorerWidget(QWidget):
     Attributes
     ----------
     engine
-        That of the panel in the same viewer; None if there is none yet.
+        That of the panel in the same viewer; None while there is none.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -66,31 +66,21 @@ class ExplorerWidget(QWidget):
         self._moved = False
         self._axes: Axes | None = None
         self._drawn: object = None
-        self.engine: Engine | None = engine_in(napari_viewer)
+        self._viewer = unwrapped(napari_viewer)
+        self.engine: Engine | None = None
         self._said = text(small=True)
-        if self.engine is None:
-            column(self).addWidget(self._said)
-            say(self._said, NO_PANEL)
-            return
         self._lay_out()
         self._relay = Relay(self._show)
-        session = self.engine.session
-        session.changed.connect(self._relay.post)
-        relay = self._relay
-
-        def stop(*_: object) -> None:  # not a method: those are gone with the widget
-            relay.close()
-            with suppress(ValueError):
-                session.changed.disconnect(relay.post)
-
-        self.destroyed.connect(stop)
+        # Methods of this widget are gone with it: the relay's is not.
+        self.destroyed.connect(self._relay.close)
+        panels.changed.connect(self._relay.post)
         self._show()
 
     def event(self, event: QEvent | None) -> bool:
         """Move below the canvas when docked: at the side it would squeeze the sliders."""
         if event is not None and event.type() == QEvent.Type.ParentChange and not self._moved:
             dock = self.parent()
-            if self.engine is not None and isinstance(dock, QDockWidget):
+            if isinstance(dock, QDockWidget):
                 self._moved = True
                 QTimer.singleShot(0, lambda: _to_bottom(dock))
         return super().event(event)
@@ -154,7 +144,7 @@ class ExplorerWidget(QWidget):
         )
 
     def _clicked(self, event: Any) -> None:
-        found = self._session.state.exploration
+        found = None if self.engine is None else self.engine.session.state.exploration
         if found is None or self._axes is None or event.inaxes is not self._axes:
             return
         point = point_at(self._axes, found, self._chosen(found), event.x, event.y)
@@ -171,6 +161,7 @@ class ExplorerWidget(QWidget):
 
     def _do(self, command: Callable[[], Any]) -> None:
         """Run a command; an error is shown in words."""
+        self._follow()
         try:
             command()
         except (FtddmError, OSError) as error:
@@ -184,21 +175,33 @@ class ExplorerWidget(QWidget):
         measure = str(self.measure.currentData() or "")
         return measure if measure in found.sweep.measures else found.sweep.measures[0]
 
+    def _follow(self) -> None:
+        """Follow the session of the panel that is open now."""
+        engine = engine_in(self._viewer)
+        if engine is not self.engine:
+            if self.engine is not None:
+                self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
+            self.engine = engine
+            if engine is not None:
+                engine.session.changed.connect(self._relay.post)
+
     def _show(self, *, again: bool = False) -> None:
         """Show the newest state, where it differs from what is drawn."""
-        state: State = self._session.state
+        self._follow()
+        state = State() if self.engine is None else self.engine.session.state
         found = state.exploration
         self.start.setEnabled(state.case is not None)
         self.stop.setEnabled(found is not None and found.running)
         for button in (self.png, self.csv):
             button.setEnabled(found is not None and bool(found.points))
-        say(self._said, _words(state))
+        say(self._said, NO_PANEL if self.engine is None else _words(state))
         here = found is not None and state.place == found.sweep.place
         if (found, here) == self._drawn and not again:
             return
         self._drawn = (found, here)
         if found is None:
             self.figure.clear()
+            self._axes = None
         else:
             names = list(found.sweep.measures)
             if [self.measure.itemData(i) for i in range(self.measure.count())] != names:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog
 from windows import finish, settle
 
 from ftddm_viewer.drawing.trade_off import position
+from ftddm_viewer.session.model import Model
 
 VALUES = {"tau_flow": "0, 1", "tau_diffusion": "0, 0.5; 1", "t_trunc": "0, 100"}
 
@@ -121,3 +122,25 @@ def test_it_lets_go_of_a_closed_viewer(viewer: Any, explorer: Any, opened: Any) 
     settle()
     opened.session.update(seed=3)  # nothing is left to show it
     settle()
+
+
+def test_it_goes_on_with_the_panel_that_is_opened_next(
+    viewer: Any, explorer: Any, opened: Any, weights: Path, study: Path
+) -> None:
+    """Nothing of a closed panel stays in the dock, and Start sweeps for the new one."""
+    swept(explorer, opened)
+    viewer.window.remove_dock_widget(opened)
+    settle()
+    assert "Open the panel FTDDM" in explorer._said.text()
+    assert not explorer.figure.axes
+    assert not explorer.start.isEnabled()
+    viewer.layers.clear()
+    _, again = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
+    again.engine.use(Model(str(weights), "cpu"))
+    again.session.open(study)
+    finish(again)
+    assert explorer.start.isEnabled()
+    explorer.rows["t_trunc"][0].setChecked(False)
+    explorer.rows["tau_diffusion"][0].setChecked(False)
+    assert len(swept(explorer, again).points) == 2
+    again.engine.stop()

@@ -25,6 +25,7 @@ from windows import finish, settle
 
 from ftddm_core.settings import controls
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.regions import grid_of, read
 from ftddm_viewer.session.scene import NOT_COMPUTED, resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity
@@ -77,6 +78,8 @@ def test_random_use(hand: Any, weights: Path, monkeypatch: pytest.MonkeyPatch, c
                 check_window(hand)
                 if hand.rng.random() < COMPUTED_AGAIN:
                     check_image(hand.session, weights)
+            for dock in hand.docks.values():
+                assert dock.engine is (None if hand.widget is None else hand.widget.engine)
             assert not raised, raised
             faults = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
             assert not faults, faults
@@ -126,6 +129,7 @@ def check_window(hand: Hand) -> None:
     check_pins(hand)
     check_words(hand)
     check_controls(widget, state)
+    check_docks(hand)
 
 
 def check_words_of_output(caption: str, state: Any) -> None:
@@ -184,6 +188,21 @@ def check_controls(widget: Any, state: Any) -> None:
     for control in controls():
         value = getattr(state.settings, control.name)
         assert shown(widget, control.name) == value, control.name
+
+
+def check_docks(hand: Hand) -> None:
+    """What is read in a region is what the images hold there now."""
+    regions, state = hand.docks.get("Regions"), hand.session.state
+    if regions is None:
+        return
+    settle(lambda: not regions._timer.isActive())
+    from napari_ftddm._region_layers import region_in
+
+    reading = regions.reading
+    if reading is not None:
+        inside = region_in(regions._layer, grid_of(state.view.prepared))
+        new = read(state, inside, regions.plane.value())
+        assert repr([e.values for e in reading.lines]) == repr([e.values for e in new.lines])
 
 
 def check_image(session: Session, weights: Path) -> None:

@@ -17,6 +17,7 @@ from tiny import load
 from windows import finish, settle
 
 from ftddm_core.errors import FormatError
+from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.regions import grid_of, read
 from ftddm_viewer.session.scene import resolve
 
@@ -194,6 +195,38 @@ def test_docks_without_the_panel_say_so(viewer: Any) -> None:
     for made in (RatioDock(viewer), RegionsDock(viewer)):
         assert made.problem.text() == WITHOUT_PANEL
         made.stop()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_docks_follow_the_panel_that_is_open(
+    opened: Any, viewer: Any, docks: Any, weights: Path, study: Path
+) -> None:
+    """Nothing is read for a closed panel; a new one is read without a press."""
+    ratio, regions = docks
+    regions.draw.click()
+    shapes, output = viewer.layers["Region"], layer(viewer, "output")
+    place = np.array(output.data.shape) // 2
+    place[0] = round(output.world_to_data(viewer.dims.point)[0])
+    shapes.add(square(place, 0, 1), shape_type="rectangle")
+    settle(lambda: regions.reading is not None)
+    viewer.window.remove_dock_widget(opened)
+    settle(lambda: regions.reading is None)
+    assert regions.table.rowCount() == 0
+    assert ratio.ratio.count() == 1
+    for each in list(viewer.layers):
+        if each is not shapes:
+            viewer.layers.remove(each)
+    _, again = viewer.window.add_plugin_dock_widget("ftddm-viewer", "FTDDM")
+    again.engine.use(Model(str(weights), "cpu"))
+    again.session.open(study)
+    again.session.update(seed=5)
+    finish(again)
+    settle(lambda: not regions._timer.isActive())
+    state = again.session.state
+    expected = np.nanmean(layer(viewer, "output").data[regions._inside.transpose(2, 1, 0)])
+    assert cell(regions, state.metabolite, 2).startswith(f"{expected:.4g} ")
+    assert ratio.ratio.count() == 3
+    again.engine.stop()
 
 
 @pytest.mark.usefixtures("unchecked")
