@@ -170,7 +170,7 @@ def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) 
         ready(page, foot)
         so_far[control.name] = value
         after = image_of(page)
-        moved = after.shape != before.shape or np.abs(after.astype(int) - before).max() > 8
+        moved = after.shape != before.shape or np.abs(after.astype(int) - before).max() > 2
         assert moved or control.name == "noise"  # which says nothing with data consistency off
         assert_same(after, expected(model, **so_far))
         page.wait_for_url(f"**{control.name}=*")
