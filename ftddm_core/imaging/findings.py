@@ -61,13 +61,15 @@ def _no_amounts(study: Study) -> list[str]:
 
 
 def _copies(study: Study) -> list[str]:
-    """Return which maps hold the same values as another."""
-    names = list(study.maps)
+    """Return which maps hold the same values as others."""
+    groups: dict[bytes, list[str]] = {}
+    for name, volume in study.maps.items():
+        groups.setdefault(np.ascontiguousarray(volume.data).tobytes(), []).append(name)
     return [
-        f"{one} and {other} hold the same values: is one a copy under a wrong name?"
-        for i, one in enumerate(names)
-        for other in names[i + 1 :]
-        if np.array_equal(study.maps[one].data, study.maps[other].data, equal_nan=True)
+        f"{', '.join(same[:-1])} and {same[-1]} hold the same values: is one a copy under a "
+        "wrong name?"
+        for same in groups.values()
+        if len(same) > 1
     ]
 
 

@@ -34,9 +34,10 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
   plain names. The first rule that matches the whole name, without its ending, decides; case does
   not count. An unknown name never becomes a metabolite: a plain name is a map only if it contains
   exactly one known metabolite.
-- Maps of several folders become one study only if they are listed, or every folder is named after
-  its metabolite. Files in the space of a standard brain (`space-MNI...`) are not laid over maps of
-  the scan's own space, nor masks and CRLB of another `run-`.
+- Maps of several folders, or whose names start differently, become one study only if they are
+  listed, or every folder is named after its metabolite. Plain names beside the maps of FSL-MRS,
+  Vienna or BIDS are no maps. Files in the space of a standard brain (`space-MNI...`) are not laid
+  over maps of the scan's own space, nor masks and CRLB of another `run-`.
 - Of several files in one role, those of the lowest rank below are taken and the others offered.
   Where nothing decides (two maps of one name, two T1), you are asked before the study opens.
 - A file that is not needed, such as a damaged CRLB, is left out with a note. A damaged map or mask

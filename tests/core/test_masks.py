@@ -244,3 +244,18 @@ def test_maps_that_hold_no_amounts_are_told(study, arrays, words):
 def test_noise_about_zero_is_no_difference(study):
     noise = np.random.default_rng(0).normal(0, 1, SHAPE)
     assert not any("negative" in note for note in study(tNAA=noise).notes)
+
+
+def test_what_takes_most_trusted_voxels_away_is_told(study):
+    """As an inverted file of failed fits does."""
+    inverted = brain_of().astype(float)
+    inverted[3] = 0
+    notes = study(tNAA=level(), fit_failed=inverted).notes
+    assert any("leave 12 of 72 trusted voxels; is one of these" in note for note in notes)
+
+
+def test_copies_are_told_once_however_many(study):
+    notes = study(tNAA=level(), tCr=level(), Ins=level()).notes
+    assert [n for n in notes if "hold the same" in n] == [
+        "Ins, tCr and tNAA hold the same values: is one a copy under a wrong name?"
+    ]

@@ -339,3 +339,56 @@ def test_masks_and_bounds_beside_the_arrays_of_the_research_code_are_no_maps(tmp
     assert values(study) == {"NAA": 3}
     assert study.crlb["NAA"].data.max() == 5
     assert study.mask.data.max() == 1
+
+
+@pytest.mark.parametrize("names", [("patA_tNAA", "patB_tCr"), ("2023-05-01_NAA", "2024-06-01_Cr")])
+def test_maps_whose_names_start_differently_are_asked_about(tmp_path, names):
+    put(tmp_path, *names)
+    with pytest.raises(ChoiceNeeded, match="start differently: are they of one examination"):
+        open_study(tmp_path)
+    assert len(open_study([tmp_path / f"{name}.nii.gz" for name in names]).maps) == 2
+
+
+@pytest.mark.parametrize("names", [("01_tNAA", "02_tCr"), ("x_tNAA", "x_tCr"), ("tNAA", "map_tCr")])
+def test_names_of_one_examination_may_be_counted(tmp_path, names):
+    put(tmp_path, *names)
+    assert set(open_study(tmp_path).maps) == {"tNAA", "tCr"}
+
+
+@pytest.mark.parametrize("own", ["NAA+NAAG_amp_map", f"sub-1_{SIGNAL}"])
+def test_plain_names_beside_the_maps_of_a_producer_are_no_maps_by_themselves(tmp_path, own):
+    put(tmp_path, own, "Lac")
+    study = open_study(tmp_path)
+    assert values(study) == {"tNAA": 1}
+    assert any(note.startswith("Lac left out: its name is not like") for note in study.notes)
+    chosen = Choices(roles={"Lac.nii.gz": "map:Lac"})
+    assert values(open_study(tmp_path, choices=chosen)) == {"tNAA": 1, "Lac": 2}
+
+
+def test_a_mask_of_a_metabolite_without_a_map_is_not_that_of_the_study(tmp_path):
+    put(tmp_path, f"sub-1_{SIGNAL}", "sub-1_met-Ins_desc-qmask_mrsi")
+    study = open_study(tmp_path)
+    assert study.mask is None
+    assert "sub-1_met-Ins_desc-qmask_mrsi (quality mask) left out: there is no map of Ins." in (
+        study.notes
+    )
+    chosen = Choices(roles={"sub-1_met-Ins_desc-qmask_mrsi.nii.gz": "mask"})
+    assert open_study(tmp_path, choices=chosen).mask is not None
+
+
+def test_two_bounds_of_one_map_are_told(tmp_path):
+    put(tmp_path, "NAA", "NAA_crlb", "crlb_NAA")
+    study = open_study(tmp_path)
+    assert not study.crlb
+    assert "NAA_crlb (CRLB) not used: several claim this role: choose one." in study.notes
+
+
+def test_water_of_a_bids_tree_is_no_metabolite(tmp_path):
+    put(tmp_path, f"sub-1_{SIGNAL}", "sub-1_met-water_desc-signal_mrsi")
+    assert set(open_study(tmp_path).maps) == {"tNAA"}
+
+
+def test_subfolders_that_were_not_looked_into_are_named(tmp_path):
+    put(tmp_path, "T1w", "maps/tNAA")
+    with pytest.raises(ChoiceNeeded, match="Apart from its subfolders, which were not looked into"):
+        open_study(tmp_path)

@@ -86,7 +86,7 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
         "not a NIfTI image.*dcm2niix",
     ),
     "another format": (lambda f: text(f, "a.mha", b"CDF"), r"found a\.mha \(not recognised\)"),
-    "an empty file": (lambda f: text(f, "a.nii.gz", b""), "not a NIfTI image"),
+    "an empty file": (lambda f: text(f, "a.nii.gz", b""), "is empty: it has 0 bytes"),
     "truncated .nii.gz": (lambda f: cut(f, "tNAA.nii.gz", 0.6), "truncated.*again"),
     "truncated .nii": (lambda f: cut(f, "tNAA.nii", 0.6), r"announces \d+ bytes, but it has \d+"),
     "a damaged header": (

@@ -75,6 +75,32 @@ def _entity(entry: Entry, kind: str) -> str:
     return found[1].casefold() if found else ""
 
 
+def of_several_starts(entries: Sequence[Entry]) -> tuple[Question, ...]:
+    """Return a question if the names of maps start differently, as those of two patients or dates.
+
+    Numbers of up to two digits may count the metabolites; maps that the user listed or chose may
+    have any names.
+    """
+    maps = [e for e in entries if e.taken and e.role is Role.MAP and not e.listed]
+    starts = {_start(entry): entry for entry in maps if entry.why != CHOSEN}
+    if len(starts) < 2 or any(re.fullmatch(r"\d{0,2}", start) for start in starts):
+        return ()
+    first, second = list(starts.values())[:2]
+    words = (
+        f"{first.path.name} and {second.path.name} start differently: are they of one examination? "
+        "List the files of one."
+    )
+    return (Question("", words),)
+
+
+def _start(entry: Entry) -> str:
+    """Return what stands before the metabolite in a file's name."""
+    if not entry.own:
+        return ""
+    before, own, _ = stem_of(entry.path).partition(entry.own)
+    return before.strip("_-. ").casefold() if own else ""
+
+
 def of_several_folders(entries: Sequence[Entry]) -> tuple[Question, ...]:
     """Return a question if maps of different folders would make one study.
 

@@ -29,6 +29,9 @@ from ftddm_core.imaging.volume import Study, Volume
 
 T = TypeVar("T")
 
+LEAST_KEPT = 0.5
+"""Share of the trusted voxels below which what takes the others away is told."""
+
 DOUBTFUL_CRLB = 50.0
 """Median in per cent beyond which CRLB may be no relative ones."""
 
@@ -235,7 +238,13 @@ class _Reading:
                 base = of[name] or volume.with_data(
                     (np.isfinite(volume.data) & (volume.data != 0)).astype(np.float32)
                 )
-                of[name] = masks.without(base, removed[name])
+                of[name] = kept = masks.without(base, removed[name])
+                before, after = int((base.data > 0).sum()), int((kept.data > 0).sum())
+                if before and after < before * LEAST_KEPT:
+                    self.notes.append(
+                        f"{name}: spikes, failed fits and limits leave {after} of {before} trusted "
+                        "voxels; is one of these files inverted, or a limit too strict?"
+                    )
         found = {name: mask for name, mask in of.items() if mask is not None}
         if not found:
             return None

@@ -15,7 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftddm_core.errors import FormatError, FtddmError
-from ftddm_core.imaging.io.belonging import in_the_maps_space, of_several_folders, of_the_maps_run
+from ftddm_core.imaging.io.belonging import (
+    in_the_maps_space,
+    of_several_folders,
+    of_several_starts,
+    of_the_maps_run,
+)
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
 from ftddm_core.imaging.io.image_file import is_image, stem_of
@@ -23,7 +28,17 @@ from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, rea
 from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
-from ftddm_core.imaging.io.surveyed import CHOSEN, MISSING, RESULT, Entry, Question, State, Survey
+from ftddm_core.imaging.io.surveyed import (
+    CHOSEN,
+    MISSING,
+    NO_MAP_OF,
+    RESULT,
+    RIVALS,
+    Entry,
+    Question,
+    State,
+    Survey,
+)
 from ftddm_core.imaging.metabolites import known_metabolite, metabolite_in, shown_name
 
 FIRST = -1
@@ -73,7 +88,7 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
     questions = questions or _of_maps(listed, entries)
     if not questions:
         entries, questions = _without_rivals(entries)
-        questions = questions or of_several_folders(entries)
+        questions = questions or of_several_folders(entries) or of_several_starts(entries)
     return Survey(layout.name, tuple(entries), choices, questions, _label(listed, files, choices))
 
 
@@ -215,11 +230,14 @@ def _settled(entries: list[Entry]) -> list[Entry]:
     for entry in entries:
         key = role, name = _place(entry, maps)
         if role == "mask" and not name:
-            entry = replace(entry, name="", own="")
+            entry = replace(entry, name="")
         if not entry.taken or not role:
             settled.append(entry)
         elif entry.role is Role.CRLB and name not in maps and "" not in maps:
-            reason = f"there is no map of {entry.name}" if name else "of which map is not stated"
+            reason = f"{NO_MAP_OF} {entry.name}" if name else "of which map is not stated"
+            settled.append(replace(entry, state=State.LEFT_OUT, reason=reason))
+        elif _mask_of_no_map(entry, maps):
+            reason = f"{NO_MAP_OF} {entry.own}"
             settled.append(replace(entry, state=State.LEFT_OUT, reason=reason))
         elif entry.rank > best[key] or (role == "mask" and name and mask_chosen):
             reason = "another one is preferred"
@@ -227,6 +245,13 @@ def _settled(entries: list[Entry]) -> list[Entry]:
         else:
             settled.append(entry)
     return settled
+
+
+def _mask_of_no_map(entry: Entry, maps: Iterable[str]) -> bool:
+    """Return whether a mask was made for one metabolite, of which there is no map."""
+    if entry.role not in MASKS or entry.why == CHOSEN or "" in maps:
+        return False
+    return bool(known_metabolite(entry.own)) and shown_name(entry.own).casefold() not in maps
 
 
 def _place(entry: Entry, maps: Iterable[str]) -> tuple[str, str]:
@@ -257,7 +282,7 @@ def _without_rivals(entries: list[Entry]) -> tuple[list[Entry], tuple[Question, 
             rivals |= {entry.path for entry in group}
         else:
             questions.append(_which(group))
-    reason = "several claim this role: choose one"
+    reason = RIVALS
     entries = [
         replace(e, state=State.OFFERED, reason=reason) if e.taken and e.path in rivals else e
         for e in entries
@@ -302,6 +327,11 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
         return (Question("", words),)
     if reason := _why_no_map(entries):
         return (Question("", reason),)
+    inner = any(e.path.parent == Path(path) for path in paths for e in entries) and any(
+        child.is_dir() and child.name[0] != "." for path in paths for child in _children(path)
+    )
+    if inner:
+        where = f"Apart from its subfolders, which were not looked into, {where}"
     found = ", ".join(f"{entry.path.name} ({entry.title})" for entry in entries[:8])
     more = f" and {len(entries) - 8} more" if len(entries) > 8 else ""
     words = (
@@ -310,6 +340,13 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
         "which files are maps, or list the metabolites of a 4D file in its sidecar."
     )
     return (Question("roles", words, tuple(str(entry.path) for entry in entries)),)
+
+
+def _children(path: PathLike) -> list[Path]:
+    try:
+        return list(Path(path).iterdir()) if Path(path).is_dir() else []
+    except OSError:
+        return []
 
 
 def _why_no_map(entries: Sequence[Entry]) -> str:

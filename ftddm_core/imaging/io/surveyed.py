@@ -25,6 +25,13 @@ MISSING = "it is a link, and its content is not here (git annex get, datalad get
 """Why a file of a data set whose content was not fetched is not used."""
 
 
+NO_MAP_OF = "there is no map of"
+"""Why a file about one metabolite is not used; its name follows."""
+
+RIVALS = "several claim this role: choose one"
+"""Why none of several files is used."""
+
+
 class State(StrEnum):
     """What happens to a file."""
 
@@ -158,9 +165,11 @@ class Survey:
             elif entry.state is State.LEFT_OUT and entry.role is Role.UNKNOWN:
                 found.append(f"{stem} left out: {entry.why}; {entry.reason}.")
             elif entry.reason in (ELSEWHERE, MISSING) or (
-                entry.state is State.LEFT_OUT and entry.role is Role.CRLB
+                entry.state is State.LEFT_OUT and entry.role in (Role.CRLB, *MASKS)
             ):
                 found.append(f"{stem} ({entry.role}) left out: {entry.reason}.")
+            elif entry.reason == RIVALS:
+                found.append(f"{stem} ({entry.role}) not used: {entry.reason}.")
         found += [
             f"{entry.name} is a result of this program: what was drawn in it counts as measured."
             for entry in self.of(Role.MAP)

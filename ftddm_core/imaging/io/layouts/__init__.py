@@ -39,7 +39,10 @@ def role_of(path: Path) -> tuple[Role, str]:
 
 def read_name(file: Found, layout: Layout) -> Reading:
     """Return what a file's name tells in a layout."""
-    reading = layout.read(file) or read_plain(file)
+    own = layout.read(file)
+    reading = own or read_plain(file)
+    if own is None and layout.own_maps and reading.role is Role.MAP and not file.listed:
+        return Reading(Role.UNKNOWN, "", "its name is not like that of the other maps")
     if reading.role in (Role.T1, Role.FLAIR) and (name := metabolite_in(file.stem)):
         return Reading(Role.UNKNOWN, "", f"both {name} and {reading.role} stand in its name")
     return reading

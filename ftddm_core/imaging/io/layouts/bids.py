@@ -20,6 +20,11 @@ OTHER_SPACE = 10
 """Rank that is added to what was resampled to a space other than the scan's."""
 
 RULES = (
+    Rule(
+        r"(?:.*_)?met-(?:water|h2o|wref|waterref)_.*",
+        Role.NUISANCE,
+        "sub-01_met-water_desc-signal_mrsi",
+    ),
     Rule(rf"{_MET}_(?:.*_)?desc-ftddm.*", Role.DERIVED, "sub-01_met-NAANAAG_desc-ftddm_mrsi"),
     Rule(rf"{_MET}_.*spike.*mask.*", Role.SPIKES, "sub-01_met-NAANAAG_desc-spikemask_mask"),
     Rule(
@@ -98,4 +103,5 @@ BIDS = Layout(
     _claims,
     RULES,
     _rank,
+    own_maps=True,
 )

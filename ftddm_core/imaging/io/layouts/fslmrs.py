@@ -42,4 +42,5 @@ FSLMRS = Layout(
     _claims,
     RULES,
     _rank,
+    own_maps=True,
 )

@@ -101,6 +101,8 @@ class Layout:
         Function of a file and its reading that returns its final rank, or None.
     also
         What a file of maps holds besides them.
+    own_maps
+        Whether only files named by its rules are maps, and no plain names beside them.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Layout:
     rules: tuple[Rule, ...] = ()
     rank: Callable[[Found, Reading], int] | None = None
     also: tuple[Role, ...] = ()
+    own_maps: bool = False
 
     def read(self, file: Found) -> Reading | None:
         """Return what the first matching rule tells about a file, None without one."""

@@ -51,7 +51,8 @@ NO_AMOUNT = (
 
 DERIVED_MRI_RULES = (
     Rule(
-        r"(?:[smwr]*[cp][0-6](?![\d_-]|rage)|i?y_|u_r?c1).*(?:T[12]w?|FLAIR|anat|mprage).*",
+        r"(?:[smwr]*[cp][0-6](?![\d_-]|rage)|i?y_|u_r?c1).*(?:T[12]w?|FLAIR|anat|mprage).*|"
+        r"(?:.*_)?desc-[cp][0-6]_T1w",
         Role.SEGMENTATION,
         "c1sub-01_T1w",
     ),

@@ -24,4 +24,5 @@ VIENNA = Layout(
     "Endings `_amp_map`, `_sd_map` and `_ratio_map` after the metabolite.",
     _claims,
     RULES,
+    own_maps=True,
 )
