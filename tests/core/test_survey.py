@@ -392,3 +392,17 @@ def test_subfolders_that_were_not_looked_into_are_named(tmp_path):
     put(tmp_path, "T1w", "maps/tNAA")
     with pytest.raises(ChoiceNeeded, match="Apart from its subfolders, which were not looked into"):
         open_study(tmp_path)
+
+
+def test_arrays_with_axes_in_another_order_are_doubted(tmp_path):
+    shapes = {"Met_filtered/NAA": (12, 14, 4), "MRI_sliced/T1": (12, 36, 42)}
+    for place, shape in shapes.items():
+        (tmp_path / place).parent.mkdir()
+        np.save(tmp_path / f"{place}.npy", np.arange(float(np.prod(shape))).reshape(shape))
+    study = open_study(tmp_path)
+    words = (
+        "NAA.npy is read as (Z, X, Y), by which it has 12 slices of 14 x 4 voxels: were its axes"
+    )
+    assert any(note.startswith(words) for note in study.notes)
+    assert study.t1 is None
+    assert any("T1" in note and "their axes differ in order" in note for note in study.notes)

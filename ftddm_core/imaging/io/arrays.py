@@ -31,6 +31,12 @@ from ftddm_core.imaging.volume import FloatArray, Volume, finite_or_zero
 PUBLISHED_VOXEL = (3.4, 3.4, 3.4)
 """Voxel size in mm of the maps of Dong et al. 2025."""
 
+MOST_SLICES = 1.5
+"""Number of slices, relative to the voxels across one, from which the order of axes is doubted."""
+
+SQUARE = 1.5
+"""Largest ratio between the refinements of an MRI along the two axes of a slice."""
+
 NO_AFFINE = f"arrays without an affine: {SIDES} unknown."
 
 
@@ -61,6 +67,12 @@ class Arrays:
         self._affine = stated_affine(self._stated, folder, default)
         self.notes: tuple[str, ...] = () if "Affine" in self._stated else (NO_AFFINE,)
         self._shape = self._array(maps[0].path).shape
+        if self.slices_first and self._shape[2] > MOST_SLICES * min(self._shape[:2]):
+            stored = (self._shape[2], *self._shape[:2])
+            self.notes += (
+                f"{maps[0].path.name} is read as (Z, X, Y), by which it has {stored[0]} slices of "
+                f"{stored[1]} x {stored[2]} voxels: were its axes stored in another order?",
+            )
 
     def maps(self, entry: Entry, *, allow_empty: bool = False) -> dict[str, Volume]:
         """Return the map or CRLB of a file, by its metabolite."""
@@ -71,6 +83,12 @@ class Arrays:
         if entry.role not in (Role.T1, Role.FLAIR):
             return self._on_grid(entry, allow_empty)
         data = self._array(entry.path, allow_empty)
+        along_x, along_y = (data.shape[i] / self._shape[i] for i in (0, 1))
+        if not SQUARE > along_x / along_y > 1 / SQUARE:
+            raise GeometryError(
+                f"{entry.path} has the matrix {data.shape}, the maps have {self._shape}: they do "
+                "not cover the same field of view, or their axes differ in order."
+            )
         return Volume(data, affine_over(self._affine, self._shape, data.shape))
 
     def _on_grid(self, entry: Entry, allow_empty: bool) -> Volume:
