@@ -169,6 +169,7 @@ ROLES_OF |= dict.fromkeys(
 ROLES_OF |= dict.fromkeys(
     (
         *("sub-01_acq-space_T1w", "sub-01_acq-nocontrast_T1w", "sub-01_desc-postproc_T1w"),
+        *("T1w_bias_corrected", "T1w_sub-01", "stroke_T1w", "sub-lesion01_T1w"),
         *("mp2rage_UNI", "p1_T1w", "sub-01_rec-defaced_T1w", "t1_mprage_sag_p2_iso"),
     ),
     (Role.T1, ""),
@@ -185,6 +186,8 @@ ROLES_OF |= {
     "mask_qc": (Role.QUALITY_MASK, ""),
     "mask_spikes": (Role.SPIKES, ""),
     "masque_cerveau": (Role.MASK, ""),
+    "coregistered_mask": (Role.MASK, "coregistered"),
+    "Notre_mask": (Role.MASK, "Notre"),
     "ratio_map_NAA": (Role.RATIO, ""),
     "NAA_RatioToCr": (Role.RATIO, ""),
     "tot_NAA": (Role.MAP, "tot_NAA"),

@@ -57,14 +57,15 @@ DERIVED_MRI_RULES = (
         "c1sub-01_T1w",
     ),
     Rule(
-        rf"(?=(?:.*[_-])?(?:T[12]w?|FLAIR){_REST}$)(?:.*[_-])?{_PATHOLOGY}{_REST}|"
-        rf"(?:.*_)?(?:T[12]w?|FLAIR)[_-](?:.*[_-])?(?:tumou?rs?|roi\d*|prob(?:ability)?){_REST}",
+        rf"(?=(?:.*[_-])?(?:T[12]w?|FLAIR){_REST}$)(?:.*[_-])?(?:lesions?|wmh){_REST}|"
+        rf"(?:.*_)?(?:T[12]w?|FLAIR)[_-](?:.*[_-])?(?:{_PATHOLOGY}|tumou?rs?|roi\d*|"
+        rf"prob(?:ability)?){_REST}",
         Role.SEGMENTATION,
         "FLAIR_lesion",
     ),
     Rule(
-        rf"(?:.*_)?{_MRI}[_-]?(?:.*[_-])?(?:bias(?:field)?|\d?(?:inverse)?warp|jac\w*|inv-?[12]|"
-        rf"field|diff(?:erence)?|sub(?:traction)?){_REST}",
+        rf"(?:.*_)?{_MRI}[_-]?(?:.*[_-])?(?:bias(?:field)?(?![_-]corr)|\d?(?:inverse)?warp|jac\w*|inv-?[12]|"
+        rf"diff(?:erence)?|subtraction){_REST}",
         Role.OTHER_MRI,
         "T1w_biasfield",
     ),
@@ -92,13 +93,13 @@ BOUND_RULES = (
 MASK_RULES = (
     Rule(r"(?P<name>.+?)_(?:desc-)?ftddm.*", Role.DERIVED, "tNAA_ftddm"),
     Rule(
-        rf"(?:.*[_-])?{_NOT_TRUSTED}[_-]?(?:.*[_-])?(?:mask|maske|masque)s?{_REST}|"
+        rf"(?:.*[_-])?{_NOT_TRUSTED}(?:[_-]?|[_-].*[_-])(?:mask|maske|masque)s?{_REST}|"
         rf"(?:.*[_-])?(?:mask|maske|masque)[_-](?:.*[_-])?{_NOT_TRUSTED}{_REST}",
         Role.UNKNOWN,
         "exclusion_mask",
     ),
     Rule(
-        rf"(?:.*[_-])?{_REGION}[_-]?(?:.*[_-])?(?:mask|maske|masque)s?{_REST}|"
+        rf"(?:.*[_-])?{_REGION}(?:[_-]?|[_-].*[_-])(?:mask|maske|masque)s?{_REST}|"
         rf"(?:.*[_-])?(?:mask|maske|masque)[_-]?(?:.*[_-])?{_REGION}{_REST}",
         Role.SEGMENTATION,
         "tumour_mask",
