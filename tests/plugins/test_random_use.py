@@ -70,9 +70,11 @@ def test_random_use(hand: Any, weights: Path, monkeypatch: pytest.MonkeyPatch, c
                     print(done[-1], flush=True, file=sys.__stderr__)
                 if hand.rng.random() < 0.5:
                     settle()
+                    check_layers(hand)
             if hand.widget is not None and not any(p() is hand.widget for p in panels):
                 panels.append(weakref.ref(hand.widget))
             settle()
+            check_layers(hand)
             if hand.widget is not None:
                 finish(hand.widget)
                 check_window(hand)
@@ -90,6 +92,24 @@ def test_random_use(hand: Any, weights: Path, monkeypatch: pytest.MonkeyPatch, c
         raise
     check_end(hand, threads, panels)
     assert not raised, raised
+
+
+def check_layers(hand: Hand) -> None:
+    """At any time, and with the panel closed: each layer holds what its own words are about."""
+    for layer in hand.known():
+        known = layer.metadata["ftddm"]
+        if "caption" not in known:
+            continue
+        np.testing.assert_array_equal(layer.data, known["volume"].data.transpose(2, 1, 0))
+        view, role = known.get("view"), known["role"]
+        if view is None:
+            continue
+        assert view.settings == known["settings"]
+        if role in ("output", "deviation"):
+            what = "shown" if role == "output" else "deviation"
+            shown_now = view.stacked(known["metabolite"], what).data
+            np.testing.assert_array_equal(known["volume"].data, shown_now)
+            check_words_of_output(known["caption"], view, known["metabolite"])
 
 
 def check_window(hand: Hand) -> None:
@@ -124,21 +144,19 @@ def check_window(hand: Hand) -> None:
         if "metabolite" in known:
             assert known["metabolite"] == state.metabolite
             assert known["settings"] == view.settings
-        if role == "output":
-            check_words_of_output(known["caption"], state)
     check_pins(hand)
     check_words(hand)
     check_controls(widget, state)
     check_docks(hand)
 
 
-def check_words_of_output(caption: str, state: Any) -> None:
+def check_words_of_output(caption: str, view: Any, metabolite: str) -> None:
     """The caption gives the settings that the images were drawn with."""
-    settings = state.view.settings
+    settings = view.settings
     own = caption.rpartition("OUTPUT")[2]
     assert f"τ_f {settings.tau_flow:.10g}" in own
     assert f"T_trunc {settings.t_trunc}" in own
-    assert f"{state.view.prepared.conditions[state.metabolite].upscale:.3g}×" in own
+    assert f"{view.prepared.conditions[metabolite].upscale:.3g}×" in own
     assert (f"mean of {settings.samples} samples" in own) is (settings.samples > 1)
 
 
