@@ -307,6 +307,18 @@ def reorder(hand: Hand) -> str:
     return ""
 
 
+def duplicate(hand: Hand) -> str:
+    """By an entry of the menu of napari's list."""
+    from napari.layers import _layer_actions
+
+    if not hand.known():
+        return ""
+    layer, name = hand.rng.choice(hand.known()), hand.rng.choice(["_duplicate_layer", "_project"])
+    hand.viewer.layers.selection = {layer}
+    getattr(_layer_actions, name)(hand.viewer.layers)
+    return f"{name} of {layer.name}"
+
+
 def contrast(hand: Hand) -> str:
     from napari.layers import Image
 
@@ -391,7 +403,7 @@ def stop_exploring(hand: Hand) -> str:
 
 ANYTIME: dict[Callable[[Hand], str], int] = {
     read_study: 2, scroll: 4, turn_3d: 3, show_or_hide: 3, delete: 3, rename: 2, clear: 2,
-    reorder: 2, contrast: 2, dock: 3, close_dock: 1, region: 3, plane: 1, ratio: 3, explore: 2,
+    reorder: 2, duplicate: 1, contrast: 2, dock: 3, close_dock: 1, region: 3, plane: 1, ratio: 3, explore: 2,
     stop_exploring: 1,
 }  # fmt: skip
 """Move -> how often, with the panel open or closed."""

@@ -32,7 +32,7 @@ from napari_ftddm._keeping import Keeping
 from napari_ftddm._model_panel import ModelPanel
 from napari_ftddm._more_layers import NAME, MoreLayers
 from napari_ftddm._panel import Panel
-from napari_ftddm._record import known_of
+from napari_ftddm._record import known_of, leave_to_user
 from napari_ftddm._relay import Pace, Relay
 from napari_ftddm._sides import unwrapped
 from napari_ftddm._stage import Stage
@@ -259,7 +259,9 @@ class Engine:
 
     def _inserted(self, event: Any) -> None:
         if not self._stage.busy:
+            leave_to_user(event.value)
             self._look_at(event.value)
+            self._words.refresh()
 
     def _look_for_studies(self) -> None:
         """Open the newest study among the layers that are there already."""

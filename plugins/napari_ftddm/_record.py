@@ -30,11 +30,31 @@ if TYPE_CHECKING:
 COMPUTED = {"output": "ftddm", "deviation": "ftddmSd"}
 """Role -> the description in a result's file names."""
 
+CHANGED = "changed"
+"""Role of a layer that the user made from another by napari's means."""
+
 
 def known_of(layer: Layer) -> dict[str, Any]:
     """Return what this plugin knows of a layer; empty for other layers."""
     found = layer.metadata.get("ftddm")
     return found if isinstance(found, dict) else {}
+
+
+def leave_to_user(layer: Layer) -> None:
+    """Manage a layer no longer, or never, that napari copied or made from a managed one.
+
+    A copy keeps its words. What holds other values, such as a projection, says so.
+    """
+    known = known_of(layer)
+    if not known.get("managed"):
+        return
+    made = known["volume"].data.transpose(2, 1, 0)
+    if np.array_equal(layer.data, made, equal_nan=True):
+        layer.metadata["ftddm"] = {**known, "managed": False, "copy": True}
+        return
+    words = {"name": f"{known['name']}, changed by hand",
+             "caption": f"CHANGED BY HAND, from: {known['caption']}"}  # fmt: skip
+    layer.metadata["ftddm"] = {**known, **words, "managed": False, "role": CHANGED}
 
 
 def complete(known: dict[str, Any]) -> bool:

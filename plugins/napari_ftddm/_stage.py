@@ -21,7 +21,7 @@ from ftddm_viewer.session.scene import RATIOS, LayerSpec, Scene
 from ftddm_viewer.session.state import State
 from napari_ftddm._bridge import image_layer, layer_axis, to_layer
 from napari_ftddm._links import Links
-from napari_ftddm._record import about, known_of
+from napari_ftddm._record import about, known_of, leave_to_user
 from napari_ftddm._veil import add_bar, colormap_of, follow, seen_by_user
 from napari_ftddm._words import turn_to
 
@@ -83,7 +83,9 @@ class Stage:
         """Take over the layers of a panel that was closed before."""
         for layer in self._viewer.layers:
             known = known_of(layer)
-            if known.get("managed") and known["role"] not in self._layers:
+            if known.get("managed") and known["role"] in self._layers:
+                leave_to_user(layer)  # a copy that was made meanwhile
+            elif known.get("managed"):
                 self._layers[known["role"]] = layer
                 if known["role"] not in MRI:  # an MRI may be the reader's
                     self._made.append(layer)
@@ -104,7 +106,8 @@ class Stage:
         for layer in self._viewer.layers:
             known = known_of(layer)
             role = known.get("role")
-            if role in MRI and known["study"] is case.study and self._layers.get(role) is not layer:
+            mine = self._layers.get(role) is layer or known.get("copy")
+            if role in MRI and known["study"] is case.study and not mine:
                 if (before := self._layers.pop(role, None)) is not None:
                     self._leave(before)
                 self._layers[role] = layer

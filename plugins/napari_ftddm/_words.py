@@ -18,7 +18,7 @@ from qtpy.QtGui import QFont, QFontMetricsF, QGuiApplication
 from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
 from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
 from napari_ftddm._bridge import AXES, dims_order, layer_axis
-from napari_ftddm._record import COMPUTED, complete, known_of
+from napari_ftddm._record import CHANGED, COMPUTED, complete, known_of
 from napari_ftddm._sides import convention
 
 if TYPE_CHECKING:
@@ -205,7 +205,8 @@ class Words:
 
 def _notice(layer: Layer) -> str:
     """Return what a tiny image must say of a layer."""
-    computed = known_of(layer)["role"] in COMPUTED
+    known = known_of(layer)
+    computed = known["role"] in COMPUTED or (known["role"] == CHANGED and "settings" in known)
     return NOTICE if computed else f"{RESEARCH_ONLY}."
 
 
