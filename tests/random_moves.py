@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import layouts
-import numpy as np
 from panels import slide
+from random_docks import (
+    PLUGIN,
+    close_dock,
+    dock,
+    explore,
+    plane,
+    ratio,
+    region,
+    stop_exploring,
+)
 from tiny import checkable_study, write_study
 from windows import settle
 
@@ -18,7 +27,6 @@ from ftddm_core.settings import controls
 from ftddm_viewer.session.actions import ACTIONS, Group
 from ftddm_viewer.session.presets import BUILT_IN
 
-PLUGIN = "ftddm-viewer"
 MOST_LEVELS = 200
 """Of T_trunc: more take seconds."""
 
@@ -330,81 +338,10 @@ def contrast(hand: Hand) -> str:
     return ""
 
 
-# ---- docks
-
-
-def dock(hand: Hand, name: str = "") -> str:
-    name = name or hand.rng.choice(["Trade-off explorer", "Ratio", "Regions"])
-    if name not in hand.docks:
-        _, hand.docks[name] = hand.viewer.window.add_plugin_dock_widget(PLUGIN, name)
-    return name
-
-
-def close_dock(hand: Hand) -> str:
-    if hand.docks:
-        name = hand.rng.choice(sorted(hand.docks))
-        hand.viewer.window.remove_dock_widget(hand.docks.pop(name))
-        return name
-    return ""
-
-
-def region(hand: Hand) -> str:
-    regions = hand.docks.get("Regions")
-    if regions is None:
-        return ""
-    regions.draw.click()
-    layer = next((e for e in hand.viewer.layers if e.metadata.get("ftddm_region")), None)
-    if layer is None:
-        return "nothing to draw on"
-    place = np.array([hand.rng.randrange(2), 15, 12])
-    half = hand.rng.randrange(1, 6)
-    corners = place + half * np.array([[0, -1, -1], [0, -1, 1], [0, 1, 1], [0, 1, -1]])
-    layer.add(corners.astype(float), shape_type=hand.rng.choice(["ellipse", "rectangle"]))
-    return str(place)
-
-
-def plane(hand: Hand) -> str:
-    if (regions := hand.docks.get("Regions")) is not None:
-        regions.plane.setValue(hand.rng.uniform(-40, 40))
-        regions.compared.activated.emit(0)
-        regions.mirror.toggle()
-    return ""
-
-
-def ratio(hand: Hand) -> str:
-    found = hand.docks.get("Ratio")
-    if found is None or not found.ratio.isEnabled():
-        return ""
-    index = hand.rng.randrange(found.ratio.count())
-    found.ratio.setCurrentIndex(index)
-    found.ratio.activated.emit(index)
-    shown = hand.rng.choice(sorted(found.look_at.items()))
-    shown[1].click()
-    return f"{index}, {shown[0]}"
-
-
-def explore(hand: Hand) -> str:
-    explorer = hand.docks.get("Trade-off explorer")
-    if explorer is None or explorer.engine is None:
-        return ""
-    for name, (box, values) in explorer.rows.items():
-        box.setChecked(name == "tau_flow")
-        values.setText("0, 0.7" if name == "tau_flow" else values.text())
-    explorer.start.click()
-    return ""
-
-
-def stop_exploring(hand: Hand) -> str:
-    explorer = hand.docks.get("Trade-off explorer")
-    if explorer is not None and explorer.engine is not None:
-        explorer.stop.click()
-    return ""
-
-
 ANYTIME: dict[Callable[[Hand], str], int] = {
     read_study: 2, scroll: 4, turn_3d: 3, show_or_hide: 3, delete: 3, rename: 2, clear: 2,
-    reorder: 2, duplicate: 1, contrast: 2, dock: 3, close_dock: 1, region: 3, plane: 1, ratio: 3, explore: 2,
-    stop_exploring: 1,
+    reorder: 2, duplicate: 1, contrast: 2, dock: 3, close_dock: 1, region: 3, plane: 1, ratio: 3,
+    explore: 2, stop_exploring: 1,
 }  # fmt: skip
 """Move -> how often, with the panel open or closed."""
 

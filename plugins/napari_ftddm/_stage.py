@@ -106,8 +106,9 @@ class Stage:
         for layer in self._viewer.layers:
             known = known_of(layer)
             role = known.get("role")
-            mine = self._layers.get(role) is layer or known.get("copy")
-            if role in MRI and known["study"] is case.study and not mine:
+            if role not in MRI or known["study"] is not case.study or known.get("copy"):
+                continue
+            if self._layers.get(role) is not layer:
                 if (before := self._layers.pop(role, None)) is not None:
                     self._leave(before)
                 self._layers[role] = layer
