@@ -228,6 +228,20 @@ def test_a_damaged_file_that_is_not_needed_is_left_out_with_a_note(tmp_path):
         open_study(tmp_path, t1=tmp_path / "T1w.nii.gz")
 
 
+def test_a_map_of_failed_fits_alone_is_refused(tmp_path):
+    write_volume(tmp_path / "tNAA.nii.gz", Volume(np.full((4, 4, 2), -1.0), AFFINE))
+    with pytest.raises(FormatError, match=r"tNAA\.nii\.gz holds nothing but -1, a sign of failed"):
+        open_study(tmp_path)
+
+
+def test_a_long_value_in_a_sidecar_is_cut_in_the_message(tmp_path):
+    put(tmp_path, "tNAA")
+    (tmp_path / "tNAA.json").write_text(json.dumps({"OutsideMask": "seen" + 5000 * "9"}))
+    with pytest.raises(FormatError, match="OutsideMask 'seen9") as refused:
+        open_study(tmp_path)
+    assert len(str(refused.value)) < 300
+
+
 def test_damaged_values_warn_of_nothing(tmp_path):
     """Overflow and signalling NaN in a map and in its CRLB; warnings are errors in tests."""
     put(tmp_path, "tNAA", "tNAA_crlb")

@@ -75,7 +75,7 @@ def _outside_of(path: Path) -> Outside:
                 return Outside(content["OutsideMask"])
             except ValueError:
                 raise FormatError(
-                    f"The sidecar of {path} says OutsideMask {content['OutsideMask']!r}: give "
+                    f"The sidecar of {path} says OutsideMask {str(content['OutsideMask'])[:40]!r}: give "
                     f"{' or '.join(Outside)}, or leave it out."
                 ) from None
     return Outside.SEEN

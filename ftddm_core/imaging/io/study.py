@@ -25,7 +25,7 @@ from ftddm_core.imaging.io.source import Source, source_of
 from ftddm_core.imaging.io.surveyed import CHOSEN, ChoiceNeeded, Entry, Survey
 from ftddm_core.imaging.metabolites import shown_name
 from ftddm_core.imaging.space import notes_of
-from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.volume import Study, Volume, finite_or_zero
 
 T = TypeVar("T")
 
@@ -130,6 +130,11 @@ class _Reading:
             if values := masks.failed_values(volume.data):
                 failed = np.isin(volume.data, values)
                 listed = " and ".join(f"{value:g}" for value in values)
+                if not np.any(finite_or_zero(volume.data[~failed])):
+                    raise FormatError(
+                        f"{self.source[name]} holds nothing but {listed}, a sign of failed fits. "
+                        "Leave it out, or check the fit or export that made it."
+                    )
                 corners = volume.data[
                     :: max(1, volume.shape[0] - 1), :: max(1, volume.shape[1] - 1)
                 ]
