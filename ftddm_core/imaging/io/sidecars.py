@@ -74,8 +74,9 @@ def _outside_of(path: Path) -> Outside:
             try:
                 return Outside(content["OutsideMask"])
             except ValueError:
+                found = str(content["OutsideMask"])[:40]
                 raise FormatError(
-                    f"The sidecar of {path} says OutsideMask {str(content['OutsideMask'])[:40]!r}: give "
+                    f"The sidecar of {path} says OutsideMask {found!r}: give "
                     f"{' or '.join(Outside)}, or leave it out."
                 ) from None
     return Outside.SEEN
