@@ -88,7 +88,10 @@ RULES = (
 
 def _claims(files: Sequence[Found]) -> bool:
     entity = re.compile(r"(?:^|_)(?:met-|acq-(?:conc|crlb)_desc-|desc-\w+_mrsi$)", re.IGNORECASE)
-    return any(entity.search(file.stem) for file in files)
+    # Results of this program beside plain names do not make a folder one of BIDS.
+    stems = [file.stem for file in files]
+    others = [stem for stem in stems if "desc-ftddm" not in stem]
+    return any(map(entity.search, others or stems))
 
 
 def _rank(file: Found, reading: Reading) -> int:
