@@ -102,7 +102,10 @@ INPUTS: dict[str, tuple[Callable[[Path], Words], str]] = {
     ),
     "all zero": (lambda f: alone(f, zeros()), "empty: every voxel is 0.*[Cc]heck"),
     "all NaN": (lambda f: alone(f, zeros() * np.nan), "empty: every voxel is 0 or not a number"),
-    "only negative": (lambda f: alone(f, zeros() - 1), "holds nothing but -1, a sign of failed fits"),
+    "only negative": (
+        lambda f: alone(f, zeros() - 1),
+        "holds nothing but -1, a sign of failed fits",
+    ),
     "a flat affine": (
         lambda f: changed_header(f, 312, bytes(16)),
         "determinant 0.*with its orientation",
