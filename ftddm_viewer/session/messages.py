@@ -17,6 +17,7 @@ from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.degrade import acquired_matrix
 from ftddm_core.imaging.findings import missing
 from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.scope import output_notes
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.check_words import check_line
 from ftddm_core.sampling.weighting import Weighting
@@ -118,6 +119,8 @@ def study_notes(
     conditions = list(conditions)
     if noise is None and (estimated := _estimated_noise(conditions)):
         found.append(f"noise: estimated, {estimated} % of the scale; set it if you know better.")
+    if conditions:  # all have one grid
+        found += output_notes(conditions[0].volume(conditions[0].lowres))
     for condition in conditions:
         name = condition.metabolite
         for role in ("t1", "flair"):

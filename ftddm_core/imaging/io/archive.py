@@ -4,9 +4,8 @@ Every entry is judged before the first is written, and what really comes out is 
 written. A zip file inside a zip file stays packed.
 
 A `Study` keeps the paths of its files, and saving its results reads them again for their
-fingerprints: the folder must exist as long as the study is in use. A session therefore calls
-`unpack` with a folder of its own, and removes it when the study is closed. `unpacked` is for a
-study that is read, used and forgotten within one block.
+fingerprints: the folder must exist as long as the study is in use. `unpacked_until_exit` sees to
+that; a server, which outlives its studies, calls `unpack` with a folder of its own and removes it.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
@@ -32,24 +30,6 @@ LONGEST_DIRECTORY = MOST_ENTRIES * 512
 CHUNK = 1 << 20
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those that `zipfile` unpacks in bounded memory."""
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """Unpack a zip file into a temporary folder, yield it, and remove it at the end of the block.
-
-    This function owns the folder; use `unpack` if a study of it outlives the block. What is yielded
-    and what is raised is as of `unpack`.
-    """
-    try:
-        place = tempfile.TemporaryDirectory(prefix="ftddm-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise FormatError(
-            f"{path} could not be unpacked: no temporary folder ({error.strerror}). Free some "
-            "space, or unpack it yourself."
-        ) from error
-    with place as folder:
-        yield unpack(path, Path(folder))
 
 
 def is_archive(path: Path) -> bool:

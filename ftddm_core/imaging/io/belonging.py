@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftddm_core.imaging.io.image_file import stem_of
+from ftddm_core.imaging.io.layouts import entity
 from ftddm_core.imaging.io.roles import MASKS, Role
 from ftddm_core.imaging.io.surveyed import CHOSEN, ELSEWHERE, Entry, Question, State
 from ftddm_core.imaging.metabolites import metabolite_in
@@ -63,16 +64,11 @@ def _alike(
 
 
 def _run(entry: Entry) -> str:
-    return _entity(entry, "run")
+    return entity(stem_of(entry.path), "run")
 
 
 def _in_standard_space(entry: Entry) -> bool:
-    return bool(_STANDARD.search(_entity(entry, "space")))
-
-
-def _entity(entry: Entry, kind: str) -> str:
-    found = re.search(rf"(?:^|_){kind}-([A-Za-z0-9]+)(?=_|$)", stem_of(entry.path), re.IGNORECASE)
-    return found[1].casefold() if found else ""
+    return bool(_STANDARD.search(entity(stem_of(entry.path), "space")))
 
 
 def of_several_starts(entries: Sequence[Entry]) -> tuple[Question, ...]:

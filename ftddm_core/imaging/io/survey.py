@@ -8,7 +8,6 @@ is taken and the others are offered; where nothing decides, the survey asks.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -24,7 +23,7 @@ from ftddm_core.imaging.io.belonging import (
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
 from ftddm_core.imaging.io.image_file import is_image, stem_of
-from ftddm_core.imaging.io.layouts import Found, Layout, Reading, layout_of, read_name
+from ftddm_core.imaging.io.layouts import Found, Layout, Reading, entity, layout_of, read_name
 from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
@@ -141,8 +140,7 @@ def _entry(file: Found, reading: Reading, choices: Choices) -> Entry:
 def _entity(file: Found, kind: str) -> str:
     """Return the value of "sub" or "ses" in a file's name, else in its folders."""
     where = (file.stem, *reversed(file.folder.split("/")))
-    found = (re.search(rf"(?:^|_){kind}-([A-Za-z0-9]+)(?=_|$)", part) for part in where)
-    return next((match[1] for match in found if match), "")
+    return next(filter(None, (entity(part, kind) for part in where)), "")
 
 
 def _check_known(choices: Choices, entries: Iterable[Entry]) -> None:

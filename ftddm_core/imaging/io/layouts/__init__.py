@@ -12,7 +12,7 @@ from pathlib import Path
 from ftddm_core.imaging.io.image_file import stem_of
 from ftddm_core.imaging.io.layouts.bids import BIDS
 from ftddm_core.imaging.io.layouts.fslmrs import FSLMRS
-from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule
+from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule, entity
 from ftddm_core.imaging.io.layouts.lcmodel import LCMODEL
 from ftddm_core.imaging.io.layouts.plain import PLAIN, read_plain
 from ftddm_core.imaging.io.layouts.research import RESEARCH
@@ -20,7 +20,17 @@ from ftddm_core.imaging.io.layouts.vienna import VIENNA
 from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.metabolites import metabolite_in
 
-__all__ = ["LAYOUTS", "Found", "Layout", "Reading", "Rule", "layout_of", "read_name", "role_of"]
+__all__ = [
+    "LAYOUTS",
+    "Found",
+    "Layout",
+    "Reading",
+    "Rule",
+    "entity",
+    "layout_of",
+    "read_name",
+    "role_of",
+]
 
 LAYOUTS: tuple[Layout, ...] = (RESEARCH, LCMODEL, FSLMRS, VIENNA, BIDS, PLAIN)
 

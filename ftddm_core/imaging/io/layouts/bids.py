@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule
+from ftddm_core.imaging.io.layouts.layout import Found, Layout, Reading, Rule, entity
 from ftddm_core.imaging.io.layouts.plain import DERIVED_MRI_RULES, MASK_RULES, NO_AMOUNT
 from ftddm_core.imaging.io.roles import Role
 
@@ -95,8 +95,7 @@ def _claims(files: Sequence[Found]) -> bool:
 
 
 def _rank(file: Found, reading: Reading) -> int:
-    space = re.search(r"(?:^|_)space-([^_]+)", file.stem, re.IGNORECASE)
-    elsewhere = space is not None and space[1].casefold() not in ("orig", "mrsi", "native")
+    elsewhere = entity(file.stem, "space").casefold() not in ("", "orig", "mrsi", "native")
     return reading.rank + OTHER_SPACE * elsewhere
 
 

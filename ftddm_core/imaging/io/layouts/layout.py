@@ -11,6 +11,16 @@ from pathlib import Path
 from ftddm_core.imaging.io.roles import Role
 
 
+def entity(name: str, kind: str) -> str:
+    """Return the value of a BIDS entity in a name, "" without it; case does not count.
+
+    >>> entity("sub-01_ses-V1_T1w", "ses")
+    'V1'
+    """
+    found = re.search(rf"(?:^|_){kind}-([^_]+)", name, re.IGNORECASE)
+    return found[1] if found else ""
+
+
 @dataclass(frozen=True)
 class Found:
     """A file of an examination.
