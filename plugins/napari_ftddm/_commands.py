@@ -43,6 +43,8 @@ class Commands:
     ----------
     hands
         Where actions are added: `hands.on(name, call)`.
+    views
+        From where the layers are seen, and how smooth.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Commands:
         self._add("unpin", self._pins.unpin)
         self._look("flicker", self.pinned.flicker)
         self._look("side_by_side", self.pinned.side_by_side)
-        self._views = views = Views(viewer, stage)
+        self.views = views = Views(viewer, stage)
         for direction in ("axial", "coronal", "sagittal"):
             self._add(direction, partial(views.turn, direction))
         self._add("smooth", views.switch_interpolation)
@@ -107,7 +109,7 @@ class Commands:
     def close(self) -> None:
         """Give the keys back."""
         self.hands.close()
-        self._views.close()
+        self.views.close()
         self.pinned.close()
 
     def _add(self, name: str, command: Callable[[], Any]) -> None:
@@ -131,8 +133,8 @@ class Commands:
 
     def _slice(self, step: int) -> None:
         state = self._session.state
-        if state.case is not None and self._views.turned(state.case.frame.axis):
-            self._views.step(step)
+        if state.case is not None and self.views.turned(state.case.frame.axis):
+            self.views.step(step)
         elif state.case is not None:
             last = state.case.study.grid.shape[2] - 1
             self._session.choose(slice_index=min(max(state.slice_index + step, 0), last))

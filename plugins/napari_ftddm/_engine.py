@@ -42,6 +42,8 @@ from napari_ftddm._veil import without
 if TYPE_CHECKING:
     from napari import Viewer
 
+    from napari_ftddm._preferences import Preferences
+
 DOCKS = {"explore": "Trade-off explorer", "ratio": "Ratio", "regions": "Regions"}
 """Action -> the dock that it opens, by its name in napari's menu."""
 
@@ -76,7 +78,7 @@ class Engine:
         The widgets.
     """
 
-    def __init__(self, viewer: Viewer, panel: Panel, session: Session) -> None:
+    def __init__(self, viewer: Viewer, panel: Panel, session: Session, wanted: Preferences) -> None:
         self.session = session
         self._viewer, self.panel = viewer, panel
         self._stage = Stage(viewer, session.model)
@@ -102,7 +104,10 @@ class Engine:
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.dims.events.point.connect(self._scrolled)
         viewer.layers.events.connect(self._looked)
-        session.display(fade=True)
+        session.display(fade=True, limit=wanted.crlb_limit)
+        session.choose(live=wanted.live)
+        if wanted.smooth:
+            self._commands.views.switch_interpolation()
         self._apply()
         self._look_for_studies()
         panels.changed.emit()

@@ -12,6 +12,7 @@ from ftddm_viewer.session.session import Session
 from napari_ftddm._engine import Engine, engine_in
 from napari_ftddm._panel import Panel
 from napari_ftddm._parts import column, text
+from napari_ftddm._preferences import preferences
 
 if TYPE_CHECKING:
     import napari
@@ -54,8 +55,10 @@ class FtddmWidget(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
-        self.session = Session(Model(), remembers=True)
-        self.engine = Engine(napari_viewer, self.panel, self.session)
+        wanted = preferences()
+        model = Model(wanted.weights, wanted.device, half=wanted.half)
+        self.session = Session(model, remembers=True)
+        self.engine = Engine(napari_viewer, self.panel, self.session, wanted)
         # A method of this widget would not be called any more: the engine's is.
         self.destroyed.connect(self.engine.stop)
 
