@@ -32,6 +32,9 @@ MOST_CORNERS = 8
 SIZE, DPI = (11.0, 4.6), 130
 """Of a saved figure, in inches, and its dots per inch."""
 
+LEAST_SIZE = (3.6, 1.7)
+"""Of a figure with legend and contact sheet, in inches; a smaller one shows the points alone."""
+
 NEAR = 15.0
 """Largest distance of a click from its point, in pixels."""
 
@@ -65,6 +68,12 @@ def draw_trade_off(
     figure.clear()
     width, height = figure.get_size_inches()
     wide = width > 1.3 * height
+    if width < LEAST_SIZE[0] or height < LEAST_SIZE[1]:
+        figure.set_layout_engine("none")
+        return _points_alone(
+            figure, exploration if here else replace(exploration, here=None), measure
+        )
+    figure.set_layout_engine("constrained")
     shares: dict[str, Any] = {"width_ratios": (1.4, 1)} if wide else {}
     parts: Any = figure.subfigures(*((1, 2) if wide else (2, 1)), **shares)
     left, right = parts
@@ -76,6 +85,17 @@ def draw_trade_off(
     _corners(right, exploration)
     figure.suptitle(_title(exploration), fontsize=8)
     figure.supxlabel(f"AI-generated. {RESEARCH_ONLY}.", fontsize=8, color=NOTICE_COLOUR)
+    return axes
+
+
+def _points_alone(figure: Figure, exploration: Exploration, measure: str) -> Axes:
+    """Draw the points and the notice, where there is no room for more."""
+    axes = figure.add_axes((0.2, 0.4, 0.75, 0.5))
+    _scatter(axes, exploration, measure)
+    if (legend := axes.get_legend()) is not None:
+        legend.remove()
+    axes.set(xlabel="", ylabel="")
+    figure.supxlabel(f"AI-generated. {RESEARCH_ONLY}.", fontsize=6, color=NOTICE_COLOUR)
     return axes
 
 

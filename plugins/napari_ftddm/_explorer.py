@@ -119,6 +119,8 @@ class ExplorerWidget(QWidget):
         self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
         self.canvas.setMinimumSize(420, 210)
         self.canvas.mpl_connect("button_press_event", self._clicked)
+        # What there is room for depends on the size.
+        self.canvas.mpl_connect("resize_event", lambda *_: self._show(again=True))
         self.canvas.setCursor(Qt.CursorShape.PointingHandCursor)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)

@@ -351,3 +351,15 @@ def test_the_command_writes_what_the_explorer_finds(
 def test_the_command_names_what_is_wrong(tmp_path: Path, ftddm: Ftddm) -> None:
     outcome = ftddm("sweep", "--vary", "tau_flow=0")
     assert (outcome.code, "need --csv or --png" in outcome.err) == (2, True)
+
+
+def test_a_small_figure_has_room_for_its_points(quiet: Session) -> None:
+    """No warning of a layout that does not fit, whatever the size of the dock."""
+    found = explored(quiet, {"tau_flow": (0, 1), "tau_diffusion": (0, 1), "t_trunc": (50, 100)})
+    figure = trade_off_figure(found)
+    for size in product((2.0, 4.2, 9.0), (1.0, 1.8, 4.0)):
+        figure.set_size_inches(*size)
+        axes = draw_trade_off(figure, found)
+        figure.canvas.draw()
+        box = axes.get_window_extent()
+        assert min(box.width, box.height) > 20, size
