@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo view web images pictures test test-fast lint clean
+.PHONY: help demo view web images tour test test-fast lint clean
 
 help:
 	@echo "make demo      restore the bundled simulated case into out/demo/, then open it in napari"
@@ -17,7 +17,7 @@ help:
 	@echo "make test      run all tests"
 	@echo "make test-fast run all tests except those of the window and the browser; no display needed"
 	@echo "make images    redraw the images of the README"
-	@echo "make pictures  draw the tour of the window in both themes, into out/tour/; STUDY=folder for your own"
+	@echo "make tour      draw the tour of the window in both themes, into out/tour/; STUDY=folder for your own"
 	@echo "make lint      check style and types"
 	@echo "make clean     remove the environment and all output"
 
@@ -35,7 +35,7 @@ images: $(VENV)/dev $(VENV)/system
 	@cp out/demo/demo.png assets/images/demo.png
 	@$(SCREEN) $(BIN)/python tests/draw_images.py
 
-pictures: $(VENV)/dev $(VENV)/system
+tour: $(VENV)/dev $(VENV)/system
 	@for theme in dark light; do \
 		$(SCREEN) $(BIN)/python tests/tour.py $(STUDY) --out out/tour --theme $$theme || exit 1; \
 	done

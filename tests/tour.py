@@ -2,7 +2,7 @@
 
     python tests/tour.py [STUDY] --out DIR [--theme dark|light]
 
-The test of the tour tells it on a tiny study; `make pictures` on the bundled case, and on a study
+The test of the tour tells it on a tiny study; `make tour` on the bundled case, and on a study
 of your own with STUDY=folder. Every stage acts through the widgets and checks what it did.
 """
 

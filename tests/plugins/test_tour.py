@@ -1,4 +1,4 @@
-"""The whole story of the window, told on a tiny study; `make pictures` draws it on real ones."""
+"""The whole story of the window, told on a tiny study; `make tour` draws it on real ones."""
 
 from __future__ import annotations
 
