@@ -26,7 +26,7 @@ from ftddm_core.imaging.io import (
     Question,
     Survey,
     masks,
-    read_study,
+    read_surveyed,
     survey_study,
 )
 from ftddm_core.imaging.io.choices import PERCENT
@@ -64,7 +64,8 @@ class Inspection:
     question
         What has to be decided first, if that is the reason.
     problem
-        The reason in one sentence; "" for a study that opens.
+        Why the study does not open, in one sentence; "" if it does. A study that was read but that
+        the model cannot be applied to has both.
     remembered
         Whether the decisions are those of an earlier session.
     """
@@ -192,11 +193,12 @@ def inspect(
     given = [path for path in (t1, flair, mask) if path is not None]
     seen = Inspection(tuple(Path(path) for path in (*listed, *given)), found)
     try:
-        return dataclasses.replace(seen, study=read_study(found))
+        study, read = read_surveyed(found)
     except ChoiceNeeded as asked:
         return dataclasses.replace(seen, question=asked.question, problem=str(asked))
     except FtddmError as problem:
         return dataclasses.replace(seen, problem=str(problem))
+    return dataclasses.replace(seen, survey=read, study=study)
 
 
 def title_of(entry: Entry) -> str:
@@ -221,7 +223,7 @@ def _mask_of(study: Study, name: str) -> Volume:
 
 
 def _sizes(edges: Any) -> str:
-    return " x ".join(f"{edge:.3g}" for edge in edges)
+    return " x ".join(f"{edge:.3g}" if edge < 1000 else f"{edge:.0f}" for edge in edges)
 
 
 def _plane(grid: Volume) -> str:

@@ -63,10 +63,7 @@ class Files:
                 found = None
             if found is not None and found.study is not None:
                 return replace(found, remembered=True)
-        found = self._inspect(choices)
-        if remembers and choices == Choices():
-            remembered.forget(found.paths)
-        return found
+        return self._inspect(choices)
 
     def _inspect(self, choices: Choices | None) -> Inspection:
         found = inspect(self.paths, choices=choices, **self.roles)

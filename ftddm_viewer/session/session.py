@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftddm_core.errors import Cancelled, FormatError
+from ftddm_core.errors import Cancelled, FormatError, GeometryError
 from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.recall import Recall
@@ -28,11 +28,11 @@ from ftddm_viewer.session.case import Case, Mode, known_mode
 from ftddm_viewer.session.estimates import Arriving
 from ftddm_viewer.session.exploration import limited_steps
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
-from ftddm_viewer.session.messages import logged_words, notes
+from ftddm_viewer.session.messages import error_words, logged_words, notes
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.opening import Files
 from ftddm_viewer.session.ratios import kept_ratio, known_ratio
-from ftddm_viewer.session.remembered import remember
+from ftddm_viewer.session.remembered import forget, remember
 from ftddm_viewer.session.state import Activity, Finished, State, View
 from ftddm_viewer.session.sweeping import Sweeping
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 AT_REST: dict[str, Any] = {"loading": False, "progress": 0.0, "remaining": None}
 """Progress of work that has not begun."""
 
-Make = Callable[[], Case]
+Make = Callable[[Token], Case]
 Adapt = Callable[[Case], Case]
 
 
@@ -118,19 +118,19 @@ class Session(Sweeping):
 
     def show(self, study: Study, label: str = "") -> None:
         """Show a study that is already in memory."""
-        self._open(lambda: Case.in_memory(study, label), inspection=None)
+        self._open(lambda _: Case.in_memory(study, label), inspection=None)
 
     def use(self, model: Model) -> None:
         """Use other networks: the open study starts over, since nothing of the others' holds."""
         self._refuse_during(Activity.VOLUME, "to use other networks")
         self.model, case, mode = model, self.state.case, self.state.mode
         if case is not None:
-            self._open(lambda: replace(case), lambda: self.choose(mode=mode), keep=True)
+            self._open(lambda _: replace(case), lambda: self.choose(mode=mode), keep=True)
 
     def unfill(self) -> None:
         """Undo earlier zero-filling of the open study."""
         if (case := self.state.case) is not None:
-            self._open(case.unfill, keep=True)
+            self._open(lambda _: case.unfill(), keep=True)
 
     def update(self, **changes: Value) -> None:
         """Change settings together, and recompute the image if the session is live.
@@ -282,11 +282,15 @@ class Session(Sweeping):
         """Open files in the background; `named`: as the user named them, if not so."""
         remembers = self._remembers and adapt is None
 
-        def make() -> Case:
+        def make(token: Token) -> Case:
             found = files.inspected(choices, remembers=remembers)
             with self._changing():
+                if token.cancelled():  # the panel stays as it was, too
+                    raise Cancelled("Superseded.")
                 self._files = named or files
                 self._replace(inspection=found)
+            if remembers and choices == Choices():
+                forget(found.paths)
             return adapt(files.case(found)) if adapt else files.case(found)
 
         def opened() -> None:  # choices that open no study must not block it later
@@ -381,9 +385,16 @@ class Session(Sweeping):
 
         With `keep`, the same metabolite and slice stay selected; `then` is called once it is open.
         """
-        case = make()
+        case = make(token)
         asked, mode = self.state.settings, case.usual_mode
-        prepared = self._prepared(token, case, mode, asked)
+        try:
+            prepared = self._prepared(token, case, mode, asked)
+            remarks = notes(prepared, asked.noise, self.state.display.limit)
+        except (FormatError, GeometryError) as problem:
+            found = self.state.inspection
+            if found is not None and not keep:  # it was read, and still does not open
+                self._report(token, inspection=replace(found, problem=error_words(problem) or ""))
+            raise
         metabolite, k = case.first_metabolite, case.first_slice
         if keep:
             metabolite, k = self.state.metabolite, self.state.slice_index
@@ -395,7 +406,7 @@ class Session(Sweeping):
             slice_index=k,
             view=View(prepared, asked, check=self._checks.of(prepared)),
             finished=None,
-            notes=notes(prepared, asked.noise, self.state.display.limit),
+            notes=remarks,
             checking=None,
             ratio=kept_ratio(case, self.state.ratio),
             exploration=None,

@@ -251,8 +251,8 @@ class Page:
         slow["files"] = {"value": files or None, "visible": bool(files)}
         slow["heading"] = {"value": status.heading(state, scene)}
         slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
-        slow["check"] = {"value": status.check(state)}
-        slow["remarks"] = {"value": status.remarks(state)}
+        slow["check"] = {"value": status.check(state, tab.named)}
+        slow["remarks"] = {"value": status.remarks(state, tab.named)}
         found = tab.changes(turn, slow, lambda newest: self._quick(tab, newest))
         study_form.whole(found, self.layout.form.properties(tab.draft, free=True))
         if choices := found.get("background", {}).get("choices"):

@@ -8,6 +8,7 @@ from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.messages import going_on, hints, other_volume, self_check
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
+from ftddm_viewer.web.study_panel import Naming
 
 BANNER = (
     f'<div class="banner"><b>FTDDM Viewer</b><span>Super-resolution of MR spectroscopic imaging'
@@ -41,10 +42,10 @@ def progress(state: State, scene: Scene, place: str) -> str:
     )
 
 
-def check(state: State) -> str:
+def check(state: State, named: Naming) -> str:
     """Return the result of the self-check, as a warning where the model is worse than
     zero-filling."""
-    words = self_check(state)
+    words = named(self_check(state))
     warns = " warns" if state.warned else ""
     return f'<div class="check{warns}">{escape(words)}</div>' if words else ""
 
@@ -60,9 +61,9 @@ def message(words: str) -> str:
     return f'<div class="problem" role="alert">{escape(words)}</div>' if words else ""
 
 
-def remarks(state: State) -> str:
+def remarks(state: State, named: Naming) -> str:
     """Return the notes on the study, collapsed behind their number."""
-    notes = [*state.notes, *filter(None, [other_volume(state)])]
+    notes = [*map(named, state.notes), *filter(None, [other_volume(state)])]
     if not notes:
         return ""
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)

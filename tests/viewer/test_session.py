@@ -15,6 +15,7 @@ from sessions import PATIENCE, Brake, Recorder, done
 from tiny import Ftddm, load, tiny_maps, write_study
 
 from ftddm_core.errors import SettingsError
+from ftddm_core.imaging.io import Choices, read_volume, write_volume
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import LIVE_STEPS
@@ -223,7 +224,7 @@ def test_cancelling_an_opening_goes_on_with_what_was_open(
         assert read_on.wait(PATIENCE)
         return inspect(*args, **kwargs)
 
-    before = opened.state.case
+    before, inspected = opened.state.case, opened.state.inspection
     monkeypatch.setattr("ftddm_viewer.session.opening.inspect", slow)
     opened.open(study)
     assert reading.wait(PATIENCE)
@@ -234,8 +235,50 @@ def test_cancelling_an_opening_goes_on_with_what_was_open(
     read_on.set()
     state = done(opened)
     assert state.case is before
+    assert state.inspection is inspected  # the panel is about what is open
     assert state.up_to_date
     assert state.settings.seed == 3
+
+
+def test_a_cancelled_start_over_forgets_no_choices(
+    model: Model, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(model, checks_itself=False, remembers=True)
+    session.open(study, choices=Choices(label="patient 7"))
+    done(session)
+
+    def cancelled(*args: Any, **kwargs: Any) -> Inspection:
+        found = inspect(*args, **kwargs)
+        session.cancel()
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ftddm_viewer.session.opening.inspect", cancelled)
+        session.reopen(None)
+        done(session)
+    session.open(study)
+    case = done(session).case
+    assert case is not None
+    assert case.label == "patient 7"
+    session.close()
+
+
+def test_files_that_the_model_cannot_be_applied_to_do_not_open(
+    session: Session, study: Path
+) -> None:
+    """They are a study, but the panel must not show it as one that is open."""
+    mask = read_volume(study / "mask.nii.gz")
+    for name in ("tNAA", "tCho"):
+        volume = read_volume(study / f"{name}.nii.gz")
+        write_volume(study / f"{name}.nii.gz", volume.with_data(volume.data * (mask.data == 0)))
+    session.open(study)
+    assert session.wait(PATIENCE)
+    found = session.state.inspection
+    assert found is not None
+    assert session.state.case is None
+    assert "no signal inside the mask" in found.problem
+    assert found.problem == session.state.error
+    assert any("is it inverted?" in warning for warning in found.warnings)
 
 
 def test_a_running_mean_counts_the_samples_of_every_batch(opened: Session) -> None:

@@ -172,7 +172,7 @@ def test_no_word_becomes_markup(name: str) -> None:
     scene = resolve(state)
     shown = [*found, status.heading(state, scene), status.message(name),
              status.progress(state, scene, name),
-             status.remarks(replace(state, notes=(name,)))]  # fmt: skip
+             status.remarks(replace(state, notes=(name,)), str)]  # fmt: skip
     for text in shown:
         assert "<script" not in text
         assert "<img src=x" not in text

@@ -11,7 +11,7 @@ from ftddm_core.imaging.io.archive import is_archive, unpacked_until_exit
 from ftddm_core.imaging.io.choices import Choices
 from ftddm_core.imaging.io.found import PathLike
 from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
-from ftddm_core.imaging.io.study import read_study
+from ftddm_core.imaging.io.study import read_study, read_surveyed
 from ftddm_core.imaging.io.survey import survey
 from ftddm_core.imaging.io.surveyed import ChoiceNeeded, Question, Survey
 from ftddm_core.imaging.volume import Study
@@ -26,6 +26,7 @@ __all__ = [
     "open_study",
     "read_maps",
     "read_study",
+    "read_surveyed",
     "read_volume",
     "survey",
     "survey_study",

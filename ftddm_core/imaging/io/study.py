@@ -22,7 +22,14 @@ from ftddm_core.imaging.io.choices import FRACTION, Choices
 from ftddm_core.imaging.io.roles import MASKS, Role
 from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
-from ftddm_core.imaging.io.surveyed import CHOSEN, ChoiceNeeded, Entry, Survey
+from ftddm_core.imaging.io.surveyed import (
+    CHOSEN,
+    UNREADABLE,
+    ChoiceNeeded,
+    Entry,
+    State,
+    Survey,
+)
 from ftddm_core.imaging.metabolites import shown_name
 from ftddm_core.imaging.space import notes_of
 from ftddm_core.imaging.volume import Study, Volume, finite_or_zero
@@ -37,6 +44,11 @@ DOUBTFUL_CRLB = 50.0
 
 
 def read_study(survey: Survey) -> Study:
+    """Return the study of `read_surveyed`, which also says what is returned and raised."""
+    return read_surveyed(survey)[0]
+
+
+def read_surveyed(survey: Survey) -> tuple[Study, Survey]:
     """Read the files of a survey.
 
     Returns
@@ -45,7 +57,10 @@ def read_study(survey: Survey) -> Study:
         Maps in the unit stated by their sidecar or the study's, which also states the content
         outside the mask; CRLB in per cent; masks of 0 and 1. The keys of `source` are "t1",
         "flair", "mask", a map's name, and that name followed by "_crlb" or "_mask"; files that mark
-        voxels as not trusted are added as "spikes", "failed", "snr" and "fwhm".
+        voxels as not trusted are added as "spikes", "failed", "snr" and "fwhm". Notes name files
+        without their folders.
+    Survey
+        As given, with the files left out that turned out to be unreadable and are not needed.
 
     Raises
     ------
@@ -60,7 +75,15 @@ def read_study(survey: Survey) -> Study:
         raise ChoiceNeeded(survey.questions[0])
     # Damaged values overflow or are no numbers; they are judged where they matter.
     with np.errstate(all="ignore"):
-        return _Reading(survey, source_of(survey)).study()
+        reading = _Reading(survey, source_of(survey))
+        study = reading.study()
+    entries = (
+        replace(entry, state=State.LEFT_OUT, reason=UNREADABLE)
+        if entry in reading.unreadable
+        else entry
+        for entry in survey.entries
+    )
+    return study, replace(survey, entries=tuple(entries))
 
 
 @dataclass
@@ -71,6 +94,7 @@ class _Reading:
     files: Source
     notes: list[str] = field(default_factory=list)
     source: dict[str, str] = field(default_factory=dict)
+    unreadable: list[Entry] = field(default_factory=list)
 
     @property
     def choices(self) -> Choices:
@@ -288,6 +312,8 @@ class _Reading:
         except FtddmError as error:
             if entry.why == CHOSEN:
                 raise
-            stem = entry.path.name.split(".")[0]
-            self.notes.append(f"{stem} is damaged or not readable and was left out: {error}")
+            self.unreadable.append(entry)
+            stem, why = entry.path.name.split(".")[0], str(error)
+            why = why.replace(str(entry.path), entry.path.name)
+            self.notes.append(f"{stem} is {UNREADABLE} and was left out: {why}")
             return None

@@ -28,6 +28,9 @@ MISSING = "it is a link, and its content is not here (git annex get, datalad get
 NO_MAP_OF = "there is no map of"
 """Why a file about one metabolite is not used; its name follows."""
 
+UNREADABLE = "damaged or not readable"
+"""Why a file that is not needed is not used, once it was read."""
+
 RIVALS = "several claim this role: choose one"
 """Why none of several files is used."""
 
