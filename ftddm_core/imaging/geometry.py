@@ -40,6 +40,9 @@ sources."""
 MOST_THREADS = 8
 """Largest number of threads for resampling one image; each holds one plane of points at a time."""
 
+PLANES = 16
+"""Number of planes that a thread interpolates at a time."""
+
 
 def output_matrix(acquired: tuple[int, int], upscale: float) -> tuple[int, int]:
     """Return the even output matrix, N = 2 round(n s / 2) per axis.
@@ -191,6 +194,42 @@ def regrid_mean(volume: Volume, shape: tuple[int, int, int], affine: FloatArray)
     if not overlap:
         raise _no_overlap(volume, shape, affine)
     return replace(volume, data=data.astype(np.float32), affine=affine)
+
+
+def regrid_linear(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> Volume:
+    """Resample by trilinear interpolation, onto voxels about as large as the source's.
+
+    Faster than `regrid_mean`, and equal to it inside the source where target voxels span no more
+    than a source voxel. The source is 0 beyond its outermost voxel centres, and where it is not
+    finite.
+
+    Parameters
+    ----------
+    volume
+        Source image.
+    shape, affine
+        Target matrix (X, Y, Z) and 4x4 affine in mm, of any orientation.
+
+    Returns
+    -------
+    Volume
+        float32 values in the source's unit.
+    """
+    from scipy.ndimage import affine_transform
+
+    affine = np.asarray(affine, dtype=float)
+    source = np.where(np.isfinite(volume.data), volume.data, 0).astype(np.float32)
+    place = np.linalg.inv(volume.affine) @ affine
+    data = np.empty(shape, np.float32)
+
+    def fill(i: int) -> None:
+        part = data[i * PLANES : (i + 1) * PLANES]
+        offset = place[:3, 3] + place[:3, 0] * (i * PLANES)
+        affine_transform(source, place[:3, :3], offset, part.shape, part, order=1)
+
+    for _ in _in_order(fill, -(-shape[0] // PLANES)):
+        pass
+    return replace(volume, data=data, affine=affine)
 
 
 def check_overlap(volume: Volume, shape: tuple[int, int, int], affine: FloatArray) -> None:

@@ -27,7 +27,7 @@ from ftddm_core.imaging.degrade import acquired_matrix, degrade, undo_zero_filli
 from ftddm_core.imaging.findings import findings
 from ftddm_core.imaging.fit_quality import FAILED_CRLB, crlb_on_grid, failed_fit
 from ftddm_core.imaging.fourier import Matrix
-from ftddm_core.imaging.geometry import regrid_nearest
+from ftddm_core.imaging.geometry import check_overlap, regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume, finite_or_zero
 from ftddm_core.sampling.condition import Conditions
 from ftddm_core.sampling.guides import Guides, Shape, default_mask, output_grid
@@ -113,7 +113,7 @@ class Case:
     frame
         Display space.
     mri
-        "T1", "FLAIR" -> the image in display space, cropped to the slab of the maps.
+        "T1", "FLAIR" -> the image in display space, on its own extent.
     trusted
         Metabolite -> trusted voxels on the study's own grid.
     inputs
@@ -143,14 +143,15 @@ class Case:
         """Make a case of a study; MRI that do not overlap the maps are left out here, and refused
         by `prepare`."""
         frame = Frame.of(study.grid)
-        slab = frame.show(study.grid)
         mri: dict[Literal["T1", "FLAIR"], Volume] = {}
         if study.t1 is not None:
             with suppress(GeometryError):
-                mri["T1"] = frame.show_mri(study.t1, slab)
+                check_overlap(study.t1, study.grid.shape, study.grid.affine)
+                mri["T1"] = frame.show_mri(study.t1)
         if study.flair is not None:
             with suppress(GeometryError):
-                mri["FLAIR"] = frame.show_mri(study.flair, slab)
+                check_overlap(study.flair, study.grid.shape, study.grid.affine)
+                mri["FLAIR"] = frame.show_mri(study.flair)
         trusted = {}
         for name, volume in study.maps.items():
             trusted[name] = np.zeros(volume.shape, bool)

@@ -13,18 +13,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import nibabel as nib
 import numpy as np
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
 
-from ftddm_core.imaging.geometry import regrid_mean
+from ftddm_core.imaging.geometry import regrid_linear, regrid_mean
 from ftddm_core.imaging.volume import FloatArray, Volume
 
 ALIGNED = 1e-3
 """Tolerance of the alignment of an axis with the display, as a cosine: one voxel in a thousand."""
 
+NOT_AVERAGED = 1.25
+"""In voxels of an oblique MRI: a voxel on the screen that spans fewer is a single point of it."""
+
 CANONICAL = nib.orientations.axcodes2ornt("RAS")
+
+_shown: WeakKeyDictionary[Volume, tuple[FloatArray, Volume]] = WeakKeyDictionary()
+_lock = Lock()
+"""MRI -> turn, and what the MRI looks like after it: of an oblique one, that takes a second."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +96,8 @@ class Frame:
         affine = np.linalg.inv(self.turn) @ shown.affine @ inv_ornt_aff(back, shown.shape)
         return replace(shown, data=apply_orientation(shown.data, back), affine=affine)
 
-    def show_mri(self, image: Volume, slab: Volume) -> Volume:
-        """Return an MRI in display space, cropped to the slab of the maps.
+    def show_mri(self, image: Volume) -> Volume:
+        """Return an MRI in display space, on its own extent; the same object every time.
 
         An oblique MRI is interpolated, onto voxels of its own size.
 
@@ -96,13 +105,17 @@ class Frame:
         ----------
         image
             T1 or FLAIR on its own grid.
-        slab
-            The maps in display space.
         """
-        shown = self.show(image) if self.aligned(image) else self._interpolated(image, slab)
-        return self._cropped(shown, slab)
+        with _lock:
+            turn, shown = _shown.get(image, (None, image))
+        if turn is not None and np.array_equal(turn, self.turn):
+            return shown
+        shown = self.show(image) if self.aligned(image) else self._interpolated(image)
+        with _lock:
+            _shown[image] = (self.turn, shown)
+        return shown
 
-    def _interpolated(self, image: Volume, slab: Volume) -> Volume:
+    def _interpolated(self, image: Volume) -> Volume:
         turned = self.turn @ image.affine
         order = io_orientation(turned)[:, 0].astype(int)  # display axis of each voxel axis
         size = np.empty(3)
@@ -110,36 +123,16 @@ class Frame:
         corners = np.array(list(product(*((0, n - 1) for n in image.shape), [1])))
         box = corners @ turned[:3].T
         low, high = box.min(axis=0), box.max(axis=0)
-        first, last = self._faces(slab)
-        edge = size[self.axis]  # one voxel more than is kept, against rounding
-        low[self.axis] = max(low[self.axis], first - edge)
-        high[self.axis] = min(high[self.axis], last + edge)
-        shape = np.maximum(np.ceil((high - low) / size).astype(int) + 1, 1)
+        x, y, z = (int(n) for n in np.ceil((high - low) / size) + 1)
         affine = np.diag([*size, 1.0])
         affine[:3, 3] = low
-        x, y, z = (int(n) for n in shape)
-        placed = regrid_mean(image, (x, y, z), np.linalg.inv(self.turn) @ affine)
+        place = np.linalg.inv(self.turn) @ affine
+        steps = np.linalg.norm((np.linalg.inv(image.affine) @ place)[:3, :3], axis=0)
+        fine = bool((steps < NOT_AVERAGED).all())
+        placed = (regrid_linear if fine else regrid_mean)(image, (x, y, z), place)
         return replace(placed, affine=affine)
 
     def positions(self, shown: Volume) -> FloatArray:
         """Return the positions along `axis`, in mm, of the slice centres of a shown volume."""
         start, step = shown.affine[self.axis, 3], shown.affine[self.axis, self.axis]
         return np.asarray(start + step * np.arange(shown.shape[self.axis]))
-
-    def _faces(self, shown: Volume) -> tuple[float, float]:
-        """Return the positions of the outer faces of the first and the last slice."""
-        centres, half = self.positions(shown), shown.affine[self.axis, self.axis] / 2
-        return float(centres[0] - half), float(centres[-1] + half)
-
-    def _cropped(self, shown: Volume, slab: Volume) -> Volume:
-        """Return the slices whose centre lies in the slab, or all slices if none does."""
-        first, last = self._faces(slab)
-        centres = self.positions(shown)
-        (inside,) = np.nonzero((centres > first) & (centres < last))
-        if not inside.size:
-            return shown
-        start, stop = int(inside[0]), int(inside[-1]) + 1
-        affine = shown.affine.copy()
-        affine[self.axis, 3] = centres[start]
-        data = shown.data.take(range(start, stop), axis=self.axis)
-        return replace(shown, data=data, affine=affine)

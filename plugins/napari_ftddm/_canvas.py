@@ -1,4 +1,4 @@
-"""What a viewer shows besides layers, once it holds any of this plugin's: words, and a read-out."""
+"""What a viewer has besides layers, once it holds any of this plugin's: words, read-out, steps."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _followed: WeakSet[Words] = WeakSet()
 
 
 def follow(viewer: Viewer) -> Words:
-    """Return the words of a viewer, which has them, and a read-out, from now on."""
+    """Return the words of a viewer, which has them, a read-out and the maps' steps, from now on."""
     from napari_ftddm._readout import Readout
+    from napari_ftddm._steps import Steps
     from napari_ftddm._words import Words
 
     viewer = unwrapped(viewer)
@@ -28,6 +29,7 @@ def follow(viewer: Viewer) -> Words:
     made = Words(viewer)
     _followed.add(made)
     Readout(viewer)
+    Steps(viewer)
     return made
 
 

@@ -1,7 +1,7 @@
 """A study as napari layers, as plain tuples: neither napari nor Qt is imported.
 
 They lie in display space, so that napari shows them right in 2D: maps and masks voxel by voxel, the
-MRI as far as it lies in the maps' height. The widget recognises them by `metadata["ftddm"]`.
+MRI on its own extent. The widget recognises them by `metadata["ftddm"]`.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
     if "settings" in known:
         record["EffectiveUpscale"] = known["settings"].upscale
     if role in ("T1", "FLAIR"):
-        record["AsShown"] = "cropped to the maps' slices; resampled where it was oblique to them"
+        record["AsShown"] = "on its own extent; resampled where it was oblique to the maps"
     if role in RATIOS:
         _check_ratio(known)
         del record["Metabolite"]
