@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ftddm_core.conventions import channel, channel_slice
+from ftddm_core.imaging.memory import plannable
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.prediction import Prediction, x0_of
 from ftddm_core.model.schedule import NoiseSchedule
@@ -21,6 +22,7 @@ from ftddm_core.sampling.chain import truncated_chain
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, halved
+from ftddm_core.sampling.need import check_memory
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import FloatArray, Start
@@ -46,6 +48,8 @@ class Networks(NamedTuple):
         Device of the networks.
     half
         Whether the denoiser computes in float16.
+    memory
+        Returns the bytes that one slice may take on a CPU.
     """
 
     denoiser: Callable[..., Tensor]
@@ -55,6 +59,7 @@ class Networks(NamedTuple):
     schedule: NoiseSchedule
     device: torch.device
     half: bool = False
+    memory: Callable[[], float] = plannable
 
 
 class Drawn(NamedTuple):
@@ -243,15 +248,18 @@ class _Batch:
         self.new = True
         exact = settings.consistency == "exact"
         self._held = (self._slices, exact, settings.noise)
-        self._consistency = recall(
-            ("consistency", self._held),
-            lambda: Consistency(
+
+        def consistency() -> Consistency:
+            if device.type == "cpu":
+                check_memory(own[0].acquired, networks.memory())
+            return Consistency(
                 [c.measurement.with_noise(settings.noise) for c in own],
                 [key.slice_index for key in keys],
                 device,
                 exact=exact,
-            ),
-        )
+            )
+
+        self._consistency = recall(("consistency", self._held), consistency)
         self._consistency.draw(None, 0)
         self._alone = self._consistency.correct(
             self._cropped(self._channels[:, channel_slice("lowres")])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.conventions import UPSCALE_BOUNDS
 from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.geometry import (
@@ -48,6 +49,15 @@ def default_mask(volume: Volume) -> Volume:
     """Return the voxels of an acquired map with a value: finite and not 0."""
     held = np.isfinite(volume.data) & (volume.data != 0)
     return volume.with_data(held.astype(np.float32))
+
+
+def usual_upscale(grid: Volume, trained_voxel: float) -> float:
+    """Return the factor whose voxel is nearest to the training data's, in mm, and whose output is
+    not larger than `LARGEST_MATRIX`, if there is any."""
+    voxel = float(np.sqrt(grid.voxel_size[0] * grid.voxel_size[1]))
+    low, high = UPSCALE_BOUNDS
+    largest = max(low, min(high, LARGEST_MATRIX / max(grid.shape[:2])))
+    return float(np.clip(voxel / trained_voxel, low, largest))
 
 
 def output_grid(

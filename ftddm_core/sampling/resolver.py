@@ -13,9 +13,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor
 
-from ftddm_core.conventions import CHANNELS, UPSCALE_BOUNDS
+from ftddm_core.conventions import CHANNELS
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix
+from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.merged import MergedFlow
@@ -32,6 +33,7 @@ from ftddm_core.sampling.device import (
 )
 from ftddm_core.sampling.gathered import Gathered, Sampled
 from ftddm_core.sampling.graphed import Graphed
+from ftddm_core.sampling.guides import usual_upscale
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import PROGRESS, Result, Start, Update
@@ -43,12 +45,10 @@ from ftddm_core.settings import SamplerSettings
 def settle_upscale(
     settings: SamplerSettings, study: Study, trained_voxel: float
 ) -> SamplerSettings:
-    """Fill in an empty `upscale` with the value that gives the voxel nearest to the training
-    data's."""
+    """Fill in an empty `upscale`; see `usual_upscale`."""
     if settings.upscale is not None:
         return settings
-    voxel = float(np.sqrt(study.grid.voxel_size[0] * study.grid.voxel_size[1]))
-    return settings.replace(upscale=float(np.clip(voxel / trained_voxel, *UPSCALE_BOUNDS)))
+    return settings.replace(upscale=usual_upscale(study.grid, trained_voxel))
 
 
 class SuperResolver:
@@ -65,6 +65,8 @@ class SuperResolver:
     half
         Whether the denoiser computes in float16, for GPUs only: faster; maps differ by about 1e-3
         of the scale for the same seed.
+    memory
+        Returns the bytes that one slice may take on a CPU.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class SuperResolver:
         *,
         batch: int | None = None,
         half: bool = False,
+        memory: Callable[[], float] = plannable,
     ) -> None:
         for config in (weights.denoiser.config, weights.flow.config.encoder):
             if config.condition_channels != len(CHANNELS):
@@ -103,6 +106,7 @@ class SuperResolver:
             raise SettingsError("Half precision is for GPUs; it is slower on a CPU: leave it out.")
         self.batch = batch
         self.half = half
+        self.memory = memory
         self.schedule = NoiseSchedule()
         place(weights.denoiser, self.device)
         place(weights.flow, self.device)
@@ -114,11 +118,9 @@ class SuperResolver:
         self._begun: WeakKeyDictionary[Study, dict[Any, Any]] = WeakKeyDictionary()
 
     @classmethod
-    def load(
-        cls, weights: str = "small", device: str = "auto", *, half: bool = False
-    ) -> SuperResolver:
-        """Load weights by name or folder; `half` as for the class."""
-        return cls(load_weights(weights), device, half=half)
+    def load(cls, weights: str = "small", device: str = "auto", **options: Any) -> SuperResolver:
+        """Load weights by name or folder; options as for the class."""
+        return cls(load_weights(weights), device, **options)
 
     def __repr__(self) -> str:
         return f"SuperResolver({self.weights.name} on {self.where})"
@@ -357,6 +359,7 @@ class SuperResolver:
             self.schedule,
             self.device,
             self.half,
+            self.memory,
         )
 
     def _batches(

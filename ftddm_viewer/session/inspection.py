@@ -31,6 +31,8 @@ from ftddm_core.imaging.io import (
 )
 from ftddm_core.imaging.io.choices import PERCENT
 from ftddm_core.imaging.io.found import PathLike
+from ftddm_core.imaging.io.judging import judge
+from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.imaging.io.roles import MASKS
 from ftddm_core.imaging.io.source import source_of
 from ftddm_core.imaging.io.surveyed import Entry
@@ -68,6 +70,8 @@ class Inspection:
         the model cannot be applied to has both.
     remembered
         Whether the decisions are those of an earlier session.
+    limits
+        What the study may be.
     """
 
     paths: tuple[Path, ...]
@@ -76,6 +80,7 @@ class Inspection:
     question: Question | None = None
     problem: str = ""
     remembered: bool = False
+    limits: Limits = OWN
 
     @property
     def choices(self) -> Choices:
@@ -109,6 +114,7 @@ class Inspection:
         found = []
         for entry in self.survey.of(*MASKS):
             with suppress(FtddmError):
+                judge(dataclasses.replace(self.survey, entries=(entry,)), self.limits)
                 image = source_of(self.survey).image(entry, allow_empty=True)
                 found.append(masks.values_of(image))
         return tuple(found)
@@ -180,8 +186,9 @@ def inspect(
     flair: PathLike | None = None,
     mask: PathLike | None = None,
     choices: Choices | None = None,
+    limits: Limits = OWN,
 ) -> Inspection:
-    """Survey the files of a study and read it, as far as it can be read.
+    """Survey the files of a study and read it, as far as it can be read and within limits.
 
     Raises
     ------
@@ -191,14 +198,21 @@ def inspect(
     listed = [paths] if isinstance(paths, str | Path) else list(paths)
     found = survey_study(listed, t1=t1, flair=flair, mask=mask, choices=choices)
     given = [path for path in (t1, flair, mask) if path is not None]
-    seen = Inspection(tuple(Path(path) for path in (*listed, *given)), found)
+    seen = Inspection(tuple(Path(path) for path in (*listed, *given)), found, limits=limits)
     try:
-        study, read = read_surveyed(found)
+        study, read = read_surveyed(found, limits)
     except ChoiceNeeded as asked:
         return dataclasses.replace(seen, question=asked.question, problem=str(asked))
     except FtddmError as problem:
         return dataclasses.replace(seen, problem=str(problem))
     return dataclasses.replace(seen, survey=read, study=study)
+
+
+def without_study(found: Inspection | None, problem: str) -> Inspection | None:
+    """Return the inspection of a study that was read but does not open, without its images."""
+    if found is None or found.study is None:
+        return found
+    return dataclasses.replace(found, study=None, problem=problem)
 
 
 def title_of(entry: Entry) -> str:

@@ -9,6 +9,7 @@ from threading import Condition as Change
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
+from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.session.jobs import apart
@@ -44,12 +45,22 @@ class Model:
         "auto", "cpu", "cuda" or "mps".
     half
         Whether to compute in half precision, on a GPU; see `SuperResolver`.
+    memory
+        Returns the bytes that one slice may take on a CPU.
     """
 
-    def __init__(self, weights: str = "small", device: str = "auto", *, half: bool = False) -> None:
+    def __init__(
+        self,
+        weights: str = "small",
+        device: str = "auto",
+        *,
+        half: bool = False,
+        memory: Callable[[], float] = plannable,
+    ) -> None:
         self.weights = weights
         self.device = device
         self.half = half
+        self._memory = memory
         self._resolver: SuperResolver | None = None
         self._loading = Lock()
         self._turns = _Turns()
@@ -108,7 +119,7 @@ class Model:
         from ftddm_core.sampling.resolver import SuperResolver
 
         use_cores()
-        return SuperResolver.load(self.weights, self.device, half=self.half)
+        return SuperResolver.load(self.weights, self.device, half=self.half, memory=self._memory)
 
     def usual_upscale(self, study: Study) -> float:
         """Return the factor that brings a study's voxels nearest to the training data's."""

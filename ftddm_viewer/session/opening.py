@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io import Choices
+from ftddm_core.imaging.io import Choices, Limits
+from ftddm_core.imaging.io.limits import OWN
 from ftddm_viewer.session import remembered
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.inspection import Inspection, inspect
@@ -45,7 +46,9 @@ class Files:
         """The paths, and those of the files with a role."""
         return (*self.paths, *self.roles.values())
 
-    def inspected(self, choices: Choices | None, *, remembers: bool) -> Inspection:
+    def inspected(
+        self, choices: Choices | None, *, remembers: bool, limits: Limits = OWN
+    ) -> Inspection:
         """Return the inspection with the choices, else with those that are remembered.
 
         Remembered ones are used only if the study opens with them: they must never block it.
@@ -58,16 +61,17 @@ class Files:
         known = remembered.recall(self.every_path) if remembers and choices is None else None
         if known is not None:
             try:
-                found = self._inspect(known)
+                found = self._inspect(known, limits)
             except FormatError:
                 found = None
             if found is not None and found.study is not None:
                 return replace(found, remembered=True)
-        return self._inspect(choices)
+        return self._inspect(choices, limits)
 
-    def _inspect(self, choices: Choices | None) -> Inspection:
-        found = inspect(self.paths, choices=choices, **self.roles)
-        _ = found.mask_values  # read here, in the background, before a front end asks for them
+    def _inspect(self, choices: Choices | None, limits: Limits) -> Inspection:
+        with limits.turn:
+            found = inspect(self.paths, choices=choices, limits=limits, **self.roles)
+            _ = found.mask_values  # read here, in the background, before a front end asks for them
         return found
 
     def case(self, found: Inspection) -> Case:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ftddm_core.errors import Cancelled, FormatError
+from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import CASE_UPSCALE
 from ftddm_viewer.session.case import Case, Mode, Prepared, prepare
 from ftddm_viewer.session.checks import Checks
+from ftddm_viewer.session.fitting import check_fits, fitted
 from ftddm_viewer.session.jobs import Token
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.starts import Starts
@@ -23,8 +25,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
 class Preparing(Starts):
     """Prepares, checks and samples in the jobs of a session; arguments as in `Starts`."""
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, limits: Limits = OWN) -> None:
+        super().__init__(model, limits)
         self._checks = Checks()
 
     def _prepare(self, token: Token) -> View:
@@ -42,12 +44,14 @@ class Preparing(Starts):
     def _prepared(
         self, token: Token, case: Case, mode: Mode, settings: SamplerSettings
     ) -> Prepared:
-        upscale = settings.upscale
-        if upscale is None and mode is Mode.RESTORE:
+        upscale, memory = settings.upscale, self._limits.memory()
+        if upscale is None:
             upscale = CASE_UPSCALE
-        elif upscale is None:
-            self._load(token)
-            upscale = self.model.usual_upscale(case.study)
+            if mode is Mode.ENLARGE:
+                self._load(token)
+                upscale = self.model.usual_upscale(case.study)
+            upscale = fitted(case, mode, upscale, memory)
+        check_fits(case, mode, upscale, memory)
         return prepare(case, mode, upscale)
 
     def _checked(self, token: Token, prepared: Prepared) -> None:

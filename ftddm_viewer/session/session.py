@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftddm_core.errors import Cancelled, FormatError, GeometryError
-from ftddm_core.imaging.io import Choices
+from ftddm_core.imaging.io import Choices, Limits
+from ftddm_core.imaging.io.limits import OWN
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.saving.files import save_files
@@ -27,6 +28,7 @@ from ftddm_core.settings import SamplerSettings, Value, controls
 from ftddm_viewer.session.case import Case, Mode, known_mode
 from ftddm_viewer.session.estimates import Arriving
 from ftddm_viewer.session.exploration import limited_steps
+from ftddm_viewer.session.inspection import without_study
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, Work, calm
 from ftddm_viewer.session.messages import error_words, logged_words, notes
 from ftddm_viewer.session.model import Model
@@ -58,6 +60,8 @@ class Session(Sweeping):
         volume with automatic weights.
     remembers
         Whether decisions about a study's files are kept for later sessions of the same user.
+    limits
+        How large a study may be, and how much memory it may take.
 
     Attributes
     ----------
@@ -66,9 +70,14 @@ class Session(Sweeping):
     """
 
     def __init__(
-        self, model: Model, *, checks_itself: bool = True, remembers: bool = False
+        self,
+        model: Model,
+        *,
+        checks_itself: bool = True,
+        remembers: bool = False,
+        limits: Limits = OWN,
     ) -> None:
-        super().__init__(model)
+        super().__init__(model, limits)
         self._checks_itself, self._remembers = checks_itself, remembers
         self._files: Files | None = None
         self._jobs = Jobs()
@@ -283,7 +292,7 @@ class Session(Sweeping):
         remembers = self._remembers and adapt is None
 
         def make(token: Token) -> Case:
-            found = files.inspected(choices, remembers=remembers)
+            found = files.inspected(choices, remembers=remembers, limits=self._limits)
             with self._changing():
                 if token.cancelled():  # the panel stays as it was, too
                     raise Cancelled("Superseded.")
@@ -370,6 +379,8 @@ class Session(Sweeping):
                 if token.superseded():
                     return
                 was_opening = self.state.activity is Activity.OPENING
+                if was_opening and error:  # its images are not kept in memory
+                    self._replace(inspection=without_study(self.state.inspection, error))
                 error = error or self.state.error  # cleared by the next command only
                 self._replace(activity=Activity.IDLE, **AT_REST, error=error)
                 caught_up = was_opening and self._catch_up()  # it failed: keep the open study

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.sampling.recall import Recall
 from ftddm_viewer.session.holder import Holder
 from ftddm_viewer.session.messages import notes
@@ -25,6 +26,8 @@ class Starts(Holder):
     ----------
     model
         The networks.
+    limits
+        How large a study may be, and how much memory it may take.
 
     Attributes
     ----------
@@ -32,9 +35,10 @@ class Starts(Holder):
         As given.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, limits: Limits = OWN) -> None:
         super().__init__()
         self.model = model
+        self._limits = limits
         self._recall = Recall()
         self._missing: Callable[[], None] = lambda: None
         """Starts a job that computes what is missing of the selected image."""

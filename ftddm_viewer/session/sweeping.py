@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ftddm_core.errors import Cancelled
+from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.settings import Value
 from ftddm_viewer.session.exploration import BoolArray, Exploration
 from ftddm_viewer.session.exploring import Explorer, sweep_of
@@ -26,8 +27,8 @@ class Sweeping(Preparing):
     _jobs: Jobs
     _wanted: dict[str, Any]
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, limits: Limits = OWN) -> None:
+        super().__init__(model, limits)
         self._explorer: Explorer | None = None
 
     def explore(

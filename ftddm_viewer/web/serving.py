@@ -31,6 +31,7 @@ from ftddm_viewer.web.access import (
     reach,
     read_passwords,
 )
+from ftddm_viewer.web.limits import memory
 from ftddm_viewer.web.page import Page
 from ftddm_viewer.web.tabs import Tabs
 
@@ -127,7 +128,7 @@ def start(
     host = plain_host(host)
     check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
     check = None if auth is None else password_check(read_passwords(auth))
-    model = Model(weights, device, half=half)
+    model = Model(weights, device, half=half, memory=memory)
     model.load()  # report errors now, and not to every visitor
     port = free_port(host, port)
     root = Path(tempfile.mkdtemp(prefix="ftddm-web-"))

@@ -14,12 +14,13 @@ from typing import Any
 
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
-from ftddm_core.imaging.io import Choices
+from ftddm_core.imaging.io import Choices, Limits
 from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
+from ftddm_viewer.web.limits import of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
 from ftddm_viewer.web.study_draft import Draft
@@ -55,6 +56,8 @@ class Tab:
         A folder that is never served; uploads go into a subfolder.
     served
         A folder whose files can be downloaded; results go into a subfolder.
+    limits
+        How large a study may be; shared by the tabs of a server.
 
     Attributes
     ----------
@@ -70,8 +73,10 @@ class Tab:
         The choices being made in the study panel.
     """
 
-    def __init__(self, model: Model, private: Path, served: Path) -> None:
-        self.session = Session(model)
+    def __init__(
+        self, model: Model, private: Path, served: Path, limits: Limits | None = None
+    ) -> None:
+        self.session = Session(model, limits=limits or of_studies())
         self.painter = Painter()
         self.problem = ""
         self._private = Path(tempfile.mkdtemp(dir=private))

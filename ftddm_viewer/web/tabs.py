@@ -15,6 +15,7 @@ from time import monotonic, time
 
 from ftddm_core.errors import FtddmError
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.web.limits import of_studies
 from ftddm_viewer.web.tab import OWNED, Tab
 
 MOST_TABS = 64
@@ -44,7 +45,7 @@ class Tabs:
     """
 
     def __init__(self, model: Model, private: Path, served: Path) -> None:
-        self._make = partial(Tab, model, private, served)
+        self._make = partial(Tab, model, private, served, of_studies())
         self._served = served
         self._tabs: dict[str, Tab] = {}
         self._touched: dict[str, float] = {}

@@ -216,7 +216,7 @@ def test_minc2_without_its_library_is_to_be_converted(tmp_path, monkeypatch):
 
 def test_values_that_unpack_to_more_than_fits_are_refused(tmp_path, monkeypatch):
     path = pair(tmp_path, ".img.gz", np.ones((100, 100, 30), np.float32))
-    monkeypatch.setattr("ftddm_core.imaging.io.image_file.LARGEST", 1_000_000)
+    monkeypatch.setattr("ftddm_core.imaging.io.limits.LARGEST", 1_000_000)
     with pytest.raises(FormatError, match=r"more than 0\.001 GB"):
         read_volume(path)
 

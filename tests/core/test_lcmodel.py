@@ -318,7 +318,7 @@ def test_what_holds_nothing_is_refused(tmp_path):
         read_tables([tmp_path / "sl1_1-1.table"], REFERENCE)
     (tmp_path / "sl99999_99999-99999.table").write_text(table(1, 1, 1, title=False, sizes=False))
     (tmp_path / "study.json").write_text('{"VoxelSize": [1, 1, 1]}')
-    with pytest.raises(FormatError, match="hold more than 2 GB"):
+    with pytest.raises(FormatError, match="hold more than 33554432 values"):
         read_folder(tmp_path)
 
 

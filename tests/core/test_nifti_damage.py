@@ -148,7 +148,7 @@ def unknown_type(path):
         (without_gzip_trailer, r"truncated or damaged.*again"),
         (damaged_gzip, r"truncated or damaged.*again"),
         (truncated_inside, r"truncated: its header announces 832 bytes, but it has 732"),
-        (absurd_matrix, r"truncated: its header announces 140\d{12} bytes"),
+        (absurd_matrix, r"announces 32767 x 32767 x 32767.*more than 2 GB.*export it again"),
         (unknown_type, r"damaged NIfTI header.*9999"),
     ],
 )
@@ -188,7 +188,7 @@ def test_no_damaged_header_gets_past_the_project_s_own_errors(tmp_path_factory, 
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_file_that_unpacks_to_more_than_fits_is_refused(tmp_path, monkeypatch, packed):
     """A few kB can hold any number of zeros; no more than the limit is ever unpacked."""
-    monkeypatch.setattr("ftddm_core.imaging.io.image_file.LARGEST", 10_000_000)
+    monkeypatch.setattr("ftddm_core.imaging.io.limits.LARGEST", 10_000_000)
     path = tmp_path / ("tNAA.nii.gz" if packed else "tNAA.nii")
     data = np.ones((300, 300, 30), np.float32)
     path.write_bytes(encode_volume(Volume(data, np.eye(4)), compress=packed))

@@ -10,6 +10,7 @@ from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io.archive import is_archive, unpacked_until_exit
 from ftddm_core.imaging.io.choices import Choices
 from ftddm_core.imaging.io.found import PathLike
+from ftddm_core.imaging.io.limits import Limits
 from ftddm_core.imaging.io.nifti import encode_volume, read_maps, read_volume, write_volume
 from ftddm_core.imaging.io.study import read_study, read_surveyed
 from ftddm_core.imaging.io.survey import survey
@@ -19,6 +20,7 @@ from ftddm_core.imaging.volume import Study
 __all__ = [
     "ChoiceNeeded",
     "Choices",
+    "Limits",
     "PathLike",
     "Question",
     "Survey",

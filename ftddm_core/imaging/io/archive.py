@@ -21,8 +21,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io.image_file import LARGEST
 from ftddm_core.imaging.io.layouts.research import MAPS, MRI
+from ftddm_core.imaging.io.limits import LARGEST
 
 MOST_ENTRIES = 20_000
 LONGEST_DIRECTORY = MOST_ENTRIES * 512

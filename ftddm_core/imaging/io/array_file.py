@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.io.image_file import LARGEST
+from ftddm_core.imaging.io.limits import LARGEST, Extent
 
 LONGEST_HEADER = 4096
 """Limit in bytes of everything before the values; an array of numbers needs 128."""
@@ -65,6 +65,18 @@ def load_array(path: Path) -> NDArray[Any]:
     if dtype.kind == "b":  # a byte other than 0 and 1 is not a valid bool
         values = values.view(np.uint8) != 0
     return values.reshape(shape, order="F" if fortran else "C")
+
+
+def array_extent(path: Path) -> Extent:
+    """Return what the header of one .npy file announces; raises as `load_array` does."""
+    try:
+        with path.open("rb") as file:
+            shape, _, dtype, start = _header(path, file.read(LONGEST_HEADER))
+            _check_size(path, shape, dtype, os.fstat(file.fileno()).st_size - start)
+    except OSError as error:
+        raise FormatError(f"{path} could not be read: {error.strerror or error}.") from error
+    x, y, z = shape
+    return Extent(path, (x, y, z, 1), dtype.itemsize)
 
 
 def _header(path: Path, head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:

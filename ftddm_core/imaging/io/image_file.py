@@ -10,14 +10,12 @@ suffix only has to be known.
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
 from dataclasses import dataclass
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -26,7 +24,9 @@ from nibabel.spm2analyze import Spm2AnalyzeHeader
 from numpy.typing import NDArray
 
 from ftddm_core.errors import FormatError, GeometryError
+from ftddm_core.imaging.io.limits import Extent, check_size
 from ftddm_core.imaging.io.other_formats import Decoded, of_other_format
+from ftddm_core.imaging.io.unpacking import content_of, head_of, size_of
 from ftddm_core.imaging.space import chosen, place
 from ftddm_core.imaging.volume import FloatArray
 
@@ -38,10 +38,6 @@ SUFFIXES = (
 )
 ANALYZE = (b"\x5c\1\0\0", b"\0\0\1\x5c")
 """Length of an Analyze header, its only signature, in either order of bytes."""
-LARGEST = 2_000_000_000
-"""Size limit of an unpacked file in bytes: a T1 with 0.5 mm voxels takes a quarter of that."""
-
-CHUNK = 1 << 22
 
 # For nibabel's reports of repaired headers; silent unless an application listens.
 _log = logging.getLogger(__name__)
@@ -110,28 +106,60 @@ def load(path: Path, space: str | None = None) -> RawImage:
         If `space` is unknown.
     """
     path = image_at(path)
-    content = _content(path)
+    head = _head(path)
     try:
         # A damaged header, or values beyond float32, overflow: checked below, without a warning.
         with np.errstate(all="ignore"):
-            found = _decoded(path, content)
+            found = _decoded(path, head)
             shape = _shape(path, found)
-            if found.has < found.offset + prod(shape) * found.dtype.itemsize:
-                raise FormatError(
-                    f"{found.path} is truncated: its header announces "
-                    f"{found.offset + prod(shape) * found.dtype.itemsize} bytes, but it has "
-                    f"{found.has}. Copy or export it again."
-                )
-            data = np.array(found.values(), dtype=np.float32, order="C").reshape(shape)
+            data = _values(found, shape)
             header = chosen(found.header, space)
             affine, slices, _ = place(header)
     except (HeaderDataError, ValueError, KeyError, OverflowError, OSError) as error:
-        raise FormatError(
-            f"{path} has a damaged {_kind(path)} header ({error}). Export it again."
-        ) from error
+        raise _damaged(path, error) from error
     except GeometryError as error:
         raise GeometryError(f"{path}: {error} Export it again with its orientation.") from error
     return RawImage(data, affine, header, slices)
+
+
+def extent_of(path: Path) -> Extent:
+    """Return what the header of a file announces, without unpacking its values.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, is not a stack of real-valued images, or is truncated without being
+        packed; if it announces more than `limits.LARGEST`, or expands by more than images do.
+    """
+    path = image_at(path)
+    head = _head(path)
+    try:
+        with np.errstate(all="ignore"):
+            found = _decoded(path, head)
+            shape = _shape(path, found)
+            check_size(found.path, shape, found.dtype.itemsize, size_of(found.path))
+    except (HeaderDataError, ValueError, KeyError, OverflowError, OSError) as error:
+        raise _damaged(path, error) from error
+    return Extent(found.path, shape, found.dtype.itemsize)
+
+
+def _values(found: Decoded, shape: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """Return the values of a file, judged by its header before any of them is unpacked."""
+    check_size(found.path, shape, found.dtype.itemsize, size_of(found.path))
+    needed = found.offset + prod(shape) * found.dtype.itemsize
+    content = b""
+    if found.reads:
+        content = content_of(found.path, needed)
+        if len(content) < needed:
+            raise FormatError(
+                f"{found.path} is truncated: its header announces {needed} bytes, but it has "
+                f"{len(content)}. Copy or export it again."
+            )
+    return np.array(found.values(content), dtype=np.float32, order="C").reshape(shape)
+
+
+def _damaged(path: Path, error: Exception) -> FormatError:
+    return FormatError(f"{path} has a damaged {_kind(path)} header ({error}). Export it again.")
 
 
 def _suffix(path: Path) -> str:
@@ -149,49 +177,17 @@ def _beside(path: Path, suffixes: tuple[str, ...]) -> Path | None:
     return next((p for p in map(path.with_name, names) if p.is_file()), None)
 
 
-def _content(path: Path) -> bytes:
+def _head(path: Path) -> bytes:
     if not path.name.lower().endswith(SUFFIXES):
         raise FormatError(
             f"{path} is not an image by its name: expected .nii, .nii.gz, .hdr with .img, .mgz or "
             ".mnc."
         )
-    try:
-        with path.open("rb") as file:
-            content = _bounded(file)
-    except FileNotFoundError:
-        raise FormatError(f"{path} does not exist. Check the path.") from None
-    except OSError as error:
-        raise FormatError(f"{path} could not be read: {error.strerror}.") from error
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.open(BytesIO(content)) as packed:  # may unpack to more than fits
-                content = _bounded(packed)
-        except (EOFError, OSError, zlib.error) as error:
-            raise FormatError(
-                f"{path} is truncated or damaged: it does not decompress ({error}). "
-                "Copy or export it again."
-            ) from error
-    if len(content) > LARGEST:
-        raise FormatError(
-            f"{path} holds more than {LARGEST / 1e9:g} GB, far more than a map or an MRI. "
-            "Crop or resample it."
-        )
-    return content
-
-
-def _bounded(file: IO[bytes] | gzip.GzipFile) -> bytes:
-    """Return the content of a file, or the first bytes beyond `LARGEST` of a longer one.
-
-    Piece by piece: a single read of that many bytes would reserve memory for all of them.
-    """
-    content = bytearray()
-    while len(content) <= LARGEST and (piece := file.read(CHUNK)):
-        content += piece
-    return bytes(content)
+    return head_of(path)
 
 
 def _decoded(path: Path, content: bytes) -> Decoded:
-    """Return the header of a file and how to read its values, by the file's signature."""
+    """Return the header of a file and how to read its values, by its first bytes."""
     kinds = {
         b"n+1\0": (nib.Nifti1Header, 348),
         b"n+2\0": (nib.Nifti2Header, 540),
@@ -207,11 +203,11 @@ def _decoded(path: Path, content: bytes) -> Decoded:
         header.check_fix(logger=_log, error_level=40)
         single = header.is_single
         if single or suffix in HEADER_SUFFIXES:
-            return _nifti(path if single else _data_of(path), header, content if single else None)
+            return _nifti(path if single else _data_of(path), header)
     elif suffix in HEADER_SUFFIXES and content[:4] in ANALYZE and len(content) >= 348:
         analyze = Spm2AnalyzeHeader(content[:348], check=False)
         analyze.check_fix(logger=_log, error_level=40)
-        return _nifti(_data_of(path), analyze, None)
+        return _nifti(_data_of(path), analyze)
     elif found := of_other_format(path, content, _kind(path)):
         return found
     if suffix in DATA_SUFFIXES:
@@ -233,9 +229,8 @@ def _no_content(content: bytes) -> str:
     return ""
 
 
-def _nifti(path: Path, header: Any, content: bytes | None) -> Decoded:
-    """Return what a header of the NIfTI family says; `content` is None for a pair."""
-    held = _content(path) if content is None else content
+def _nifti(path: Path, header: Any) -> Decoded:
+    """Return what a header of the NIfTI family says; of a pair, `path` is that of the values."""
     own = header
     if not isinstance(header, nib.Nifti1Header):  # Analyze: no orientation
         own = nib.Nifti1Header()
@@ -246,10 +241,9 @@ def _nifti(path: Path, header: Any, content: bytes | None) -> Decoded:
         own,
         tuple(int(n) for n in header.get_data_shape()),
         header.get_data_dtype(),
-        lambda: header.data_from_fileobj(BytesIO(held)),
+        lambda content: header.data_from_fileobj(BytesIO(content)),
         path,
         int(header.get_data_offset()),
-        len(held),
     )
 
 

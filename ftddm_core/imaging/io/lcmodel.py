@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from ftddm_core.errors import FormatError, GeometryError
-from ftddm_core.imaging.io.image_file import LARGEST, is_image
+from ftddm_core.imaging.io.image_file import is_image
 from ftddm_core.imaging.io.lcmodel_text import Fit, Position, parse_sheet, parse_table
+from ftddm_core.imaging.io.limits import MOST_TABLED
 from ftddm_core.imaging.io.nifti import read_volume
 from ftddm_core.imaging.io.statement import read_statement, stated_affine
 from ftddm_core.imaging.volume import FloatArray, Volume
@@ -253,10 +254,10 @@ def _maps(grid: _Grid, reference: Volume | None, flip: Sequence[bool]) -> Lcmode
         )
     fits = [(fit, position) for position, (fit, _) in grid.fits.items() if fit is not None]
     names = list(dict.fromkeys(name for fit, _ in fits for name in fit.amplitude))
-    if prod(shape) * 4 * (2 * len(names) + 2) > LARGEST:
+    if prod(shape) * (2 * len(names) + 2) > MOST_TABLED:
         raise FormatError(
-            f"{len(names)} maps of the matrix {shape} hold more than {LARGEST / 1e9:g} GB. Check "
-            f"the numbers of rows and columns in the names in {where}."
+            f"{len(names)} maps of the matrix {shape} and their CRLB hold more than {MOST_TABLED} "
+            f"values. Check the numbers of rows and columns in the names in {where}."
         )
     index = [(p.column - 1, p.row - 1, p.slice - 1) for _, p in fits]
 

@@ -19,6 +19,8 @@ from ftddm_core.imaging.findings import findings
 from ftddm_core.imaging.fit_quality import failed_fit, in_percent, looks_like_fraction
 from ftddm_core.imaging.io import masks
 from ftddm_core.imaging.io.choices import FRACTION, Choices
+from ftddm_core.imaging.io.judging import judge
+from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.imaging.io.roles import MASKS, Role
 from ftddm_core.imaging.io.sidecars import outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
@@ -43,13 +45,20 @@ DOUBTFUL_CRLB = 50.0
 """Median in per cent beyond which CRLB may be no relative ones."""
 
 
-def read_study(survey: Survey) -> Study:
+def read_study(survey: Survey, limits: Limits = OWN) -> Study:
     """Return the study of `read_surveyed`, which also says what is returned and raised."""
-    return read_surveyed(survey)[0]
+    return read_surveyed(survey, limits)[0]
 
 
-def read_surveyed(survey: Survey) -> tuple[Study, Survey]:
+def read_surveyed(survey: Survey, limits: Limits = OWN) -> tuple[Study, Survey]:
     """Read the files of a survey.
+
+    Parameters
+    ----------
+    survey
+        What the files are taken for.
+    limits
+        What the study may be, judged by the files' headers before their values are unpacked.
 
     Returns
     -------
@@ -67,15 +76,17 @@ def read_surveyed(survey: Survey) -> tuple[Study, Survey]:
     ChoiceNeeded
         If the user has to decide something first.
     FormatError
-        If a map, a mask or a file given by the user cannot be read, or sidecars disagree.
+        If a map, a mask or a file given by the user cannot be read, or sidecars disagree; if a
+        file is too large for the limits.
     GeometryError
         If the maps do not share one grid, or an affine is singular.
     """
     if survey.questions:
         raise ChoiceNeeded(survey.questions[0])
+    unusual = judge(survey, limits)
     # Damaged values overflow or are no numbers; they are judged where they matter.
     with np.errstate(all="ignore"):
-        reading = _Reading(survey, source_of(survey))
+        reading = _Reading(survey, source_of(survey), [*unusual])
         study = reading.study()
     entries = (
         replace(entry, state=State.LEFT_OUT, reason=UNREADABLE)

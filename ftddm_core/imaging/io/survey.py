@@ -22,8 +22,9 @@ from ftddm_core.imaging.io.belonging import (
 )
 from ftddm_core.imaging.io.choices import Choices, names
 from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
-from ftddm_core.imaging.io.image_file import is_image, stem_of
+from ftddm_core.imaging.io.image_file import extent_of, is_image, stem_of
 from ftddm_core.imaging.io.layouts import Found, Layout, Reading, entity, layout_of, read_name
+from ftddm_core.imaging.io.limits import MOST_MAP_VOXELS
 from ftddm_core.imaging.io.nifti import read_maps
 from ftddm_core.imaging.io.roles import MASKS, OF_ONE_METABOLITE, Role
 from ftddm_core.imaging.io.sidecars import metabolites_of
@@ -352,7 +353,8 @@ def _why_no_map(entries: Sequence[Entry]) -> str:
     unknown = [e.path for e in entries if e.role is Role.UNKNOWN and is_image(e.path)]
     for path in unknown[:3]:
         try:
-            read_maps(path, stem_of(path))
+            if extent_of(path).voxels <= MOST_MAP_VOXELS:  # else its header has to do
+                read_maps(path, stem_of(path))
         except FtddmError as error:
             return str(error)
     return ""
