@@ -9,11 +9,8 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
-from tiny import TINY_FLOW, TINY_UNET, Ftddm, Outcome, without_study, write_study
+from tiny import Ftddm, Outcome, without_study, write_study, write_weights
 
-from ftddm_core.model.checkpoint import save_weights
-from ftddm_core.model.flow import ConditionalGlow
-from ftddm_core.model.unet import UNet
 from ftddm_viewer.cli import main
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -48,15 +45,7 @@ def own_state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: Any)
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return weights of a few kB: not trained, but every layer has its say."""
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    denoiser, flow = UNet(TINY_UNET), ConditionalGlow(TINY_FLOW)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for network in (denoiser, flow):
-            for parameter in network.parameters():
-                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
-    save_weights(folder, denoiser, flow, {"data": "none"})
-    return folder
+    return write_weights(tmp_path_factory.mktemp("weights") / "tiny")
 
 
 @pytest.fixture

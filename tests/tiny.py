@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from properties import head, oblique_affine, save_nifti, world_of
 
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study
-from ftddm_core.model.flow import FlowConfig
-from ftddm_core.model.unet import UNetConfig
+from ftddm_core.model.checkpoint import save_weights
+from ftddm_core.model.flow import ConditionalGlow, FlowConfig
+from ftddm_core.model.unet import UNet, UNetConfig
 
 TINY_UNET = UNetConfig(channels=(8, 8, 8), attention=(), embedding=16)
 TINY_FLOW = FlowConfig(encoder=TINY_UNET, steps=1, hidden=8)
@@ -69,6 +71,18 @@ def write_study(
         save_nifti(folder / f"{prefix}{name}{ending}.nii.gz", data, affine)
     save_nifti(folder / "mask.nii.gz", mask, affine)
     save_t1(folder / "T1w.nii.gz")
+    return folder
+
+
+def write_weights(folder: Path) -> Path:
+    """Write weights of a few kB: not trained, but every layer has its say; return the folder."""
+    denoiser, flow = UNet(TINY_UNET), ConditionalGlow(TINY_FLOW)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for network in (denoiser, flow):
+            for parameter in network.parameters():
+                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    save_weights(folder, denoiser, flow, {"data": "none"})
     return folder
 
 

@@ -50,7 +50,7 @@ def save_result(
         Created if it does not exist.
     overwrite
         Whether an earlier result of the same name may be replaced. Its standard deviations and
-        errors are removed even if this result has none.
+        errors are removed even if this result has none. The study's own files never are replaced.
     record
         Further entries of every sidecar.
 
@@ -66,7 +66,13 @@ def save_result(
         earlier result exists, or the folder cannot be written to.
     """
     files = result_files(result, study, record)
-    return save_files(files, Path(folder), overwrite=overwrite, stale=stale_names(files))
+    return save_files(
+        files,
+        Path(folder),
+        overwrite=overwrite,
+        stale=stale_names(files),
+        inputs=study.source.values(),
+    )
 
 
 def result_files(

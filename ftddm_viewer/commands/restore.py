@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from argparse import Namespace
-from pathlib import Path
+from io import BytesIO
 
 from ftddm_core.assets import asset_folder
 from ftddm_core.evaluation.compare import (
@@ -50,7 +49,12 @@ def run(options: Namespace) -> None:
         return
     names = result_names(study, settings.samples)
     check_names(options.out, names)
-    check_writable(options.out, [*names, *stale_names(names)], overwrite=options.overwrite)
+    check_writable(
+        options.out,
+        [*names, *stale_names(names)],
+        overwrite=options.overwrite,
+        inputs=study.source.values(),
+    )
     if options.report is not None:
         check_report(options.report, len(study.maps), overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
@@ -147,9 +151,9 @@ def demo(options: Namespace) -> None:
     low = degrade(study, upscale)
     figure = draw_rows(rows_of(result, DEMO_METABOLITES, study), f"{CASE_LABEL}\n{heading(result)}")
     files = result_files(result, low, {"DegradedBy": upscale})
-    with tempfile.TemporaryDirectory() as folder:
-        save_figure(figure, Path(folder, "demo.png"))
-        files["demo.png"] = Path(folder, "demo.png").read_bytes()
+    drawn = BytesIO()
+    save_figure(figure, drawn)
+    files["demo.png"] = drawn.getvalue()
     save_files(files, options.out, overwrite=True, stale=stale_names(files))
     print(f"The bundled simulated case, degraded {upscale:g}x and restored:\n")
     each = summarise(rows, by=("metabolite", "method"))

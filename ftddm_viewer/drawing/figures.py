@@ -6,8 +6,9 @@ Slices are shown as radiologists see them; see `ftddm_viewer.drawing.orientation
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.volume import Study
+from ftddm_core.saving.files import save_files
 from ftddm_viewer.drawing.image_rows import (
     ImageRow,
     Panel,
@@ -97,18 +99,22 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
 
 
 def save_figure(figure: Figure, path: str | Path | BinaryIO) -> None:
-    """Write a figure as PNG; the same figure always gives the same bytes.
+    """Write a figure as PNG, a file of this name being replaced; the same figure always gives the
+    same bytes.
 
     Raises
     ------
     FormatError
         If the file cannot be written.
     """
-    try:
-        # By default, Matplotlib records its version.
-        figure.savefig(path, format="png", dpi="figure", metadata={"Software": None})
-    except OSError as error:
-        raise FormatError(f"Cannot write {path}: {error.strerror}.") from None
+    drawn = BytesIO() if isinstance(path, str | Path) else path
+    # By default, Matplotlib records its version.
+    figure.savefig(drawn, format="png", dpi="figure", metadata={"Software": None})
+    if isinstance(path, str | Path):
+        path = Path(path).absolute()
+        if not path.parent.is_dir():
+            raise FormatError(f"Cannot write {path}: {path.parent} does not exist.")
+        save_files({path.name: cast(BytesIO, drawn).getvalue()}, path.parent, overwrite=True)
 
 
 def _draw_row(figure: Figure, axes: Mapping[str, Axes], row: ImageRow, k: int) -> None:

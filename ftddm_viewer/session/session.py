@@ -262,7 +262,10 @@ class Session(Sweeping):
         if finished is None:
             raise FormatError("Nothing to save yet: compute the whole volume first.")
         files = finished.files()
-        return save_files(files, folder, overwrite=overwrite, stale=stale_names(files))
+        inputs = finished.prepared.case.study.source.values()
+        return save_files(
+            files, folder, overwrite=overwrite, stale=stale_names(files), inputs=inputs
+        )
 
     def close(self, timeout: float = 10.0) -> bool:
         """Stop all work and forget the study; return whether the work ended in time."""

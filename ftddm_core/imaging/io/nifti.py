@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from contextlib import suppress
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -137,7 +139,8 @@ def encode_volume(volume: Volume, *, compress: bool = True) -> bytes:
 
 
 def write_volume(path: Path | str, volume: Volume) -> None:
-    """Write a volume in the form of `encode_volume`, compressed if the path ends in .nii.gz.
+    """Write a volume in the form of `encode_volume`, compressed if the path ends in .nii.gz; the
+    file is complete or as it was before.
 
     Raises
     ------
@@ -148,9 +151,13 @@ def write_volume(path: Path | str, volume: Volume) -> None:
     if not path.name.lower().endswith(WRITTEN):
         raise FormatError(f"{path} must end in .nii.gz or .nii to be written as NIfTI.")
     content = encode_volume(volume, compress=path.name.lower().endswith(".gz"))
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.write_bytes(content)
+        part.write_bytes(content)
+        part.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise FormatError(f"{path} could not be written: {error.strerror}.") from error
 
 
