@@ -72,6 +72,8 @@ class Inspection:
         Whether the decisions are those of an earlier session.
     limits
         What the study may be.
+    read_notes
+        The notes of a study that was read but is not kept.
     """
 
     paths: tuple[Path, ...]
@@ -81,6 +83,7 @@ class Inspection:
     problem: str = ""
     remembered: bool = False
     limits: Limits = OWN
+    read_notes: tuple[str, ...] = ()
 
     @property
     def choices(self) -> Choices:
@@ -176,7 +179,9 @@ class Inspection:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about the files and the study."""
-        return self.survey.notes if self.study is None else self.study.notes
+        if self.study is not None:
+            return self.study.notes
+        return self.read_notes or self.survey.notes
 
 
 def inspect(
@@ -212,7 +217,9 @@ def without_study(found: Inspection | None, problem: str) -> Inspection | None:
     """Return the inspection of a study that was read but does not open, without its images."""
     if found is None or found.study is None:
         return found
-    return dataclasses.replace(found, study=None, problem=problem)
+    return dataclasses.replace(
+        found, study=None, problem=problem, read_notes=tuple(found.study.notes)
+    )
 
 
 def title_of(entry: Entry) -> str:
