@@ -23,7 +23,8 @@ OF_SEVERAL = ("ftddmSd", "ftddmError")
 
 def study_label(study: Study) -> str:
     """Return a short name for a study: its label, else the part of its files' names before `_met-`,
-    else their folder's name.
+    else the subject and session with which they start (`sub-01_ses-V1_tNAA`), else their folder's
+    name.
 
     Paths are taken as given: the target of a symbolic link may have any name.
     """
@@ -33,7 +34,8 @@ def study_label(study: Study) -> str:
         if name in study.source:
             path = Path(os.path.abspath(study.source[name]))
             before, found, _ = path.name.partition("_met-")
-            return _safe(before if found else path.parent.name)
+            whose = re.match(r"sub-[^_.]+(?:_ses-[^_.]+)?(?=_)", path.name, re.IGNORECASE)
+            return _safe(before if found else whose[0] if whose else path.parent.name)
     return _safe("")
 
 

@@ -95,8 +95,11 @@ class Draft:
             self.rows = tuple(rows)
 
     def set_value(self, key: str, value: Any) -> None:
-        """Give a field a value, as `choices_of` reads it."""
-        if key in self.fields:
+        """Give a field a value, as `choices_of` reads it.
+
+        A field that is not shown may still hold what was chosen for another study.
+        """
+        if key in self.fields and not self.fields[key].disabled:
             self.fields = {**self.fields, key: replace(self.fields[key], value=value)}
 
     def choices(self) -> Choices:

@@ -16,6 +16,8 @@ from ftddm_core.imaging.io.archive import unpack
 STUDY = "study"
 """Folder of an upload; names the results if the files' own names do not."""
 
+TELL_APART = "rename one, or upload the folder that holds them as one .zip."
+
 
 def take(paths: Sequence[Path], place: Path) -> list[Path]:
     """Move uploaded files into a folder `STUDY` of an empty folder, and return what to open there.
@@ -36,7 +38,7 @@ def take(paths: Sequence[Path], place: Path) -> list[Path]:
     for path in sorted(paths, key=lambda path: path.name):
         target = folder / path.name
         if target.exists():
-            raise FormatError(f"Two of the files are called {path.name}: rename one.")
+            raise FormatError(f"Two of the files are called {path.name}: {TELL_APART}")
         shutil.move(path, target)
         found.append(target)
     return [_unpacked(path) if path.suffix.lower() == ".zip" else path for path in found]
@@ -46,7 +48,7 @@ def _unpacked(path: Path) -> Path:
     """Unpack a zip file beside itself, and return the folder of its study."""
     into = path.with_name(path.name[: -len(path.suffix)].strip(". ") or "archive")
     if into.exists():
-        raise FormatError(f"Two of the files are called {into.name}: rename one.")
+        raise FormatError(f"Two of the files are called {into.name}: {TELL_APART}")
     study = unpack(path, into)
     path.unlink()
     return study

@@ -5,47 +5,18 @@ They are made by a script outside the repository, which also states what must ha
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-import numpy as np
 import pytest
+from cases import NAMES, make_cases, trusted
 
 from ftddm_core.errors import FtddmError
-from ftddm_core.imaging.geometry import regrid_nearest
 from ftddm_core.imaging.io import encode_volume, open_study, read_volume
 from ftddm_core.imaging.io.surveyed import ChoiceNeeded
-from ftddm_core.imaging.volume import Study
-from ftddm_core.sampling.guides import default_mask
 from ftddm_core.saving.names import study_label
-
-SCRIPT = Path(__file__).parents[3] / "shared" / "cases" / "make_cases.py"
-NAMES = (
-    *("fslmrs-root", "fslmrs-concs-only", "vienna", "bids-two-signals", "bids-old-names"),
-    *("bids-session-tree", "bids-two-sessions", "spikemask", "spikemask-qcmask"),
-    *("segmentations-beside", "t1-names", "empty-fit-failed", "b0-and-water", "pair-hdr-img"),
-    *("minc-or-mgh", "crlb-fraction", "mask-probability", "mask-inverted", "mask-labels"),
-    *("failed-minus-one", "ratio-input", "same-output-name", "huge-value", "qform-sform-differ"),
-    *("qform-mirrored", "codes-zero", "unlocalised-axis", "rounding", "slices-first"),
-    *("t1-elsewhere", "t1-constant", "git-annex", "symlink-loop", "damaged-crlb"),
-)
 
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
-    if not SCRIPT.is_file():
-        pytest.skip(f"needs {SCRIPT.name}, which is not part of the repository")
-    folder = tmp_path_factory.mktemp("cases")
-    subprocess.run([sys.executable, SCRIPT, folder], check=True, capture_output=True)
-    return folder, json.loads((folder / "cases.json").read_text())
-
-
-def trusted(study: Study, name: str) -> np.ndarray:
-    grid = study.grid
-    mask = study.mask_of(name) or default_mask(study.maps[name])
-    return regrid_nearest(mask, grid.shape, grid.affine).data > 0
+    return make_cases(tmp_path_factory.mktemp("cases"))
 
 
 def test_the_script_makes_the_cases_that_are_tested(cases):

@@ -203,6 +203,8 @@ def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             "sub-01_ses-A_space-orig",
         ),
         ("x/patient 7/tNAA.nii.gz", "patient-7"),
+        ("x/data/sub-07_tNAA.nii.gz", "sub-07"),
+        ("x/data/sub-07_ses-V2_tNAA.nii.gz", "sub-07_ses-V2"),
         ("x/Müller, Jörg/tNAA.nii.gz", "M-ller-J-rg"),
         ("x/$(reboot)/tNAA.nii.gz", "reboot"),
         ("x/日本/tNAA.nii.gz", "study"),

@@ -149,6 +149,20 @@ def test_an_impossible_choice_is_told_and_changes_nothing(tab: Tab, tmp_path: Pa
     assert draft.fields["max_crlb"].value == -1
 
 
+def test_a_field_that_is_not_shown_chooses_nothing(tab: Tab, tmp_path: Path) -> None:
+    """The page sends what it still holds of another study."""
+    uploaded(tab, of_vienna(tmp_path / "patient"))
+    values = {"session": "V2", "subject": "01", "mask_labels": ["2"], "label": "patient 7"}
+    setters = [
+        (lambda draft, value, key=key: draft.set_value(key, value), value)
+        for key, value in values.items()
+    ]
+    tab.open_chosen(setters)
+    panel(tab)
+    assert tab.words == ""
+    assert label_of(tab) == "patient 7"
+
+
 def test_another_study_replaces_what_was_changed(tab: Tab, tmp_path: Path) -> None:
     draft = uploaded(tab, of_vienna(tmp_path / "first"))
     draft.set_value("label", "patient 7")
