@@ -15,6 +15,9 @@ TRAINED_MATRICES = (14, 80)
 """Their smallest and largest matrix, in voxels per axis."""
 TRAINED_SLICES_MM = (3.0, 12.0)
 """Their slice thickness."""
+TRAINED_FIELD_T = (6.5, 7.5)
+"""Field strength in T at which the levels, contrasts and noise of the simulated maps were
+published."""
 
 CHANNELS = ("lowres", "mask", "t1", "flair", "inside")
 """Order of the condition's channels; an absent MRI is a channel of zeros. `inside` is 0 outside the

@@ -15,6 +15,7 @@ from ftddm_viewer import CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.shell.endings import ended_in_order
 from ftddm_viewer.shell.flags import (
     ALONE,
+    Sparing,
     add_model,
     add_out,
     add_roles,
@@ -131,11 +132,16 @@ def build_parser() -> Parser:
 
     run = add("run", "Super-resolve a study: a folder, zip file or image files of fitted maps.")
     run.add_argument("input", nargs="+", type=Path, help="a folder, a zip file, or image files")
-    add_out(run)
+    out = add_out(run)
     run.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report: .pdf, or .png of one map"
     )
-    run.add_argument("--dry-run", action="store_true", help="only say what the files are taken for")
+    run.add_argument(
+        "--dry-run",
+        action=Sparing,
+        spares=out,
+        help="only say what the files are taken for; needs no --out",
+    )
     add_roles(run)
     add_unfill(run)
     add_sampling(run)

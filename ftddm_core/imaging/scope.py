@@ -7,6 +7,7 @@ by its own values. But no result of the evaluation speaks for what is listed.
 from __future__ import annotations
 
 from ftddm_core.conventions import (
+    TRAINED_FIELD_T,
     TRAINED_MATRICES,
     TRAINED_METABOLITES,
     TRAINED_SLICES_MM,
@@ -57,6 +58,12 @@ def scope_notes(study: Study) -> tuple[str, ...]:
     if not thin - ROUNDING <= thickness <= thick + ROUNDING and thickness < UNLOCALISED_MM:
         found.append(
             f"Slices of {thickness:.3g} mm: those of the training were {thin:g} to {thick:g} mm."
+        )
+    low, high = TRAINED_FIELD_T
+    if study.field_t is not None and not low <= study.field_t <= high:
+        found.append(
+            f"Measured at {study.field_t:.3g} T: the levels, contrasts and noise of the training "
+            "are those of maps at 7 T."
         )
     return tuple(found)
 

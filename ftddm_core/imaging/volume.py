@@ -215,6 +215,8 @@ class Study:
         Name of the examination, "" to take it from the names of the files.
     notes
         Findings on opening that the user should know, one sentence each.
+    field_t
+        Field strength of the scan in T; None if unknown.
 
     Raises
     ------
@@ -243,6 +245,7 @@ class Study:
     source: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
     notes: tuple[str, ...] = ()
+    field_t: float | None = None
 
     def __post_init__(self) -> None:
         if not self.maps:

@@ -37,7 +37,9 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
 - Maps of several folders, or whose names start differently, become one study only if they are
   listed, or every folder is named after its metabolite. Plain names beside the maps of FSL-MRS,
   Vienna or BIDS are no maps. Files in the space of a standard brain (`space-MNI...`) are not laid
-  over maps of the scan's own space, nor masks and CRLB of another `run-`.
+  over maps of the scan's own space, nor masks and CRLB of another `run-`. A mask or CRLB whose
+  name has another number or last letter where the maps' names say whose they are (`patB_mask`
+  beside `patA_tNAA`) is left out with a note; T1 or FLAIR named so are used with a note.
 - Of several files in one role, those of the lowest rank below are taken and the others offered.
   Where nothing decides (two maps of one name, two T1), you are asked before the study opens.
 - A file that is not needed, such as a damaged CRLB, is left out with a note. A damaged map or mask
@@ -53,6 +55,8 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
 - CRLB are in per cent. CRLB maps whose median is below 1 are taken for fractions and multiplied by
   100, with a note. 0 and 999 (9.99 in fractions) are failed fits. CRLB give the noise of the maps,
   and, with a limit, which voxels are trusted.
+- The field strength is read from the maps' sidecars (`MagneticFieldStrength` in T, or the proton
+  frequency in MHz); a note says where it differs from that of the training.
 - Line widths and signal-to-noise ratios are read only where a limit is set for them.
 - Positions are those of the header's sform, else of its qform (the two affines of a NIfTI file);
   where both are set and differ, a note says so, and either can be chosen. The slices may be

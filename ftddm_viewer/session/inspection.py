@@ -138,6 +138,7 @@ class Inspection:
             "Field of view": f"{_sizes(np.multiply(grid.shape, grid.voxel_size))} mm",
             "Slices": f"{grid.shape[2]}, {_plane(grid)}",
             "Unit": ", ".join(sorted(units - {""})) or "not stated (institutional units)",
+            "Field strength": "not stated" if study.field_t is None else f"{study.field_t:g} T",
             "World coordinates": _world(grid),
             "Mask": self._mask(study),
             "CRLB": self._crlb(study),

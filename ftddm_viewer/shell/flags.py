@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ftddm_core.settings import controls
@@ -12,15 +12,37 @@ ALONE = {"consistency": "exact"}
 """Meaning of a flag that is given without a value, as in earlier versions."""
 
 
-def add_out(parser: argparse.ArgumentParser, *, overwrite: bool = True) -> None:
-    """Add the folder of the results, and whether files in it may be replaced."""
-    parser.add_argument(
+def add_out(parser: argparse.ArgumentParser, *, overwrite: bool = True) -> argparse.Action:
+    """Add the folder of the results, which is returned, and whether files in it may be replaced."""
+    out = parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder the files are written to"
     )
     if overwrite:
         parser.add_argument(
             "--overwrite", action="store_true", help="replace files of the same name"
         )
+    return out
+
+
+class Sparing(argparse.Action):
+    """A flag without a value, with which another argument need not be given."""
+
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, *, spares: argparse.Action, help: str
+    ) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=False, help=help)
+        self._spares = spares
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the flag up."""
+        setattr(namespace, self.dest, True)
+        self._spares.required = False
 
 
 def add_roles(parser: argparse.ArgumentParser) -> None:

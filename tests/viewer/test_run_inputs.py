@@ -145,3 +145,11 @@ def test_unfill_starts_from_the_matrix_below_a_zero_filling(tmp_path, ftddm, wei
     assert record["AcquiredMatrix"] == [12, 10, 1]
     assert record["Matrix"] == [24, 20, 1]
     assert record["Unfilled"] is True
+
+
+def test_a_dry_run_writes_nothing_and_needs_no_place_for_it(ftddm: Ftddm, study: Path) -> None:
+    before = sorted(study.rglob("*"))
+    outcome = ftddm("run", study, "--dry-run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert sorted(study.rglob("*")) == before
+    assert "--out" in ftddm("run", study).err

@@ -10,7 +10,15 @@ from pathlib import Path
 from ftddm_core.imaging.io.image_file import stem_of
 from ftddm_core.imaging.io.layouts import entity
 from ftddm_core.imaging.io.roles import MASKS, Role
-from ftddm_core.imaging.io.surveyed import CHOSEN, ELSEWHERE, Entry, Question, State
+from ftddm_core.imaging.io.surveyed import (
+    ANOTHERS,
+    CHOSEN,
+    DOUBTED,
+    ELSEWHERE,
+    Entry,
+    Question,
+    State,
+)
 from ftddm_core.imaging.metabolites import metabolite_in
 
 OF_THE_SCAN = (Role.CRLB, *MASKS, Role.SPIKES, Role.FAILED, Role.SNR, Role.FWHM)
@@ -27,7 +35,57 @@ def of_the_maps_run(entries: Sequence[Entry]) -> list[Entry]:
 
     What the user chose stays.
     """
-    return _alike(entries, OF_THE_SCAN, _run, "of another run")
+    return _matching(entries, OF_THE_SCAN, _run, "of another run")
+
+
+def of_the_maps_patient(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries, without bounds and masks whose name is that of another patient or date.
+
+    The part of the maps' names that stands before or after the metabolite tells whose they are
+    ("patA_tNAA"); a name that has another number or last letter there ("patB_mask") is not theirs.
+    MRI are only doubted, since series of one examination may be numbered. What the user chose
+    stays.
+    """
+    maps = [entry for entry in entries if entry.taken and entry.role is Role.MAP]
+    whose = {_whose(entry) for entry in maps}
+    wanted = next(iter(whose)) if len(whose) == 1 else ()
+    if not wanted or (len(wanted) == 1 and re.fullmatch(r"\d{0,2}", wanted[0])):
+        return list(entries)
+    found = []
+    for entry in entries:
+        if entry.taken and entry.why != CHOSEN and _is_anothers(entry, wanted):
+            if entry.role in OF_THE_SCAN:
+                entry = replace(entry, state=State.LEFT_OUT, reason=ANOTHERS)
+            elif entry.role in (Role.T1, Role.FLAIR):
+                entry = replace(entry, reason=DOUBTED)
+        found.append(entry)
+    return found
+
+
+def _whose(entry: Entry) -> tuple[str, ...]:
+    """Return the parts of a map's name before the metabolite, else those after it."""
+    before, own, after = stem_of(entry.path).partition(entry.own or "\0")
+    return (_parts(before) or _parts(after)) if own else ()
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[_\-. ]+", text.casefold()) if part)
+
+
+def _is_anothers(entry: Entry, wanted: tuple[str, ...]) -> bool:
+    """Return whether a name has parts that are like the wanted ones, but not them."""
+    parts, count = _parts(stem_of(entry.path)), len(wanted)
+    runs = [parts[at : at + count] for at in range(len(parts) - count + 1)]
+    return wanted not in runs and any(
+        all(_alike(one, other) for one, other in zip(run, wanted, strict=True)) for run in runs
+    )
+
+
+def _alike(one: str, other: str) -> bool:
+    """Return whether two parts of names are equal, or differ in a number or their last letter."""
+    numbered = re.sub(r"\d+", "#", one) == re.sub(r"\d+", "#", other)
+    lettered = len(one) == len(other) and one[:-1] == other[:-1] and (one + other).isalpha()
+    return one == other or numbered or (lettered and len(one) > 1)
 
 
 def in_the_maps_space(entries: Sequence[Entry]) -> list[Entry]:
@@ -36,10 +94,10 @@ def in_the_maps_space(entries: Sequence[Entry]) -> list[Entry]:
 
     What the user chose stays.
     """
-    return _alike(entries, PLACED, _in_standard_space, ELSEWHERE)
+    return _matching(entries, PLACED, _in_standard_space, ELSEWHERE)
 
 
-def _alike(
+def _matching(
     entries: Sequence[Entry],
     roles: Sequence[Role],
     of: Callable[[Entry], str | bool],

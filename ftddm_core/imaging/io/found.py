@@ -36,6 +36,9 @@ RAW = {
 }
 """Ending -> what such a file is, and what converts it."""
 
+PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+"""Endings of files that hold others; only a zip file that the user names is unpacked."""
+
 
 def is_array(path: Path) -> bool:
     """Return whether the name is that of a NumPy array."""
@@ -147,6 +150,16 @@ def raw_data_in(paths: Sequence[PathLike]) -> tuple[str, str] | None:
                 return "Siemens raw data", "spec2nii"
             if not name.suffix and _is_dicom(name):
                 return RAW[".dcm"]
+    return None
+
+
+def packed_in(paths: Sequence[PathLike]) -> Path | None:
+    """Return the first packed file below the paths, which is not looked into; None without one."""
+    for path in map(Path, paths):
+        inside = sorted(path.rglob("*"))[:MOST_FILES] if path.is_dir() else []
+        for each in inside:
+            if each.name.lower().endswith(PACKED) and each.name[0] != "." and each.is_file():
+                return each
     return None
 
 

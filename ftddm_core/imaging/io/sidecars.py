@@ -16,6 +16,16 @@ UNIT_KEYS = ("Unit", "Units", "unit", "units")
 NO_UNITS = ("", "as the input")
 """Entries of a sidecar for an unknown unit; `ftddm run` writes the second."""
 
+FIELD_KEYS = {
+    "MagneticFieldStrength": 1.0,
+    "SpectrometerFrequency": 1 / 42.577,
+    "ImagingFrequency": 1 / 42.577,
+}
+"""Entry of a sidecar -> T for its unit; the last two are the frequency of protons in MHz."""
+
+LEAST_FIELD_T, LARGEST_FIELD_T = 0.2, 25.0
+"""Range of field strengths that are possible."""
+
 
 def sidecars(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the content of the JSON files of a map and of its study, if they exist.
@@ -49,6 +59,25 @@ def unit_of(path: Path | str) -> str:
             if isinstance(unit, str) and unit.strip().casefold() not in NO_UNITS:
                 return unit.strip()
     return ""
+
+
+def field_of(paths: Iterable[Path]) -> float | None:
+    """Return the field strength in T that the sidecars of maps state; None if none does, or they
+    disagree."""
+    stated = {found for path in paths if (found := _field_of(path)) is not None}
+    return stated.pop() if len(stated) == 1 else None
+
+
+def _field_of(path: Path) -> float | None:
+    for content in sidecars(path):
+        for key, unit in FIELD_KEYS.items():
+            stated = content.get(key)
+            for value in stated[:1] if isinstance(stated, list) else [stated]:
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    continue
+                if LEAST_FIELD_T <= value * unit <= LARGEST_FIELD_T:
+                    return round(value * unit, 2)
+    return None
 
 
 def outside_of(paths: Iterable[Path]) -> Outside:

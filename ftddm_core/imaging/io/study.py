@@ -22,7 +22,7 @@ from ftddm_core.imaging.io.choices import FRACTION, Choices
 from ftddm_core.imaging.io.judging import judge
 from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.imaging.io.roles import MASKS, Role
-from ftddm_core.imaging.io.sidecars import outside_of, unit_of
+from ftddm_core.imaging.io.sidecars import field_of, outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
 from ftddm_core.imaging.io.surveyed import (
     CHOSEN,
@@ -127,6 +127,7 @@ class _Reading:
             outside=outside_of(paths),
             source=self.source,
             label=self.survey.label,
+            field_t=field_of(paths),
         )
         found = (*self.notes, *self.files.notes, *self.survey.notes)
         return replace(study, notes=(*found, *findings(study)))

@@ -18,10 +18,11 @@ from ftddm_core.imaging.io.belonging import (
     in_the_maps_space,
     of_several_folders,
     of_several_starts,
+    of_the_maps_patient,
     of_the_maps_run,
 )
 from ftddm_core.imaging.io.choices import Choices, names
-from ftddm_core.imaging.io.found import PathLike, find_files, is_array, raw_data_in
+from ftddm_core.imaging.io.found import PathLike, find_files, is_array, packed_in, raw_data_in
 from ftddm_core.imaging.io.image_file import extent_of, is_image, stem_of
 from ftddm_core.imaging.io.layouts import Found, Layout, Reading, entity, layout_of, read_name
 from ftddm_core.imaging.io.limits import MOST_MAP_VOXELS
@@ -84,7 +85,8 @@ def survey(paths: PathLike | Sequence[PathLike], choices: Choices | None = None)
     _check_known(choices, entries)
     entries = _of_one_kind(entries)
     entries, questions = _of_one_session(entries, choices)
-    entries = in_the_maps_space(_settled(of_the_maps_run(_left_out(entries, choices))))
+    entries = of_the_maps_patient(of_the_maps_run(_left_out(entries, choices)))
+    entries = in_the_maps_space(_settled(entries))
     questions = questions or _of_maps(listed, entries)
     if not questions:
         entries, questions = _without_rivals(entries)
@@ -322,6 +324,12 @@ def _of_maps(paths: Sequence[PathLike], entries: Sequence[Entry]) -> tuple[Quest
         words = (
             f"{where} holds {kind}, not fitted metabolite maps: convert it with {converter}, fit "
             "the spectra (LCModel, FSL-MRS, Osprey), and open the maps."
+        )
+        return (Question("", words),)
+    if packed := packed_in(paths):
+        words = (
+            f"{packed} lies inside what was opened, and packed files there are not looked into: "
+            "unpack it, and open the folder with its files."
         )
         return (Question("", words),)
     if reason := _why_no_map(entries):

@@ -21,6 +21,12 @@ RESULT = "a result of this program, named by the user"
 ELSEWHERE = "in another space than the maps"
 """Why a file that was resampled is not used."""
 
+ANOTHERS = "its name is that of another patient or date than the maps'; choose its role to use it"
+"""Why a file about the scan is not used."""
+
+DOUBTED = "its name is that of another patient, date or series than the maps'"
+"""What is said of an MRI that is used all the same."""
+
 MISSING = "it is a link, and its content is not here (git annex get, datalad get)"
 """Why a file of a data set whose content was not fetched is not used."""
 
@@ -167,10 +173,12 @@ class Survey:
                 found.append(f"{stem} is a ratio and was left out: {entry.reason}.")
             elif entry.state is State.LEFT_OUT and entry.role is Role.UNKNOWN:
                 found.append(f"{stem} left out: {entry.why}; {entry.reason}.")
-            elif entry.reason in (ELSEWHERE, MISSING) or (
+            elif entry.reason in (ANOTHERS, ELSEWHERE, MISSING) or (
                 entry.state is State.LEFT_OUT and entry.role in (Role.CRLB, *MASKS)
             ):
                 found.append(f"{stem} ({entry.role}) left out: {entry.reason}.")
+            elif entry.reason == DOUBTED:
+                found.append(f"{stem} ({entry.role}) used: {entry.reason}.")
             elif entry.reason == RIVALS:
                 found.append(f"{stem} ({entry.role}) not used: {entry.reason}.")
         found += [
