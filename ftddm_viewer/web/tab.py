@@ -161,7 +161,7 @@ class Tab:
         self.do(lambda: self.session.open(asset_folder("case"), label=CASE_LABEL), said)
 
     def open_uploads(self, paths: Sequence[str]) -> None:
-        """Move uploaded files out of the served folder and open them."""
+        """Copy uploaded files out of the served folder and open them."""
         self.do(lambda: self._open_uploads([Path(path) for path in paths]))
 
     def _open_uploads(self, paths: Sequence[Path]) -> None:
@@ -171,9 +171,6 @@ class Tab:
         except (FtddmError, OSError):
             shutil.rmtree(place, ignore_errors=True)
             raise
-        finally:
-            for path in paths:
-                path.unlink(missing_ok=True)
 
     def expand(self, *, expanded: bool) -> None:
         """Take up that the user opened or closed the study panel."""

@@ -197,14 +197,8 @@ def test_a_bomb_is_refused_by_what_comes_out(tmp_path, monkeypatch):
     """Even if its sizes pass: here, all are read as 1 byte when they are judged."""
     path = packed(tmp_path / "a.zip", [("a", bytes(600_000)), ("b", bytes(600_000))])
     judge = module._entries
-    monkeypatch.setattr(module, "LARGEST", 10_000_000)
-
-    def entries(*args):
-        found = judge(*args)
-        monkeypatch.setattr(module, "LARGEST", 1_000_000)
-        return found
-
-    monkeypatch.setattr(module, "_entries", entries)
+    monkeypatch.setattr(module, "LARGEST", 1_000_000)
+    monkeypatch.setattr(module, "_entries", lambda path, archive, most: judge(path, archive, 10**7))
     with pytest.raises(FormatError, match=r"unpacks to more than 0\.001 GB"):
         unpack(path, tmp_path / "into")
     assert not list((tmp_path / "into").iterdir())

@@ -56,7 +56,6 @@ def test_a_zip_keeps_the_folders_of_its_files(place: Path, tmp_path: Path) -> No
     (opened,) = take([archive], place)
     (asked,) = survey(opened).questions
     assert (asked.key, asked.options) == ("session", ("V1", "V2"))
-    assert not archive.exists()
     assert not [*place.rglob("*.zip")]
 
 
@@ -92,7 +91,6 @@ def test_a_damaged_zip_is_named_as_the_user_knows_it(tab: Tab, tmp_path: Path) -
     tab.open_uploads([str(bad)])
     assert tab.words.startswith("patient.zip is damaged, or not a zip file")
     assert left_in(tmp_path / "private") == []
-    assert not bad.exists()
 
 
 def test_a_zip_that_leads_out_of_its_folder_leaves_nothing(tab: Tab, tmp_path: Path) -> None:
@@ -142,3 +140,62 @@ def test_an_upload_is_called_as_the_user_knows_it(slash: str) -> None:
     path = slash.join([str(private), "tmpab_12", "study", "tNAA.nii.gz"])
     words = f"Cannot read {path}: it is damaged."
     assert as_uploaded(words, private) == "Cannot read tNAA.nii.gz: it is damaged."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "[Errno 2] No such file or directory: '/tmp/ftddm-web-x1/served/0a1b2c/tNAA.nii.gz'",
+            "[Errno 2] No such file or directory: 'tNAA.nii.gz'",
+        ),
+        (r"Cannot read C:\Users\me\AppData\served\T1.nii.", "Cannot read T1.nii."),
+        ("T1/FLAIR and tNAA/tCr, in 1/s.", "T1/FLAIR and tNAA/tCr, in 1/s."),
+        ("See https://example.org/a/b for more.", "See https://example.org/a/b for more."),
+        ("below sub-07/ses-V1/tNAA.nii.gz", "below sub-07/ses-V1/tNAA.nii.gz"),
+    ],
+)
+def test_no_message_names_a_folder_of_the_server(words: str, said: str) -> None:
+    assert as_uploaded(words, Path("/tmp/private")) == said
+
+
+def test_two_visitors_may_upload_the_same_file(model: Model, tmp_path: Path) -> None:
+    """Gradio stores both under one name: neither may take it from the other."""
+    for name in ("private", "served"):
+        (tmp_path / name).mkdir()
+    study = write_study(tmp_path / "served" / "0123abcd")
+    paths = [str(path) for path in sorted(study.iterdir())]
+    tabs = [Tab(model, tmp_path / "private", tmp_path / "served") for _ in range(2)]
+    try:
+        for tab in tabs:
+            tab.open_uploads(paths)
+            assert tab.session.wait(PATIENCE)
+            assert tab.words == ""
+            assert tab.session.state.case is not None
+        tabs[0].close()
+        tabs[1].open_uploads(paths)
+        assert tabs[1].session.wait(PATIENCE)
+        assert tabs[1].words == ""
+    finally:
+        for tab in tabs:
+            tab.close()
+    assert len(left_in(study)) == 4
+
+
+def test_an_upload_that_was_swept_is_named_without_its_place(tab: Tab, tmp_path: Path) -> None:
+    tab.open_uploads([str(tmp_path / "served" / "0123abcd" / "tNAA.nii.gz")])
+    assert tab.words == "tNAA.nii.gz has not been used for too long: upload it again."
+
+
+def test_no_more_is_written_than_there_is_room(place: Path, tmp_path: Path) -> None:
+    """Nor may a zip unpack to more."""
+    (tmp_path / "big.nii").write_bytes(bytes(5000))
+    with pytest.raises(FormatError, match="no room for these files"):
+        take([tmp_path / "big.nii"], place, room=4000)
+    with zipfile.ZipFile(tmp_path / "big.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "big.nii", "big.nii")
+    again = tmp_path / "again"
+    again.mkdir()
+    with pytest.raises(FormatError, match=r"unpacks to more than .* no room"):
+        take([tmp_path / "big.zip"], again, room=4000)
+    assert left_in(again) == []

@@ -57,7 +57,7 @@ def unpacked_until_exit(path: Path) -> Path:
 _UNPACKED: dict[tuple[Path, int, int], tuple[tempfile.TemporaryDirectory[str], Path]] = {}
 
 
-def unpack(path: Path, into: Path) -> Path:
+def unpack(path: Path, into: Path, most: int | None = None) -> Path:
     """Unpack a zip file into a folder of the caller, who owns and later removes it.
 
     Parameters
@@ -66,6 +66,8 @@ def unpack(path: Path, into: Path) -> Path:
         The zip file. The files that macOS adds (`__MACOSX`, `._<name>`) are left out.
     into
         An empty folder, or one that does not exist; it is left empty if this raises.
+    most
+        Number of bytes that may come out, 2 GB at most and by default.
 
     Returns
     -------
@@ -76,8 +78,10 @@ def unpack(path: Path, into: Path) -> Path:
     ------
     FormatError
         If the file is missing, damaged, encrypted, or empty; if an entry is a link, or its name
-        leads out of the folder; if there are more than 20 000 entries, or more than 2 GB come out.
+        leads out of the folder; if there are more than 20 000 entries, or more than `most` bytes
+        come out.
     """
+    most = LARGEST if most is None else min(most, LARGEST)
     if not path.is_file():
         state = "is not a file" if path.exists() else "does not exist"
         raise FormatError(f"{path} {state}. Check the path.")
@@ -91,7 +95,7 @@ def unpack(path: Path, into: Path) -> Path:
         with path.open("rb") as file:
             _check_directory(path, file)
             with zipfile.ZipFile(file) as archive:
-                _write(path, archive, _entries(path, archive), into)
+                _write(path, archive, _entries(path, archive, most), into, most)
     except Exception as error:
         _empty(into)
         if isinstance(error, FormatError):
@@ -147,7 +151,9 @@ def _check_directory(path: Path, file: IO[bytes]) -> None:
         )
 
 
-def _entries(path: Path, archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
+def _entries(
+    path: Path, archive: zipfile.ZipFile, most: int
+) -> list[tuple[zipfile.ZipInfo, PurePosixPath]]:
     """Return the entries that are files with their relative paths, after judging all of them."""
     found = archive.infolist()
     if len(found) > MOST_ENTRIES:
@@ -156,8 +162,8 @@ def _entries(path: Path, archive: zipfile.ZipFile) -> list[tuple[zipfile.ZipInfo
             "one examination."
         )
     total = sum(entry.file_size for entry in found)
-    if total > LARGEST:
-        raise FormatError(_too_large(path))
+    if total > most:
+        raise FormatError(_too_large(path, most))
     files = []
     taken: set[str] = set()
     for entry in found:
@@ -210,9 +216,10 @@ def _write(
     archive: zipfile.ZipFile,
     files: list[tuple[zipfile.ZipInfo, PurePosixPath]],
     into: Path,
+    most: int,
 ) -> None:
     """Write the files below a folder; the size that an entry declares is not trusted."""
-    left = LARGEST
+    left = most
     for entry, name in files:
         target = into / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -220,14 +227,14 @@ def _write(
             while chunk := packed.read(CHUNK):
                 left -= len(chunk)
                 if left < 0:
-                    raise FormatError(_too_large(path))
+                    raise FormatError(_too_large(path, most))
                 out.write(chunk)
 
 
-def _too_large(path: Path) -> str:
+def _too_large(path: Path, most: int) -> str:
+    far = ", far more than one examination" if most == LARGEST else ", for which there is no room"
     return (
-        f"{path} unpacks to more than {LARGEST / 1e9:g} GB, far more than one examination. "
-        "Zip only its maps, masks and MRI."
+        f"{path} unpacks to more than {most / 1e9:.3g} GB{far}. Zip only its maps, masks and MRI."
     )
 
 
