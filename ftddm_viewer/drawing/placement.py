@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from itertools import product
 
 import numpy as np
@@ -11,7 +12,7 @@ from nibabel.orientations import io_orientation
 from ftddm_core.errors import FormatError, GeometryError
 from ftddm_core.imaging.geometry import regrid_mean, regrid_nearest
 from ftddm_core.imaging.volume import FloatArray, Study, Volume
-from ftddm_viewer.drawing.figures import draw_panel
+from ftddm_viewer.drawing.figures import draw_panel, save_figure
 from ftddm_viewer.drawing.image_rows import Panel
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.drawing.style import COLOURS, add_notice, new_figure
@@ -65,6 +66,15 @@ def placement_figure(study: Study, role: str = "t1") -> Figure:
         place.set_title(VIEWS[world], fontsize=9)
     add_notice(figure)
     return figure
+
+
+def placement_png(study: Study | None) -> bytes:
+    """Return `placement_figure` of the T1, else of the FLAIR, as a PNG file; empty without one."""
+    if study is None or (study.t1 is None and study.flair is None):
+        return b""
+    content = BytesIO()
+    save_figure(placement_figure(study, "flair" if study.t1 is None else "t1"), content)
+    return content.getvalue()
 
 
 def _trusted(study: Study) -> Volume:

@@ -252,6 +252,7 @@ class Page:
         slow["heading"] = {"value": status.heading(state, scene)}
         slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
         slow["check"] = {"value": status.check(state, tab.named)}
+        slow["study-placement"] = {"value": tab.placement()}
         slow["remarks"] = {"value": status.remarks(state, tab.named)}
         found = tab.changes(turn, slow, lambda newest: self._quick(tab, newest))
         study_form.whole(found, self.layout.form.properties(tab.draft, free=True))

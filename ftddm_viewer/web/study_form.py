@@ -54,6 +54,7 @@ class StudyForm:
             with gr.Column(elem_id="study-files-box"):
                 self._show("study-files", gr.HTML, padding=False)
                 self._show("study-about", gr.HTML, padding=False)
+                self._show("study-placement", gr.HTML, padding=False)
             with gr.Column(elem_id="study-form"):
                 for key in FIRST:
                     self._field(key)

@@ -5,10 +5,13 @@ Names of files and what headers say come from anyone: every text is escaped here
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 
 from ftddm_core.imaging.io.surveyed import State
+from ftddm_core.imaging.volume import Study
+from ftddm_viewer.drawing.placement import placement_png
 from ftddm_viewer.session.inspection import Inspection
 
 Naming = Callable[[str], str]
@@ -16,6 +19,13 @@ Naming = Callable[[str], str]
 
 MOST_ROWS = 400
 """How many files are listed."""
+
+PLACED = (
+    "Where the MRI lies under the maps: one of another examination, or one that was moved, shows "
+    "here"
+)
+
+OUTLINES = "The MRI with the trusted voxels (orange) and the maps (blue); click it to enlarge it."
 
 HEADS = ("File", "Taken for", "Because", "Use")
 
@@ -65,6 +75,16 @@ def _row(row: Mapping[str, str]) -> str:
         f'<td class="{key.replace(" ", "-")}">{escape(text)}</td>' for key, text in row.items()
     )
     return f'<tr class="{"used" if row["use"] == State.TAKEN else "unused"}">{cells}</tr>'
+
+
+def placement(study: Study | None) -> str:
+    """Return an image of where the T1, else the FLAIR, lies on the maps; "" without one."""
+    content = placement_png(study)
+    if not content:
+        return ""
+    source = f"data:image/png;base64,{b64encode(content).decode()}"
+    image = f'<img src="{source}" alt="{PLACED}" title="{PLACED}" tabindex="0">'
+    return f"<figure>{image}<figcaption>{OUTLINES}</figcaption></figure>"
 
 
 def about(found: Inspection, named: Naming) -> str:

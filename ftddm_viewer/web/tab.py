@@ -16,10 +16,12 @@ from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import Choices, Limits
 from ftddm_viewer import CASE_LABEL
+from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
+from ftddm_viewer.web import study_panel
 from ftddm_viewer.web.limits import of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
@@ -83,6 +85,8 @@ class Tab:
         self._served = Path(tempfile.mkdtemp(dir=served, prefix=OWNED))
         self.showing = Lock()
         self.draft = Draft()
+        self._placed: Inspection | None = None
+        self._placement = ""
         self._lock = RLock()
         self._turn = 0
         self._stamps: dict[str, float] = {}
@@ -177,6 +181,19 @@ class Tab:
         with self._lock:
             self.draft.expanded = expanded
             self._shown.setdefault("study", {})["open"] = expanded
+
+    def placement(self) -> str:
+        """Return where the MRI of the study panel lies on the maps, as HTML; "" while the panel is
+        closed. It is drawn once for each study, which takes a moment."""
+        with self._lock:
+            found = self.session.state.inspection
+            self.draft.take_up(found, self.named)
+            if not self.draft.expanded:
+                return ""
+        if found is not self._placed:
+            study = None if found is None else found.study
+            self._placed, self._placement = found, study_panel.placement(study)
+        return self._placement
 
     def open_chosen(self, values: Iterable[tuple[Callable[[Draft, Any], object], Any]]) -> None:
         """Open the study of the panel with the choices made there.

@@ -262,6 +262,30 @@ def test_a_damaged_file_is_not_said_to_be_used(visitor: Visitor, tmp_path: Path)
             assert "/study/" not in text
 
 
+def test_the_page_shows_where_the_mri_lies(visitor: Visitor) -> None:
+    """Nothing without an MRI, and another image for another place."""
+    shown = visitor.page.locator("#study-placement img")
+    found = []
+    for name in ("t1-elsewhere", "t1-names"):
+        visitor.upload("rounding")
+        shown.wait_for(state="detached")
+        visitor.upload(name)
+        shown.wait_for()
+        assert shown.evaluate("image => image.complete && image.naturalWidth > 300")
+        found.append(shown.get_attribute("src"))
+    assert found[0] != found[1]
+    small = shown.bounding_box()["width"]
+    shown.click()
+    assert shown.bounding_box()["width"] > 2 * small
+    shown.blur()
+    assert shown.bounding_box()["width"] == small
+    visitor.page.locator("#study > button").click()
+    shown.wait_for(state="hidden")
+    visitor.page.locator("#study > button").click()
+    shown.wait_for()
+    assert shown.get_attribute("src") == found[1]
+
+
 def test_results_are_named_after_the_subject(visitor: Visitor, tmp_path: Path) -> None:
     visitor.upload("git-annex")
     label = visitor.table["git-annex"]["label"]
