@@ -78,9 +78,25 @@ def test_labels_are_asked_about(study):
         study(Choices(mask_labels=(7,)))
 
 
-def test_what_is_no_mask_is_refused():
-    with pytest.raises(FormatError, match=r"values from 0 to .* neither a mask, probabilities"):
-        masks_of_files.read_mask(image(level()), PATH, Choices())
+@pytest.mark.parametrize("data", [level() + 1, level() - 5 * brain_of(), level(10) ** 2 + 0.1])
+def test_what_is_no_mask_is_refused(data):
+    with pytest.raises(FormatError, match=r"neither a mask, probabilities nor labels: leave it"):
+        masks_of_files.read_mask(image(data - 5), PATH, Choices())
+    with pytest.raises(FormatError, match=r"neither a mask, probabilities nor labels: leave it"):
+        masks_of_files.read_mask(image(np.abs(data) + 1), PATH, Choices(roles={str(PATH): "mask"}))
+
+
+def test_an_image_of_the_brain_alone_is_a_mask_if_the_user_says_so(study):
+    """As FreeSurfer's brainmask, which holds intensities."""
+    arrays = {"tNAA": level(), "brainmask": (100 + 20 * level()) * brain_of()}
+    with pytest.raises(ChoiceNeeded, match="looks like an image of the brain alone") as asked:
+        study(**arrays)
+    assert asked.value.question.key == "roles"
+    (path,) = asked.value.question.options
+    found = study(Choices(roles={path: "mask"}))
+    np.testing.assert_array_equal(trusted(found), brain_of())
+    assert any("the voxels in which it is not 0 are trusted" in note for note in found.notes)
+    assert study(Choices(exclude=(path,))).mask is None
 
 
 def test_a_quality_mask_goes_before_a_brain_mask_which_is_offered(study):

@@ -24,6 +24,9 @@ MOST_LABELS = 50
 LEAST_TRUSTED = 0.05
 """Share of the voxels with signal that a mask should trust."""
 
+LEAST_CUT = 0.2
+"""Share of the voxels that are 0 in an image of the brain alone."""
+
 WEAK = 0.1
 """Median signal inside a mask, relative to outside, below which it may be inverted."""
 
@@ -38,12 +41,13 @@ def read_mask(mask: Volume, path: Path, choices: Choices) -> tuple[Volume, list[
     """Return a mask as 0 and 1, and what the user should know about its values.
 
     Values of 0 and one other number are a mask; values between 0 and 1 are probabilities, trusted
-    above the chosen threshold; several whole numbers are labels.
+    above the chosen threshold; several whole numbers are labels. An image of the brain alone is a
+    mask only if the user says so.
 
     Raises
     ------
     ChoiceNeeded
-        If the mask has several labels and none is chosen.
+        If the mask has several labels and none is chosen, or is an image of the brain alone.
     FormatError
         If the values are neither, or a chosen label does not occur.
     """
@@ -63,10 +67,20 @@ def read_mask(mask: Volume, path: Path, choices: Choices) -> tuple[Volume, list[
     if are_labels(labels):
         words = f"{path.name} has the labels {_listed(labels)}: which are trusted?"
         raise ChoiceNeeded(Question("mask_labels", words, tuple(f"{v:g}" for v in labels)))
-    raise FormatError(
+    words = (
         f"{path} holds values from {data.min():.4g} to {data.max():.4g}, which is neither a mask, "
-        "probabilities nor labels: leave it out, or say what it is."
+        "probabilities nor labels"
     )
+    if not is_cut_out(data):
+        raise FormatError(f"{words}: leave it out, or say what it is.")
+    if not choices.role_of(path):
+        words += (
+            ": it looks like an image of the brain alone. Leave it out, or give it the role of a "
+            "mask to trust the voxels in which it is not 0."
+        )
+        raise ChoiceNeeded(Question("roles", words, (str(path),)))
+    note = f"{path.name} is an image: the voxels in which it is not 0 are trusted."
+    return _binary(mask, data > 0), [note]
 
 
 def values_of(mask: Volume) -> FloatArray:
@@ -89,6 +103,13 @@ def are_labels(values: FloatArray) -> bool:
     """Return whether these are the `values_of` a mask of labels, of which some are trusted."""
     few_whole = len(values) <= MOST_LABELS and bool((values == np.round(values)).all())
     return few_whole and not is_plain(values)
+
+
+def is_cut_out(data: NDArray[np.float64]) -> bool:
+    """Return whether an image (X, Y, Z) is one from which all but the brain was cut out, such as
+    FreeSurfer's brainmask: nowhere negative, and exactly 0 at every corner and in many voxels."""
+    corners = data[:: max(1, data.shape[0] - 1), :: max(1, data.shape[1] - 1)]
+    return bool(data.min() >= 0 and not corners.any() and np.mean(data == 0) > LEAST_CUT)
 
 
 def _finite(mask: Volume) -> NDArray[np.float64]:
