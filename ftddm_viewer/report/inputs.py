@@ -48,8 +48,9 @@ RULES = f"""A folder that holds images is read without its subfolders; else they
   {Choices().mask_threshold:g}, or labels, of which some have to be chosen. An image of the
   brain alone, such as FreeSurfer's brainmask, is a mask (where it is not 0) only if you give it
   that role. A quality mask is preferred to other masks, a mask of one metabolite to that of the
-  study. Voxels in a mask of spikes (outliers of a map) or of failed fits are not trusted. A note reports a mask that trusts
-  voxels without signal, or less than {LEAST_TRUSTED:.0%} of those with signal.
+  study. Voxels in a mask of spikes (outliers of a map) or of failed fits are not trusted. A note
+  reports a mask that trusts voxels without signal, or less than {LEAST_TRUSTED:.0%} of those with
+  signal.
 - Values of failed fits ({", ".join(f"{value:g}" for value in SENTINELS)}, other negative whole
   numbers that recur, 999, 9999 and the like far above the rest, and the largest whole number if it
   recurs and is ten times the rest) become gaps that are not trusted.
