@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,10 @@ from ftddm_core.evaluation.cases import Case
 from ftddm_core.evaluation.compare import MIN_VOXELS, slice_metrics
 from ftddm_core.evaluation.contrast import tumour_contrast_error
 from ftddm_core.evaluation.protocol import MethodPlan
-from ftddm_core.evaluation.runner import Runner
+from ftddm_core.evaluation.runner import Entry, Runner
 from ftddm_core.evaluation.tables import Row
 from ftddm_core.imaging.degrade import coarse_matrix
+from ftddm_core.sampling.widening import widened, widening
 
 CHOLINE, ASPARTATE = "tCho", "tNAA"
 
@@ -114,8 +116,10 @@ def _measure_case(
             )
             found.rows.append(Row(case.name, label, factor, name, k, values, 0.0))
             if method.samples >= 2:
+                condition = runner.condition(Entry(method, 0, case, factor, name))
+                wide = widened(drawn[name][..., k], widening(condition))
                 _calibrate(found, method, factor, case.name, name, k,
-                           drawn[name][..., k], reference, mask[..., k])  # fmt: skip
+                           wide, reference, mask[..., k])  # fmt: skip
     if error := _contrast_error(case, shown):
         found.contrast.append(
             Row(case.name, label, factor, "tCho/tNAA", 0, {"contrast_error": error[0]}, 0.0)
@@ -129,7 +133,7 @@ def _calibrate(
     case: str,
     metabolite: str,
     k: int,
-    samples: NDArray[np.float32],
+    samples: NDArray[np.floating[Any]],
     truth: NDArray[np.float64],
     mask: NDArray[np.bool_],
 ) -> None:

@@ -1,7 +1,7 @@
 """Protocols: methods and cases of an evaluation, read from a TOML file.
 
-`brief`, `quick`, `full` and `kinds` are bundled. User-visible defaults, above all the default
-temperatures, are never repeated in such a file: it says "default".
+`brief`, `quick`, `full`, `kinds` and `calibration` are bundled. User-visible defaults, above all
+the default temperatures, are never repeated in such a file: it says "default".
 """
 
 from __future__ import annotations
@@ -125,6 +125,8 @@ class Robustness:
         Steps of every chain from T_trunc 100.
     samples
         Number of draws at temperature 1 for calibration; `measure` takes the mean of 16 of them.
+    calibration_only
+        Whether only these draws are made, on literature, randomised and null patients.
     """
 
     patients: int
@@ -132,6 +134,7 @@ class Robustness:
     metabolites: tuple[str, ...]
     steps: int
     samples: int
+    calibration_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -374,7 +377,8 @@ def _robustness(
     if entry is None:
         return None
     where = "robustness"
-    _only(entry, ("patients", "factors", "metabolites", "steps", "samples"), where)
+    known = ("patients", "factors", "metabolites", "steps", "samples", "calibration_only")
+    _only(entry, known, where)
     held = tuple(entry.get("metabolites", metabolites))
     given = {"steps": 10, "samples": 19, **entry}
     return Robustness(
@@ -383,6 +387,7 @@ def _robustness(
         metabolites=_part("metabolites", held, metabolites, where),
         steps=_count(given, "steps"),
         samples=_count(given, "samples", least=2),
+        calibration_only=_yes(entry, "calibration_only"),
     )
 
 
@@ -411,6 +416,13 @@ def _need(entry: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> 
     if not isinstance(value, kind) or isinstance(value, bool) or value in ("", []):
         where = f" of '{entry['name']}'" if key != "name" and "name" in entry else ""
         raise SettingsError(f"'{key}'{where} is {'missing' if value is None else repr(value)}.")
+    return value
+
+
+def _yes(entry: Mapping[str, Any], key: str) -> bool:
+    value = entry.get(key, False)
+    if not isinstance(value, bool):
+        raise SettingsError(f"'{key}' is {value!r}: give true or false.")
     return value
 
 

@@ -21,6 +21,7 @@ from ftddm_core.evaluation.robustness import (
     AT_DEFAULT,
     AT_ZERO,
     AUTOMATIC,
+    CALIBRATED,
     MEAN,
     OFF,
     OFF_AT_ZERO,
@@ -112,7 +113,7 @@ def _shares(checks: Checks, robust: Robust) -> None:
 
 def _samples(checks: Checks, robust: Robust) -> None:
     for line in robust_calibration(robust):
-        if line["kind"] not in (LITERATURE, NULL) or line["mri_weight"] != 1:
+        if line["kind"] not in CALIBRATED or line["mri_weight"] != 1:
             continue
         draws = len(line["ranks"]) - 1
         if draws != 19:

@@ -61,6 +61,9 @@ MEANS_UNGUIDED = (MEASURED, LITERATURE, NULL)
 """Kinds with many samples, for acquisitions other than `WHOLE`. Without MRI, a swapped patient
 equals the literature patient."""
 
+CALIBRATED = (LITERATURE, RANDOMISED, NULL)
+"""Kinds on which the spread of the samples is chosen and tested; see `sampling.widening`."""
+
 LESIONS = (LITERATURE, HIDDEN, SILENT)
 """Kinds whose lesions are measured."""
 
@@ -154,7 +157,7 @@ def robust_plans(
     metabolites: Sequence[str],
     factors: Sequence[float],
 ) -> tuple[MethodPlan, ...]:
-    """Return the methods that run on a kind of case."""
+    """Return the methods that run on a kind of case; none if the plan leaves the kind out."""
 
     def of(name: str, kind: str, settings: SamplerSettings | None, samples: int = 1) -> MethodPlan:
         return MethodPlan(name, kind, settings, tuple(factors), tuple(metabolites), samples)
@@ -169,6 +172,9 @@ def robust_plans(
         )  # fmt: skip
         return of(name, "ftddm", whole.replace(**changes), samples)
 
+    if plan.calibration_only:
+        left_out = kind not in CALIBRATED or acquisition == WHOLE
+        return () if left_out else (drawn(MANY, 1, plan.samples),)
     found = [
         of(ZERO_FILLING, "zero-filling", None),
         of(ALONE, "measurement", None),
@@ -225,7 +231,9 @@ def run_robust(
         If the runner is asked to stop; finished maps are kept.
     """
     found = Robust()
-    checks = [(item, factor) for item in items for factor in item.factors]
+    items = [item for item in items if plans_of(protocol, item)]
+    checked = [item for item in items if _is_checked(plans_of(protocol, item))]
+    checks = [(item, factor) for item in checked for factor in item.factors]
     for number, (item, factor) in enumerate(checks):
         runner.check(
             item.case,
@@ -250,10 +258,16 @@ def run_robust(
         measured = measure(runner, plans, cases)
         found.measured[kind, acquisition] = _renamed(measured, plans)
         for item in group:
-            found.checks += _checked(runner, item, plans, found.measured[kind, acquisition])
+            if _is_checked(plans):
+                found.checks += _checked(runner, item, plans, found.measured[kind, acquisition])
             if kind in LESIONS:
                 found.lesions += _lesions(runner, item, plans)
     return found
+
+
+def _is_checked(plans: Iterable[MethodPlan]) -> bool:
+    """Return whether the self-check is among what is tested."""
+    return any(method.name == AUTOMATIC for method in plans)
 
 
 def _renamed(measured: Measured, plans: Iterable[MethodPlan]) -> Measured:
@@ -397,7 +411,8 @@ def robust_calls(protocol: Protocol, items: Sequence[KindCase] | None = None) ->
     for kind, acquisition, names, factors, slices, matrix in shapes:
         plans = robust_plans(plan, kind, acquisition, names, factors)
         total += slices * calls_of(plans)
-        total += sum(check_calls(matrix, factor, len(names), slices) for factor in factors)
+        if _is_checked(plans):
+            total += sum(check_calls(matrix, factor, len(names), slices) for factor in factors)
     return total
 
 

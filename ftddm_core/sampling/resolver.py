@@ -39,6 +39,7 @@ from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import PROGRESS, Result, Start, Update
 from ftddm_core.sampling.self_check import SelfCheck, check_study, weighting_of
 from ftddm_core.sampling.weighting import Weighting
+from ftddm_core.sampling.widening import widening
 from ftddm_core.settings import SamplerSettings
 
 
@@ -448,7 +449,7 @@ class SuperResolver:
             drawn[name] = maps[name].with_data(found.drawn.mean.astype(np.float32))
             alone[name] = maps[name].with_data(found.alone)
             if settings.samples > 1:
-                spread = found.drawn.deviation(settings.samples)
+                spread = widening(condition) * found.drawn.deviation(settings.samples)
                 deviation[name] = maps[name].with_data(spread.astype(np.float32))
             held = condition.measurement.with_noise(settings.noise)
             noise[name] = (held.typical_noise, held.noise_source)

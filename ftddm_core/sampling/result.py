@@ -39,7 +39,7 @@ class Result:
     alone
         Metabolite -> z, the estimate from the measurement alone.
     deviation
-        Metabolite -> standard deviation of x over samples; empty for one.
+        Metabolite -> standard deviation of x over samples, widened; see `widening`. Empty for one.
     conditions
         Network inputs of each metabolite.
     settings

@@ -12,6 +12,7 @@ from ftddm_core.errors import FormatError
 from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.check_words import check_line, check_record
 from ftddm_core.sampling.result import Result
+from ftddm_core.sampling.widening import widening
 from ftddm_core.saving.notice import NOTICE
 from ftddm_core.saving.software import version_of
 
@@ -79,6 +80,8 @@ def sidecar(
         "Inputs": dict(inputs),
         "Notes": _notes(study),
     }
+    if result.settings.samples > 1:
+        record["DeviationWidenedBy"] = round(widening(condition), 6)
     return record
 
 

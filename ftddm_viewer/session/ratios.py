@@ -20,6 +20,7 @@ from ftddm_core.imaging.metabolites import Ratio, ratio_in
 from ftddm_core.imaging.ratio import FLOOR, floor_of, ratio, ratio_of_samples, ratio_unit
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.weighting import shown
+from ftddm_core.sampling.widening import widening
 from ftddm_viewer.session.case import HEADROOM, Case, Mode, Prepared
 from ftddm_viewer.session.first_view import upper_limit
 from ftddm_viewer.session.state import SliceImage, View
@@ -39,7 +40,7 @@ class RatioImage(NamedTuple):
     mean
         (Nx, Ny) on the output grid; NaN where there is no ratio.
     deviation
-        Standard deviation over the samples; None for a single one.
+        Standard deviation over the samples, widened; None for a single one.
     """
 
     mean: NDArray[np.float64]
@@ -132,6 +133,8 @@ def _ratio_slice(
     )
     inside = _inside(view.prepared, pair)[..., k]
     mean, deviation = ratio_of_samples(above, below, floor_in(view.prepared, pair))
+    if deviation is not None:
+        deviation *= max(widening(view.prepared.conditions[name]) for name in pair)
     return RatioImage(
         np.where(inside, mean, np.nan),
         None if deviation is None else np.where(inside, deviation, np.nan),

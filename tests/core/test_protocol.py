@@ -71,7 +71,8 @@ def test_the_quick_protocol_is_quick_and_runs_the_full_chain_on_eighteen_slices(
 
 def test_the_brief_protocol_has_every_target_of_quick_but_fewer_patients() -> None:
     brief, quick = Protocol.load("brief"), Protocol.load("quick")
-    assert {path.stem for path in BUNDLED.glob("*.toml")} == {"brief", "quick", "full", "kinds"}
+    names = {"brief", "quick", "full", "kinds", "calibration"}
+    assert {path.stem for path in BUNDLED.glob("*.toml")} == names
     assert slice_calls(brief) < slice_calls(quick) / 2
     assert brief.anatomies == quick.anatomies
     assert brief.robustness is not None
@@ -193,7 +194,7 @@ def test_a_wrong_protocol_says_what_is_wrong(content: dict[str, Any], words: str
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
-    words = r"fastest cannot be read.*Give brief, full, kinds, quick, or a TOML"
+    words = r"fastest cannot be read.*Give brief, calibration, full, kinds, quick, or a TOML"
     with pytest.raises(FormatError, match=words):
         Protocol.load("fastest")
     broken = tmp_path / "broken.toml"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from networks import tiny_weights
 
-from ftddm_core.errors import Cancelled
+from ftddm_core.errors import Cancelled, SettingsError
 from ftddm_core.evaluation.anchors import alone, inside, measurement
 from ftddm_core.evaluation.cache import Cache
 from ftddm_core.evaluation.cases import Case
@@ -393,3 +393,18 @@ def test_real_cases_come_first() -> None:
     table = robustness_table(Robust(dict(reversed(measured.items()))))
     assert [line["kind"] for line in table] == [MEASURED, LITERATURE]
     assert KINDS[0] == MEASURED
+
+
+def test_calibration_alone_makes_many_draws_and_nothing_else(runner: Runner) -> None:
+    content = dict(PROTOCOL.content)
+    content["robustness"] = {**content["robustness"], "calibration_only": True}
+    protocol = parse(content)
+    items = [item(NULL), item(NULL, WHOLE), item(MEASURED)]
+    found = run_robust(protocol, items, runner)
+    assert list(found.measured) == [(NULL, MASKED)]
+    assert found.checks == []
+    assert {line["method"].split()[0] for line in robust_calibration(found)} == {MANY.split()[0]}
+    assert 0 < robust_calls(protocol, items) < robust_calls(PROTOCOL, items) / 3
+    content["robustness"]["calibration_only"] = "yes"
+    with pytest.raises(SettingsError, match="'calibration_only' is 'yes': give true or false"):
+        parse(content)

@@ -14,6 +14,7 @@ from ftddm_core.errors import SettingsError
 from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.metabolites import Ratio
 from ftddm_core.imaging.volume import Study
+from ftddm_core.sampling.widening import widening
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.session import estimates
@@ -183,7 +184,9 @@ def test_the_session_computes_both_maps_and_keeps_their_samples(opened: Session)
     by_hand = above.samples[:, held].astype(float) / below.samples[:, held]
     np.testing.assert_allclose(found.mean[held], by_hand.mean(0), rtol=1e-5)
     assert found.deviation is not None
-    np.testing.assert_allclose(found.deviation[held], by_hand.std(0, ddof=1), rtol=1e-4, atol=1e-7)
+    factor = max(widening(view.prepared.conditions[name]) for name in PAIR)
+    spread = factor * by_hand.std(0, ddof=1)
+    np.testing.assert_allclose(found.deviation[held], spread, rtol=1e-4, atol=1e-7)
     opened.choose_ratio()
     done(opened)
     assert opened.state.ratio is None
