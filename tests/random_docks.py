@@ -13,7 +13,7 @@ PLUGIN = "ftddm-viewer"
 
 
 def dock(hand: Hand, name: str = "") -> str:
-    name = name or hand.rng.choice(["Trade-off explorer", "Ratio", "Regions"])
+    name = name or hand.rng.choice(["Trade-off explorer", "Ratio", "Regions", "Three views"])
     if name not in hand.docks:
         _, hand.docks[name] = hand.viewer.window.add_plugin_dock_widget(PLUGIN, name)
     return name

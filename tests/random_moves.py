@@ -209,6 +209,8 @@ def action(hand: Hand) -> str:
     docks = {"explore": "Trade-off explorer", "ratio": "Ratio", "regions": "Regions"}
     if name in docks:
         return dock(hand, docks[name])
+    if name == "three":  # it closes what is open
+        hand.docks.pop("Three views", None)
     hand.press(name)
     hand.cancelled |= name == "cancel"
     return name

@@ -72,9 +72,17 @@ ACTIONS = (
            "output while nothing is pinned", "W", Group.COMPARE, "Flicker"),
     Action("side_by_side", "Show the pinned output beside the current one, or one view again",
            "Shift+W", Group.COMPARE, "A|B"),
+    Action("swipe", "Swipe: the pinned output at the left of a divider, the current one at its "
+           "right; drag the divider, or end the swipe", "Shift+S", Group.COMPARE, "Swipe"),
+    Action("divider_left", "Move the divider of the swipe to the left", "Shift+Left",
+           Group.COMPARE),
+    Action("divider_right", "Move the divider of the swipe to the right", "Shift+Right",
+           Group.COMPARE),
     Action("axial", "Axial slices", "8", Group.VIEW),
     Action("coronal", "Coronal slices", "9", Group.VIEW),
     Action("sagittal", "Sagittal slices", "0", Group.VIEW),
+    Action("three", "Axial, coronal and sagittal views together, with a cross-hair in all of them; "
+           "or one view again", "H", Group.VIEW, "3 views"),
     Action("smooth", "Draw voxels as they are, or linearly interpolated; values stay as they are",
            "Shift+I", Group.VIEW),
     Action("convention", "Patient's right at the left (radiological) or at the right "

@@ -62,7 +62,8 @@ class Pin:
         if not state.image.final:
             raise SettingsError("The output is not finished: pin it once it is.")
         alone = replace(state, view=state.view.only(state.metabolite), finished=None, error="")
-        return cls(letter, alone, resolve(alone), model)
+        plain = replace(alone, display=alone.display.changed(fade=False))  # no veil lies over it
+        return cls(letter, alone, resolve(plain), model)
 
     @property
     def view(self) -> View:

@@ -16,6 +16,7 @@ from napari_ftddm._hands import Hands
 from napari_ftddm._help import HelpBox
 from napari_ftddm._pinned import Pinned
 from napari_ftddm._presets import PresetMenu
+from napari_ftddm._swipe import STEP
 from napari_ftddm._views import Views
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ class Commands:
         self._add("unpin", self._pins.unpin)
         self._look("flicker", self.pinned.flicker)
         self._look("side_by_side", self.pinned.side_by_side)
+        self._look("swipe", self.pinned.swipe)
+        self._look("divider_left", lambda: self.pinned.move_divider(-STEP))
+        self._look("divider_right", lambda: self.pinned.move_divider(STEP))
         self.views = views = Views(viewer, stage)
         for direction in ("axial", "coronal", "sagittal"):
             self._add(direction, partial(views.turn, direction))
@@ -103,6 +107,7 @@ class Commands:
         image = state.image
         self._panel.toolbar.enable("pin", image is not None and image.final)
         self._panel.toolbar.enable("side_by_side", bool(self._pins.pins))
+        self._panel.toolbar.enable("swipe", bool(self._pins.pins))
         self._panel.toolbar.enable("undo", self._history.can_undo)
         self._panel.toolbar.enable("redo", self._history.can_redo)
 

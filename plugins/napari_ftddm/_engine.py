@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from ftddm_core.assets import asset_folder
@@ -49,6 +51,9 @@ DOCKS = {"explore": "Trade-off explorer", "ratio": "Ratio", "regions": "Regions"
 
 INTERVAL_MS = 40
 """Shortest time between two changes of the settings while a slider is dragged."""
+
+LAYOUT_MS = 150
+"""How long a window takes to give the canvas its new size, once a dock has come or gone."""
 
 PATIENCE = 0.2
 """In s: how long a closing panel waits for running work to notice."""
@@ -87,6 +92,10 @@ class Engine:
         self.more = MoreLayers()
         self._relay = Relay(self._apply)
         self._pace = Pace(INTERVAL_MS, self._update)
+        self._framer = QTimer()
+        self._framer.setSingleShot(True)
+        self._framer.setInterval(LAYOUT_MS)
+        self._framer.timeout.connect(self._stage.frame)
         self._seen: list[weakref.ref[Study]] = []
         self._said = ""
         self._refused = ""
@@ -99,6 +108,7 @@ class Engine:
         self._commands.hands.on("layers", self.show_more_layers)
         for name, title in DOCKS.items():
             self._commands.hands.on(name, partial(self._open_dock, title))
+        self._commands.hands.on("three", self._switch_three)
         self._connect()
         session.changed.connect(self._relay.post)
         viewer.layers.events.inserted.connect(self._inserted)
@@ -208,6 +218,17 @@ class Engine:
     def _open_dock(self, title: str) -> None:
         """Open one of the plugin's docks, by its name in the manifest."""
         self._viewer.window.add_plugin_dock_widget("ftddm-viewer", title)
+
+    def _switch_three(self) -> None:
+        """Open the dock of three views, or close it."""
+        window = self._viewer.window
+        docks = window.dock_widgets.values()
+        found = next((e for e in docks if e.objectName() == "ftddm_three"), None)
+        if found is None:
+            self._open_dock("Three views")
+        else:
+            window.remove_dock_widget(found)
+        self._framer.start()
 
     # ---- from the user to the session
 
@@ -324,6 +345,8 @@ class Engine:
         _running.discard(self)
         self._relay.close()
         self._pace.close()
+        if isalive(self._framer):  # type: ignore[no-untyped-call]
+            self._framer.stop()
         with suppress(ValueError):  # psygnal, where it was disconnected already
             self.session.changed.disconnect(self._relay.post)
         self._viewer.layers.events.inserted.disconnect(self._inserted)

@@ -1,17 +1,21 @@
-"""Pinned outputs as layers of their own: in turn with the current output, or beside it."""
+"""Pinned outputs as layers of their own: in turn with the current output, beside it, or swiped."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
 from ftddm_viewer.session.pins import NOW, Pin, Pins
+from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import State
 from napari_ftddm._bridge import image_layer, placement
 from napari_ftddm._record import about, known_of
 from napari_ftddm._sides import unwrapped
 from napari_ftddm._stage import MRI, limits_range
+from napari_ftddm._swipe import MARK, SIDES, Swipe
 
 if TYPE_CHECKING:
     from napari import Viewer
@@ -39,7 +43,10 @@ class Pinned:
         self._grid: dict[str, Any] | None = None
         self._below: Image | None = None
         self._busy = False
-        self._drop([each for each in viewer.layers if known_of(each).get("pinned")])
+        self._swipe = Swipe(self._viewer, self._swiped_away)
+        self._swiped = ""
+        left = [e for e in viewer.layers if {"pinned", "swipe"} & known_of(e).keys()]
+        self._drop([*left, *(each for each in viewer.layers if MARK in each.metadata)])
         viewer.layers.events.removed.connect(self._removed)
         viewer.layers.events.inserted.connect(self._arrange)
 
@@ -60,7 +67,10 @@ class Pinned:
                 self._layers[letter] = self._made(pin)
         self.before(state)
         output = self._stage.layer("output")
-        seen = self._seen()
+        if self._swipe.on and (self._swiped in gone or output is None):
+            self._end_swipe()
+            self._look_at("")
+        seen = self._swiped or self._seen()
         for letter, layer in self._layers.items():
             words = pins[letter].compared(state, now_first=self.beside)
             known, name = known_of(layer), f"{letter} (pinned) {pins[letter].state.metabolite}"
@@ -69,6 +79,8 @@ class Pinned:
             if output is not None and letter == (seen or self._newest()):
                 current = known_of(output)
                 current["caption"] = f"{words}. {current['caption']}"
+                if self._swipe.on:
+                    self._say_swiped(pins[letter], state)
         if not self._layers or (gone and not seen):
             self._leave_grid()
         self._arrange()
@@ -102,6 +114,7 @@ class Pinned:
     def flicker(self) -> None:
         """Show the next of the current output and the pins; of input and output without a pin."""
         output = self._stage.layer("output")
+        self._end_swipe()
         if not self._layers:
             visible = output is not None and output.visible
             self._stage.look_at("input" if visible else "output")
@@ -116,6 +129,7 @@ class Pinned:
 
     def hide(self) -> None:
         """Show no pin."""
+        self._end_swipe()
         self._leave_grid()
         self._show("")
 
@@ -126,6 +140,7 @@ class Pinned:
 
     def side_by_side(self) -> None:
         """Show a pin beside the current output, or the current output alone again."""
+        self._end_swipe()
         if self.beside:
             self._leave_grid()
             self._look_at("")
@@ -141,6 +156,54 @@ class Pinned:
             self._arrange()
             grid.enabled = True
             self._stage.frame()
+
+    # ---- swipe
+
+    @property
+    def swiping(self) -> bool:
+        """Whether a divider lies between a pin and the current output."""
+        return self._swipe.on
+
+    def swipe(self) -> None:
+        """Show a pin at the left of a divider and the current output at its right, or end that."""
+        output = self._stage.layer("output")
+        if self._swipe.on:
+            self._end_swipe()
+            self._look_at("")
+        elif self._layers and output is not None:
+            letter = self._seen() or self._newest()
+            self._leave_grid()
+            self._stage.look_at("")
+            self._show("")
+            self._swiped = letter
+            self._swipe.start(self._layers[letter], output, (f"{letter}\n(pinned)", NOW))
+
+    def move_divider(self, share: float) -> None:
+        """Move the divider to the right by a share of the map's width."""
+        self._swipe.move(share)
+
+    def _say_swiped(self, pin: Pin, state: State) -> None:
+        """Let both halves say what they are; neither is faded, since the veil is not seen."""
+        words = pin.compared(state)
+        what = resolve(replace(state, display=state.display.changed(fade=False)))
+        captions = {"left": pin.scene.captions["output"], "right": what.captions["output"]}
+        for side, layer in zip(SIDES, self._swipe.layers, strict=True):
+            source = self._layers[pin.letter] if side == "left" else self._stage.layer("output")
+            swiped = known_of(layer)["swipe"]
+            known = {**known_of(source), "managed": False, "swipe": swiped} if source else {}
+            known.pop("pinned", None)
+            known["name"] = f"left: {pin.letter} (pinned) {pin.state.metabolite}, right: {NOW}"
+            known["caption"] = f"{words}. {captions[side]}"
+            layer.metadata["ftddm"] = known
+
+    def _end_swipe(self) -> None:
+        self._swiped = ""
+        self._swipe.stop()
+
+    def _swiped_away(self) -> None:
+        """Show the current output: the user has removed a layer of the swipe."""
+        self._swiped = ""
+        self._look_at("")
 
     def _look_at(self, letter: str) -> None:
         """Show one pin and no other map, or for "" the current output."""
@@ -227,5 +290,9 @@ class Pinned:
 
     def close(self) -> None:
         """Let go of the viewer; the layers stay."""
+        if self._swipe.on:
+            with suppress(RuntimeError):  # Qt, where the window is gone already
+                self._end_swipe()
+                self._look_at("")
         self._viewer.layers.events.removed.disconnect(self._removed)
         self._viewer.layers.events.inserted.disconnect(self._arrange)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ftddm_viewer.session.hover import details, deviation_at, value_words
 from ftddm_viewer.session.scene import NOT_COMPUTED as EMPTY
@@ -13,6 +16,7 @@ from napari_ftddm._words import computed_here, top_layer
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Layer
 
 OUTSIDE = "outside the mask"
 NO_RATIO = "no ratio here: outside the mask, or the denominator is too small"
@@ -37,27 +41,35 @@ class Readout:
 
     def words(self) -> str:
         """Return value and unit of the layer on top, "" where the pointer is over none."""
-        layer = top_layer(self.viewer)
+        layer = top_layer(self.viewer, at=self.viewer.cursor.position)
         if layer is None or not self.viewer.mouse_over_canvas:
             return ""
         value = layer.get_value(self.viewer.cursor.position, world=True)
         if value is None:
             return ""
-        known = known_of(layer)
-        if math.isnan(value):
-            role = known["role"]
-            missing = role in EMPTY and not computed_here(self.viewer, layer)
-            outside = NO_RATIO if role in RATIOS else OUTSIDE
-            return f"{layer.name}: {NOT_COMPUTED if missing else outside}"
-        return f"{layer.name}: {self._details(known, float(value))}"
+        return f"{layer.name}: {value_said(self.viewer, layer, value, self.viewer.cursor.position)}"
 
-    def _details(self, known: dict[str, Any], value: float) -> str:
-        """Return the value with its deviation, its unit, and what else is known there."""
-        point = [float(x) for x in self.viewer.cursor.position[-3:][::-1]]
-        role, name, view = known["role"], known.get("metabolite", ""), known.get("view")
-        if not name:
-            return value_words(value, unit=known["unit"])
-        pair = known.get("ratio")
-        deviation = math.nan if view is None else deviation_at(view, role, name, pair, point)
-        words = value_words(value, deviation, known["unit"])
-        return ", ".join([words, *details(known["case"], view, role, name, pair, point)])
+
+def value_said(viewer: Viewer, layer: Layer, value: float, position: Sequence[float]) -> str:
+    """Return a layer's value at a position of the viewer's world, and what else is known there."""
+    known = known_of(layer)
+    role, name, view = known["role"], known.get("metabolite", ""), known.get("view")
+    if math.isnan(value):
+        axis = known["case"].frame.axis
+        missing = role in EMPTY and not computed_here(viewer, layer, axis, position)
+        return NOT_COMPUTED if missing else NO_RATIO if role in RATIOS else OUTSIDE
+    if not name:
+        return value_words(float(value), unit=known["unit"])
+    point = [float(x) for x in position[-3:][::-1]]
+    pair = known.get("ratio")
+    deviation = math.nan if view is None else deviation_at(view, role, name, pair, point)
+    words = value_words(float(value), deviation, known["unit"])
+    return ", ".join([words, *details(known["case"], view, role, name, pair, point)])
+
+
+def said_at(viewer: Viewer, layer: Layer, position: Sequence[float]) -> str:
+    """Return what a layer holds at a position, in whatever view; "" beyond its voxels."""
+    inside = np.floor(np.asarray(layer.world_to_data(position[-layer.ndim :])) + 0.5).astype(int)
+    if (inside < 0).any() or (inside >= layer.data.shape).any():
+        return ""
+    return value_said(viewer, layer, layer.data[tuple(inside)], position)

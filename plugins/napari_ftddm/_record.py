@@ -20,6 +20,7 @@ from ftddm_viewer.session.messages import nominal_voxels
 from ftddm_viewer.session.ratios import ratio_name, ratio_slice
 from ftddm_viewer.session.scene import RATIOS, LayerSpec, Scene
 from ftddm_viewer.session.state import Finished, State, View
+from napari_ftddm._bridge import ORDER
 from napari_ftddm._derived_record import DERIVED, OF_THE_OUTPUT, derived_output
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def leave_to_user(layer: Layer) -> None:
     words = {"name": f"{known['name']}, changed by hand",
              "caption": f"CHANGED BY HAND, from: {known['caption']}"}  # fmt: skip
     layer.metadata["ftddm"] = {**known, **words, "managed": False, "role": CHANGED}
+
+
+def on_this_side(known: dict[str, Any], point: Any) -> bool:
+    """Return whether a layer of a swipe, by its metadata, is the one to be read at a point."""
+    place = known.get("swipe")
+    if place is None:
+        return True
+    axis, position, low_side = place
+    return bool((point[axis - len(ORDER)] < position) is low_side)
 
 
 def complete(known: dict[str, Any]) -> bool:
@@ -118,9 +128,15 @@ def files_of(known: dict[str, Any], shown: Volume, compress: bool) -> tuple[byte
     Raises
     ------
     FormatError
-        If slices were not computed, or the layer was changed by hand; a mask may have been.
+        If slices were not computed, if the layer was changed by hand, but for a mask, or if it is
+        one half of a swipe.
     """
     role = str(known["role"])
+    if known.get("swipe"):
+        raise FormatError(
+            "This layer is one half of the swipe: end the swipe, then save the output or the "
+            "pinned output itself."
+        )
     edited = not _unchanged(shown, known["volume"])
     if edited and role != "mask":
         raise FormatError(

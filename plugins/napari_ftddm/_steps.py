@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from ftddm_viewer.session.case import Case
 
+CHANGING = ("data", "affine", "inserted", "removed", "visible", "reordered")
+"""Events of layers after which the range may be another."""
+
 SLACK = 1e-3
 """In steps, so that rounding takes no slice away from the end."""
 
@@ -33,12 +36,14 @@ class Steps:
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
-        # A viewer holds methods weakly, and these functions as long as itself. They are called
-        # before napari's own slider reads the range.
-        viewer.dims.events.range.connect(lambda event=None: self.apply(), position="first")
-        viewer.dims.events.point.connect(lambda event=None: self._stay())
+        self._kept: tuple[float, ...] = ()
+        # A viewer holds methods weakly, and these functions as long as itself.
+        viewer.dims.events.point.connect(lambda event=None: self._moved())
+        viewer.dims.events.range.connect(lambda event=None: self._ranged())
+        # While the viewer tells of a change of its own, it does not tell of the range: what gives
+        # it another range is listened to as well.
         viewer.layers.events.connect(
-            lambda event: self.apply() if event.type in ("visible", "reordered") else None
+            lambda event: self.apply() if event.type in CHANGING else None, position="last"
         )
         viewer.dims.events.current_step.connect(lambda event=None: self._count_down())
         self.apply()
@@ -60,6 +65,25 @@ class Steps:
         if not np.allclose(wanted, dims.range, rtol=0, atol=1e-9):
             dims.range = tuple(wanted)
             self._count_down()
+
+    def _ranged(self) -> None:
+        """Give the slider its range; undo what napari's did, which is told of the range before.
+
+        Where there are fewer steps than its own, it goes to the last one, on every axis.
+        """
+        self.apply()
+        dims = self.viewer.dims
+        if len(self._kept) != dims.ndim:
+            self._kept = tuple(dims.point)
+        low, high = np.array([each[:2] for each in dims.range]).T
+        kept = np.clip(self._kept, low, high)
+        if not np.allclose(kept, dims.point, rtol=0, atol=1e-6):
+            dims.point = tuple(float(each) for each in kept)
+        dims.events.current_step(value=dims.current_step)
+
+    def _moved(self) -> None:
+        self._kept = tuple(self.viewer.dims.point)
+        self._stay()
 
     def _case(self) -> Case | None:
         top = top_layer(self.viewer)

@@ -1,20 +1,21 @@
-"""The row of small buttons under the study's name, made from the table of actions."""
+"""The rows of small buttons under the study's name, made from the table of actions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QMenu, QToolButton, QWidget
 
 from ftddm_viewer.session.actions import ACTIONS, Action, Group
-from napari_ftddm._parts import SMALL, paragraphs, row
+from napari_ftddm._parts import SMALL, column, paragraphs, row
 
 MENUS = {Group.SETTINGS: "Presets", Group.VIEW: "View", Group.TOOLS: "Tools"}
 """Groups with a menu of their own, and what its button is called."""
 
-ORDER = (Group.SETTINGS, Group.COMPARE, Group.VIEW, Group.TOOLS, Group.HELP)
-"""Of the buttons."""
+ROWS = ((Group.SETTINGS, Group.VIEW, Group.TOOLS, Group.HELP), (Group.COMPARE,))
+"""Of buttons, each from left to right."""
 
 STYLE = (
     f"QToolButton {{ {SMALL} padding: 2px 1px; border: 1px solid #808890; border-radius: 3px; }}"
@@ -42,18 +43,13 @@ class Toolbar(QWidget):
         self.buttons: dict[str, QToolButton] = {}
         self.menus: dict[Group, QMenu] = {}
         self._openers: dict[Group, QToolButton] = {}
-        parts: list[QWidget] = []
-        for group in ORDER:
-            for each in ACTIONS:
-                if each.group is group and each.short:
-                    parts.append(self._button(each))
-            if group in MENUS:
-                parts.append(self._menu(group))
-        layout = row(*parts)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addStretch(1)
-        self.setLayout(layout)
+        whole = column(self)
+        whole.setSpacing(2)
+        for groups in ROWS:
+            layout = row(*self._parts(groups))
+            layout.setSpacing(2)
+            layout.addStretch(1)
+            whole.addLayout(layout)
 
     def offer(self, action: Action) -> None:
         """Show the button of an action, or its entry in its group's menu."""
@@ -73,6 +69,14 @@ class Toolbar(QWidget):
 
     def _want(self, name: str, *_: object) -> None:
         self.wanted.emit(name)
+
+    def _parts(self, groups: Sequence[Group]) -> Iterator[QWidget]:
+        for group in groups:
+            for each in ACTIONS:
+                if each.group is group and each.short:
+                    yield self._button(each)
+            if group in MENUS:
+                yield self._menu(group)
 
     def _button(self, action: Action) -> QToolButton:
         made = _small(action.short, action.tooltip, f"ftddm_{action.name}")

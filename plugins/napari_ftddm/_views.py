@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 
+from ftddm_viewer.session.planes import VIEWS
 from napari_ftddm._bridge import dims_order
 from napari_ftddm._record import known_of
 from napari_ftddm._sides import switched_convention, unwrapped
-from napari_ftddm._words import VIEWS, stacked_along
+from napari_ftddm._words import stacked_along
 
 if TYPE_CHECKING:
     from napari import Viewer

@@ -9,6 +9,7 @@ for oblique maps, the nearest to them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtGui import QFont, QFontMetricsF, QGuiApplication
 
 from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
+from ftddm_viewer.session.planes import VIEWS, middle_of
 from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
 from napari_ftddm._bridge import AXES, dims_order, layer_axis
-from napari_ftddm._record import CHANGED, COMPUTED, complete, known_of
+from napari_ftddm._record import CHANGED, COMPUTED, complete, known_of, on_this_side
 from napari_ftddm._sides import convention
 
 if TYPE_CHECKING:
@@ -52,9 +54,6 @@ MOST_LINES, TOO_LOW = 3, 8
 DRAWN_LARGER = 96 / 72
 """Width of a text on the canvas relative to Qt's font metrics, as measured on screenshots."""
 
-VIEWS = ("sagittal", "coronal", "axial")
-"""By the display axis along which their slices are stacked."""
-
 PARTLY = "OUTPUT ONLY in the slices that were computed; elsewhere, the layer below shows."
 """Before the caption of an output that crosses the slices of the study."""
 
@@ -77,9 +76,14 @@ def letters_of(viewer: Viewer) -> dict[str, str]:
     return dict(zip(("top", "bottom", "left", "right"), (*rows, *columns), strict=True))
 
 
-def top_layer(viewer: Viewer) -> Layer | None:
-    """Return the highest layer of this plugin that is seen; a veil is seen through."""
+def top_layer(viewer: Viewer, at: Sequence[float] | None = None) -> Layer | None:
+    """Return the highest layer of this plugin that is seen; a veil is seen through.
+
+    Of the two halves of a swipe, that at a position of the viewer's world if one is given.
+    """
     layers = [each for each in reversed(viewer.layers) if known_of(each).get("role") != "veil"]
+    if at is not None:
+        layers = [each for each in layers if on_this_side(known_of(each), at)]
     return next((each for each in layers if each.visible and "case" in known_of(each)), None)
 
 
@@ -91,22 +95,52 @@ def stacked_along(viewer: Viewer) -> int:
     return max(hidden, key=lambda axis: places[axis])  # there is one: two axes are in the plane
 
 
-def computed_here(viewer: Viewer, layer: Layer) -> bool:
-    """Return whether a layer has values in the slice that the viewer shows, however it lies."""
-    stacked = stacked_along(viewer)
-    axis = layer_axis(stacked, layer.ndim)
-    place = viewer.dims.point[layer_axis(stacked, viewer.dims.ndim)]
+def computed_here(
+    viewer: Viewer, layer: Layer, axis: int | None = None, at: Sequence[float] | None = None
+) -> bool:
+    """Return whether a layer has values in the slice that the viewer shows, however it lies.
+
+    Or, with a display axis and a position in the viewer's world, in the slice along it there.
+    """
+    stacked = stacked_along(viewer) if axis is None else axis
+    along = layer_axis(stacked, layer.ndim)
+    point = viewer.dims.point if at is None else at
+    place = point[layer_axis(stacked, len(point))]
     inside = layer.affine.inverse(np.full(layer.ndim, place))  # no layer of ours is oblique
-    k = int(np.clip(np.rint(inside[axis]), 0, layer.data.shape[axis] - 1))
-    return bool(np.isfinite(np.take(layer.data, k, axis=axis)).any())
+    k = int(np.clip(np.rint(inside[along]), 0, layer.data.shape[along] - 1))
+    return bool(np.isfinite(np.take(layer.data, k, axis=along)).any())
+
+
+def said_of(viewer: Viewer, layer: Layer, *, all_views: bool = False) -> dict[str, str]:
+    """Return title and caption of a layer in the view, or in planes of all three directions."""
+    known, dims = known_of(layer), viewer.dims
+    case: Case = known["case"]
+    role, caption = known["role"], known["caption"]
+    across = all_views or stacked_along(viewer) != case.frame.axis
+    if role in NOT_COMPUTED and not (
+        np.isfinite(layer.data).any() if all_views else computed_here(viewer, layer)
+    ):
+        caption = NOT_COMPUTED[role]
+    elif across and role in COMPUTED and not complete(known):
+        caption = f"{PARTLY} {caption}"
+    if across and not all_views:
+        view = VIEWS[stacked_along(viewer)]
+        title = f"{case.label}: {known['name']}, {view} view. {known['voxels']}".strip()
+    else:
+        k = case.slice_at(dims.point[layer_axis(case.frame.axis, dims.ndim)])
+        title = title_of(case, known["name"], k, known["voxels"])
+    return {"title": title, "caption": caption}
 
 
 def turn_to(viewer: Viewer, case: Case, position: float) -> None:
-    """Show a case's slices from the patient's feet, from a position in mm on."""
+    """Show a case's slices from the patient's feet, from a position in mm on; the point that all
+    views share lies in the middle of the maps."""
     ndim = viewer.dims.ndim
     viewer.dims.order = dims_order(case.frame.axis, ndim)
     viewer.scene.camera.orientation2d = convention(viewer)
-    viewer.dims.set_point(layer_axis(case.frame.axis, ndim), position)
+    point = list(middle_of(case))
+    point[case.frame.axis] = position
+    viewer.dims.set_point([layer_axis(i, ndim) for i in range(len(AXES))], point)
 
 
 class Words:
@@ -136,7 +170,7 @@ class Words:
         layer = top_layer(self.viewer)
         letters = letters_of(self.viewer)
         words = {side: letters.get(side, "") for side in SIDES}
-        words |= dict.fromkeys(SIZES, "") if layer is None else self._said_of(layer)
+        words |= dict.fromkeys(SIZES, "") if layer is None else said_of(self.viewer, layer)
         self._tiny = min(self.viewer.canvas.size) < TINY
         if layer is not None and self._tiny:
             words |= {"title": "", "caption": _notice(layer)}
@@ -150,20 +184,6 @@ class Words:
                     overlay.text = shown
                 if overlay.visible != bool(shown):
                     overlay.visible = bool(shown)
-
-    def _said_of(self, layer: Layer) -> dict[str, str]:
-        known, dims = known_of(layer), self.viewer.dims
-        case: Case = known["case"]
-        role, caption = known["role"], known["caption"]
-        if role in NOT_COMPUTED and not computed_here(self.viewer, layer):
-            caption = NOT_COMPUTED[role]
-        if (stacked := stacked_along(self.viewer)) != case.frame.axis:
-            title = f"{case.label}: {known['name']}, {VIEWS[stacked]} view. {known['voxels']}"
-            if role in COMPUTED and not complete(known):
-                caption = f"{PARTLY} {caption}"
-            return {"title": title.strip(), "caption": caption}
-        k = case.slice_at(dims.point[layer_axis(case.frame.axis, dims.ndim)])
-        return {"title": title_of(case, known["name"], k, known["voxels"]), "caption": caption}
 
     def _layers_changed(self, event: Any) -> None:
         """Follow what is seen: layers come and go, and are hidden."""

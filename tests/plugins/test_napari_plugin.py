@@ -288,7 +288,7 @@ def test_the_manifest_is_valid() -> None:
         warnings.simplefilter("ignore")  # the panel brings napari, and its pydantic's warnings
         manifest.validate_imports()
     offered = manifest.contributions
-    docks = {"FTDDM", "Ratio", "Regions", "Trade-off explorer"}
+    docks = {"FTDDM", "Ratio", "Regions", "Three views", "Trade-off explorer"}
     assert {widget.display_name for widget in offered.widgets} == docks
     assert [writer.layer_types for writer in offered.writers] == 2 * [["image*", "labels*"]]
 

@@ -86,8 +86,19 @@ def test_without_our_layers_the_slider_is_naparis(panel: Any, viewer: Any, tmp_p
     for each in viewer.layers:
         each.visible = False
     assert viewer.dims.nsteps[0] >= 80
+    point, k = viewer.dims.point, panel.session.state.slice_index
     layer(viewer, "output").visible = True
     assert viewer.dims.nsteps[0] == 6
+    finish(panel)
+    # napari's slider alone would have gone to its last step.
+    np.testing.assert_allclose(viewer.dims.point, point, atol=5)
+    assert panel.session.state.slice_index == k < 4
+    assert number(viewer) == (str(k + 1), "5")
+    # Nor does the point move in the plane when the T1 goes, whose voxels are smaller.
+    viewer.dims.set_point([1, 2], [30.0, -20.0])
+    viewer.layers.remove(layer(viewer, "T1"))
+    finish(panel)
+    np.testing.assert_allclose(viewer.dims.point[1:], (30, -20), atol=4)
 
 
 def test_a_tilted_head_is_shown_whole(panel: Any, viewer: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from sessions import Brake, done
@@ -13,7 +14,9 @@ from tiny import write_study
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.saving.notice import RESEARCH_ONLY
+from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.pins import LETTERS, Pins
+from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 
 
@@ -42,6 +45,22 @@ def test_a_pin_keeps_what_was_shown(opened: Session, pins: Pins) -> None:
     assert pin.scene.caption().endswith(f"{RESEARCH_ONLY}.")
     with pytest.raises(FrozenInstanceError):
         pin.letter = "B"  # type: ignore[misc]
+
+
+def test_a_pin_is_not_faded_and_does_not_say_so(tmp_path: Path, model: Model) -> None:
+    """The veil lies over the current output alone."""
+    folder = write_study(tmp_path / "crlb")
+    image = nib.load(folder / "tNAA.nii.gz")
+    bound = np.full(image.shape, 35.0, np.float32)
+    nib.save(nib.Nifti1Image(bound, image.affine), folder / "tNAA_crlb.nii.gz")
+    session = Session(model, checks_itself=False)
+    pins = Pins(session)
+    session.display(fade=True)
+    session.open(folder)
+    state = done(session)
+    assert "faded: CRLB above 20 %" in resolve(state).caption()
+    assert "faded" not in pins.pin().scene.caption()
+    session.close()
 
 
 def test_a_pin_holds_no_images_but_its_own(opened: Session, pins: Pins) -> None:
