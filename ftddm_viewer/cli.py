@@ -166,6 +166,25 @@ def build_parser() -> Parser:
     add_unfill(check)
     add_model(check)
 
+    rerun = add("rerun", "Make results again from their sidecars, and compare.")
+    rerun.add_argument(
+        "sidecar", nargs="+", type=Path, help="sidecar or map of a result, or a folder of results"
+    )
+    rerun.add_argument("--weights", metavar="NAME|DIR", help="weights (as the sidecar says)")
+    rerun.add_argument("--device", help="auto, cpu, cuda or mps (as the sidecar says)")
+
+    verify = add("verify", "Check that results and their inputs are as they were.")
+    verify.add_argument("folder", type=Path, help="folder of results")
+    for each in (rerun, verify):
+        each.add_argument(
+            "--inputs",
+            action="append",
+            type=Path,
+            default=[],
+            metavar="FOLDER",
+            help="where the inputs are; may be repeated (the bundled case, or beside the sidecar)",
+        )
+
     demo = add("demo", "Degrade and restore the bundled simulated case; print a table.")
     add_out(demo, overwrite=False)
     add_sampling(demo, upscale=CASE_UPSCALE, steps=LIVE_STEPS)

@@ -86,7 +86,7 @@ def bicubic(condition: Condition) -> NDArray[np.float32]:
         for n, n_out in zip(condition.acquired, condition.shape[:2], strict=True)
     )
     image = np.einsum("Xx,xyz,Yy->XYz", rows, condition.cleaned, columns, optimize=True)
-    return _finish(image, condition)
+    return _finish(np.ascontiguousarray(image), condition)  # in the same order in every process
 
 
 BASELINES: dict[str, Baseline] = {"zero-filling": zero_filling, "bicubic": bicubic}

@@ -17,7 +17,14 @@ import numpy as np
 
 from ftddm_core.errors import Cancelled, FormatError, GeometryError
 from ftddm_core.evaluation.baselines import BASELINES, run_baseline
-from ftddm_core.evaluation.metrics import NO_DETAIL, BoolArray, FloatArray, detail, evaluate
+from ftddm_core.evaluation.metrics import (
+    METRICS,
+    NO_DETAIL,
+    BoolArray,
+    FloatArray,
+    detail,
+    evaluate,
+)
 from ftddm_core.evaluation.tables import (
     DETAIL,
     DETAIL_NOISE_FREE,
@@ -64,6 +71,20 @@ def ftddm_method(
         return resolver.run(study, chosen, matrix=matrix, cancelled=cancelled).maps
 
     return method
+
+
+def metrics_of(study: Study, upscale: float, maps: Mapping[str, Volume]) -> dict[str, Any]:
+    """Return metabolite -> metrics of the restored maps of a study that was degraded, for a record.
+
+    Each is over the slices that `compare` measures, None where it is undefined; errors as there.
+    """
+    rows = compare(study, [upscale], {"": lambda low, matrix, s: maps})
+    return {
+        line["metabolite"]: {
+            key: round(line[key], 6) if np.isfinite(line[key]) else None for key in METRICS
+        }
+        for line in summarise(rows, by=("metabolite",))
+    }
 
 
 def compare(

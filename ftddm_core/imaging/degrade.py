@@ -113,7 +113,7 @@ def _truncated_variance(variance: FloatArray, coarse: Matrix) -> FloatArray:
         for n, n_out in zip(coarse, variance.shape[:2], strict=True)
     )
     found: FloatArray = np.einsum("xX,XYz,yY->xyz", rows, variance, columns, optimize=True)
-    return found
+    return np.ascontiguousarray(found)  # in the same order in every process
 
 
 def acquired_matrix(study: Study) -> Matrix:

@@ -56,9 +56,13 @@ def box_matrix(n: int, n_out: int) -> FloatArray:
 
 
 def _in_plane(image: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
-    """Apply one matrix along each of the first two axes."""
+    """Apply one matrix along each of the first two axes.
+
+    `einsum` orders its result in memory by a set of letters, which Python orders differently in every
+    process; sums over it would then differ in their last digits from run to run.
+    """
     result: FloatArray = np.einsum("Xx,xy...,Yy->XY...", rows, image, columns, optimize=True)
-    return result
+    return np.ascontiguousarray(result)
 
 
 def zero_fill(image: FloatArray, matrix: Matrix) -> FloatArray:

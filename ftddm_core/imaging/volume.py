@@ -217,6 +217,9 @@ class Study:
         Findings on opening that the user should know, one sentence each.
     field_t
         Field strength of the scan in T; None if unknown.
+    choices
+        What was decided about its files when they were opened, as `Choices.to_dict` has it but
+        with names in place of paths.
 
     Raises
     ------
@@ -246,6 +249,7 @@ class Study:
     label: str = ""
     notes: tuple[str, ...] = ()
     field_t: float | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.maps:

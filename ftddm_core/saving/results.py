@@ -80,6 +80,7 @@ def result_files(
     study: Study,
     record: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
     """Return name -> content of a sidecar and a NIfTI for every image of a result.
 
@@ -87,7 +88,7 @@ def result_files(
     Parameters and errors as for `outputs_of`.
     """
     files: dict[str, bytes] = {}
-    for stem, output in outputs_of(result, study, record, inputs).items():
+    for stem, output in outputs_of(result, study, record, inputs, metrics).items():
         names = (f"{stem}{ending}" for ending in ENDINGS)
         files.update(zip(names, encode_pair(*output), strict=True))
     return files
@@ -98,6 +99,7 @@ def outputs_of(
     study: Study,
     record: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> dict[str, Output]:
     """Return name without ending -> every image of a result, with its record.
 
@@ -112,6 +114,8 @@ def outputs_of(
         Added to every record.
     inputs
         The study's `fingerprints`, if they were taken when it was opened; None to take them now.
+    metrics
+        Metabolite -> metrics against a known truth, if there is one.
 
     Raises
     ------
@@ -138,6 +142,8 @@ def outputs_of(
         for description, (volume, statistic) in images.items():
             own = {"Statistic": statistic} | sidecar(result, study, name, inputs)
             own |= dict(record or {})
+            if description == SHOWN and metrics is not None:
+                own["Metrics"] = metrics[name]
             if description != SHOWN:
                 del own["KSpaceResidual"]  # it belongs to the mean
             found[result_stem(label, name, description)] = Output(volume, own)

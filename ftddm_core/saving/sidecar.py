@@ -6,15 +6,17 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from ftddm_core.errors import FormatError
-from ftddm_core.imaging.volume import Study
+from ftddm_core.imaging.volume import Study, Volume
+from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.check_words import check_line, check_record
 from ftddm_core.sampling.result import Result
 from ftddm_core.sampling.widening import widening
 from ftddm_core.saving.notice import NOTICE
-from ftddm_core.saving.software import version_of
+from ftddm_core.saving.software import commit, version_of
 
 SOFTWARE = ("ftddm-viewer", "torch", "numpy", "scipy", "nibabel")
 
@@ -69,6 +71,13 @@ def sidecar(
         },
         "Noise": {"Deviation_percent": round(100 * deviation, 6), "Source": source},
         "Outside": str(study.outside),
+        "Measurement": {
+            "ValidVoxels": int(condition.measurement.w.sum()),
+            "ModelVariance": condition.measurement.model_variance,
+            "OutsideVariance": condition.measurement.outside_variance,
+            "Spread": condition.measurement.spread,
+            "KSpaceWindow": _window(condition.measurement.window),
+        },
         "KSpaceResidual": {
             "Drawn": residual.drawn,
             "Shown": residual.shown,
@@ -76,13 +85,44 @@ def sidecar(
         },
         "Weights": {"Name": result.weights, "SHA256": result.digest},
         "Device": re.sub(r":\d+", "", result.device),
-        "Software": {name: version_of(name) for name in SOFTWARE},
+        "Software": {name: version_of(name) for name in SOFTWARE} | {"python": python_version()},
+        **({"Commit": commit()} if commit() else {}),
         "Inputs": dict(inputs),
+        "Grids": grids(study),
+        "Choices": dict(study.choices),
         "Notes": _notes(study),
     }
     if result.settings.samples > 1:
         record["DeviationWidenedBy"] = round(widening(condition), 6)
     return record
+
+
+def grids(study: Study) -> dict[str, dict[str, Any]]:
+    """Return matrix and affine of every image of a study, by role; maps share one grid."""
+    images: dict[str, Volume | None] = {"maps": study.grid, "t1": study.t1, "flair": study.flair}
+    if isinstance(study.mask, Volume):
+        images["mask"] = study.mask
+    elif study.mask is not None:
+        images |= {f"{name}_mask": mask for name, mask in study.mask.items()}
+    images |= {f"{name}_crlb": bound for name, bound in study.crlb.items()}
+    return {
+        role: {
+            "Matrix": list(image.shape),
+            "Affine_mm": [[round(float(v), 6) for v in row] for row in image.affine[:3]],
+        }
+        for role, image in sorted(images.items())
+        if image is not None
+    }
+
+
+def _window(window: Window | None) -> str | dict[str, Any]:
+    if window is None:
+        return "not stated, taken as uniform"
+    return {
+        "Elliptical": window.elliptical,
+        "Hamming": window.hamming,
+        "Reach": [round(end, 6) for end in window.reach],
+    }
 
 
 def _notes(study: Study) -> list[str]:

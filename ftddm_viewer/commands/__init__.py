@@ -4,6 +4,7 @@ from ftddm_viewer.commands.bench import bench
 from ftddm_viewer.commands.evaluate import evaluate, sweep
 from ftddm_viewer.commands.front_ends import view, web
 from ftddm_viewer.commands.inspect import inspect
+from ftddm_viewer.commands.rerun import rerun, verify
 from ftddm_viewer.commands.restore import check, demo, run
 from ftddm_viewer.commands.simulate import simulate
 from ftddm_viewer.commands.train import train
@@ -14,10 +15,12 @@ __all__ = [
     "demo",
     "evaluate",
     "inspect",
+    "rerun",
     "run",
     "simulate",
     "sweep",
     "train",
+    "verify",
     "view",
     "web",
 ]

@@ -28,6 +28,8 @@ IN_FLAGS = {
     "say which files are maps,": "say which files are maps (--role FILE=map:NAME),",
     "Keep or list only one of them.": "List only one of them, or leave one out (--exclude FILE).",
     "or give a label map.": "or give a label map (--anatomy FILE).",
+    "ive the folder that holds them.": "ive the folder that holds them (--inputs FOLDER).",
+    "name the ones of the run.": "name the ones of the run (--weights NAME|DIR).",
     "use this one as the measured study": "give this one as --real",
 }
 """Advice in a message -> the same advice for the command line."""

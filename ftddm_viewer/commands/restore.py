@@ -10,6 +10,7 @@ from ftddm_core.assets import asset_folder
 from ftddm_core.evaluation.compare import (
     baseline_methods,
     compare,
+    metrics_of,
 )
 from ftddm_core.evaluation.tables import side_by_side, summarise, to_markdown
 from ftddm_core.imaging.degrade import degrade, undo_zero_filling
@@ -150,7 +151,8 @@ def demo(options: Namespace) -> None:
     result = results[0]
     low = degrade(study, upscale)
     figure = draw_rows(rows_of(result, DEMO_METABOLITES, study), f"{CASE_LABEL}\n{heading(result)}")
-    files = result_files(result, low, {"DegradedBy": upscale})
+    metrics = metrics_of(study, upscale, result.maps)
+    files = result_files(result, low, {"DegradedBy": upscale}, metrics=metrics)
     drawn = BytesIO()
     save_figure(figure, drawn)
     files["demo.png"] = drawn.getvalue()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -240,3 +244,20 @@ def test_impossible_matrices_are_refused_with_their_numbers():
         truncate(image, (0, 6))
     with pytest.raises(GeometryError, match=r"matrix 9x6 is larger than the 8x6 map"):
         data_consistency(image, image, (9, 6))
+
+
+def test_results_lie_in_memory_alike_in_every_process() -> None:
+    """A sum over an array depends, in its last digits, on the order of its values."""
+    code = (
+        "import numpy as np\n"
+        "from ftddm_core.imaging.degrade import _truncated_variance\n"
+        "from ftddm_core.imaging.fourier import low_pass, truncate, zero_fill\n"
+        "image = np.ones((12, 12, 3))\n"
+        "found = [truncate(image, (4, 4)), zero_fill(image, (24, 24)), low_pass(image, (4, 4)),\n"
+        "         _truncated_variance(image, (4, 4))]\n"
+        "assert all(each.flags.c_contiguous for each in found), [each.strides for each in found]\n"
+    )
+    for seed in "1234":
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, check=True
+        )

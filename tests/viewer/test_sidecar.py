@@ -47,7 +47,7 @@ def test_the_sidecar_says_how_it_was_made(
     assert record["SelfCheck"]["Words"].endswith("not checked yet; MRI weight 0.4, detail 0.7.")
     assert set(record["KSpaceResidual"]) == {"Drawn", "Shown", "Noise"}
     assert record["Device"] in ("cpu", "cuda", "mps")
-    assert set(record["Software"]) == set(SOFTWARE)
+    assert set(record["Software"]) == {*SOFTWARE, "python"}
     assert all(re.match(r"\d+\.\d+", text) for text in record["Software"].values())
     assert record["Inputs"] == {
         role: {"Name": name, "SHA256": hashlib.sha256((study / name).read_bytes()).hexdigest()}
@@ -58,10 +58,33 @@ def test_the_sidecar_says_how_it_was_made(
             ("tNAA", "tNAA.nii.gz"),
         )
     }
+    assert re.fullmatch("[0-9a-f]{40}", record.get("Commit", "0" * 40))
+    assert record["Choices"] == {}
+    assert set(record["Grids"]) == {"maps", "mask", "t1"}
+    assert record["Grids"]["maps"]["Matrix"] == list(SHAPE)
+    affine = np.asarray(record["Grids"]["maps"]["Affine_mm"])
+    np.testing.assert_allclose(np.linalg.norm(affine[:, :3], axis=0), VOXEL, rtol=1e-5)
+    assert set(record["Measurement"]) == {
+        "ValidVoxels", "ModelVariance", "OutsideVariance", "Spread", "KSpaceWindow",
+    }  # fmt: skip
+    assert 0 < record["Measurement"]["ValidVoxels"] <= np.prod(SHAPE)
     digest = hashlib.sha256()
     for name in ("config.json", "denoiser.safetensors", "flow.safetensors"):
         digest.update((weights / name).read_bytes())
     assert record["Weights"] == {"Name": "tiny", "SHA256": digest.hexdigest()}
+
+
+def test_the_sidecar_states_the_decisions_about_the_files(
+    quick: list[Any], ftddm: Ftddm, study: Path
+) -> None:
+    """By names alone: folders may name a patient."""
+    words = ["--role", f"{study / 'tCho.nii.gz'}=map:Cho", "--exclude", study / "T1w.nii.gz"]
+    assert ftddm(*quick, *words, "--mask-threshold", 0.25).code == 0
+    assert sidecar(study.parent / "out", "Cho")["Choices"] == {
+        "roles": {"tCho.nii.gz": "map:Cho"},
+        "exclude": ["T1w.nii.gz"],
+        "mask_threshold": 0.25,
+    }
 
 
 def test_the_sidecar_does_not_say_who_where_and_when(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Self
@@ -138,6 +138,14 @@ class Choices:
             for key, value in asdict(self).items()
             if value != default[key]
         }
+
+    def without_places(self) -> Self:
+        """Return the choices with every file by its name alone, for a record."""
+        return replace(
+            self,
+            roles={Path(file).name: role for file, role in self.roles.items()},
+            exclude=tuple(Path(file).name for file in self.exclude),
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

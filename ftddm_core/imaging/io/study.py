@@ -128,6 +128,7 @@ class _Reading:
             source=self.source,
             label=self.survey.label,
             field_t=field_of(paths),
+            choices=self.choices.without_places().to_dict(),
         )
         found = (*self.notes, *self.files.notes, *self.survey.notes)
         return replace(study, notes=(*found, *findings(study)))
