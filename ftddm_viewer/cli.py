@@ -48,6 +48,7 @@ VARY = (
 )
 
 KEPT = {
+    "batch": "; the same command resumes from the finished studies.",
     "train": "; the same command resumes from the last checkpoint.",
     "evaluate": "; the same command resumes from the finished results.",
 }
@@ -145,6 +146,21 @@ def build_parser() -> Parser:
     add_roles(run)
     add_unfill(run)
     add_sampling(run)
+
+    batch = add("batch", "Super-resolve many studies; the same command resumes.")
+    batch.add_argument(
+        "input", nargs="+", type=Path, help="folders of studies, or of subjects as BIDS has them"
+    )
+    add_out(batch)
+    batch.add_argument(
+        "--workers", type=count, metavar="N", help="processes on this machine (one, without dask)"
+    )
+    batch.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="dask scheduler of a cluster"
+    )
+    add_roles(batch)
+    add_unfill(batch)
+    add_sampling(batch)
 
     inspect = add(
         "inspect", "Print what the files of a study are taken for, without computing anything."

@@ -1,20 +1,28 @@
-"""Runs that are killed at random moments: `python tests/killing.py run|batch [--moments 50]`.
+"""Programs that are killed at random moments: `python tests/killing.py run|batch|workers`.
 
-Whatever the moment, the folder holds what was there before or all of the new result, and nothing
-in between; the command that is run again afterwards makes the bytes of an undisturbed one.
+`run --moments 50` and `batch --moments 50` kill the command itself. Whatever the moment, the folder
+holds what was there before or all of the new result, and nothing in between; the command that is
+run again afterwards makes the bytes of an undisturbed one. `workers --studies 200 --moments 6`
+kills workers of a batch on three processes, which ends with the bytes of a single process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from tiny import files_in, write_study, write_weights
 
 SERVER = """
@@ -101,24 +109,96 @@ def killed_runs(
     return kills
 
 
+def killed_batches(words: Sequence[str], out: Path, moments: int, seed: int = 0) -> int:
+    """Kill a batch at random moments until it is done, again and again; return the kills."""
+    rng, kills = random.Random(seed), 0
+    with Runner() as runner:
+        code, usual = runner.run(words)
+        assert code == 0
+        whole = files_in(out)
+        while kills < moments:
+            shutil.rmtree(out)
+            code = KILLED
+            while code == KILLED and kills < moments:
+                code, _ = runner.run(words, usual * rng.uniform(0.05, 0.6))
+                assert code in (0, KILLED)
+                kills += code == KILLED
+                for study in {path.parent for path in out.glob("*/*.nii.gz")}:
+                    name = study.name
+                    found = {f"{name}/{key}": data for key, data in visible(study).items()}
+                    expected = {k: d for k, d in whole.items() if k.startswith(f"{name}/")}
+                    assert found.items() <= expected.items()
+            assert runner.run(words)[0] == 0
+            assert files_in(out) == whole
+    return kills
+
+
+def killed_workers(words: Sequence[str], kills: int, rng: random.Random) -> tuple[int, int]:
+    """Run a batch with workers and kill some of them; return its exit code, and how many died."""
+    command = [sys.executable, "-m", "ftddm_viewer", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as batch:
+        done, killed = 0, 0
+        assert batch.stdout is not None
+        for line in batch.stdout:
+            done += b"/" in line
+            if done and killed < kills and (workers := _workers_of(batch.pid)):
+                os.kill(rng.choice(workers), signal.SIGKILL)
+                killed += 1
+        return batch.wait(60), killed
+
+
+def _workers_of(parent: int) -> list[int]:
+    """Return the processes of dask's workers, which are those that compute."""
+    found = []
+    for process in psutil.Process(parent).children():
+        with suppress(psutil.Error):
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append(process.pid)
+    return found
+
+
 def main() -> None:
-    """Kill runs as asked, and print the outcome."""
+    """Kill programs as asked, and print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["run"])
+    parser.add_argument("what", choices=["run", "batch", "workers"])
     parser.add_argument("--moments", type=int, default=50)
+    parser.add_argument("--studies", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        study, weights = write_study(folder / "patient"), write_weights(folder / "tiny")
-        out = folder / "out"
-        words = ["run", str(study), "--out", str(out), "--weights", str(weights), "--steps", "2"]
-        words.append("--overwrite")
+        print(killed(options, Path(temporary)))
+
+
+def killed(options: argparse.Namespace, folder: Path) -> str:
+    """Do as asked in a folder; return the outcome in words."""
+    weights, out = write_weights(folder / "tiny"), folder / "out"
+    rest = ["--out", str(out), "--weights", str(weights), "--steps", "2"]
+    if options.what == "run":
+        words = ["run", str(write_study(folder / "patient")), *rest, "--overwrite"]
         with Runner() as runner:
             assert runner.run(words)[0] == 0
-        whole = files_in(out)
-        kills = killed_runs(words, out, whole, options.moments, options.seed)
-        print(f"{kills} runs killed: every folder held all of a result or what it held before.")
+        kills = killed_runs(words, out, files_in(out), options.moments, options.seed)
+        return f"{kills} runs killed: every folder held all of a result or what it held before."
+    for number in range(options.studies):
+        voxel = (10.0 - number / options.studies, 10.0, 12.0)
+        write_study(folder / "all" / f"p{number:03d}", voxel=voxel)
+    words = ["batch", str(folder / "all"), *rest]
+    if options.what == "batch":
+        kills = killed_batches(words, out, options.moments, options.seed)
+        return f"{kills} batches killed: resumed ones hold the bytes of an undisturbed one."
+    with Runner() as runner:
+        code, alone = runner.run(words)
+        assert code == 0
+    whole = files_in(out)
+    shutil.rmtree(out)
+    start, rng = time.monotonic(), random.Random(options.seed)
+    code, kills = killed_workers([*words, "--workers", "3"], options.moments, rng)
+    assert code == 0
+    assert files_in(out) == whole
+    return (
+        f"{options.studies} studies, {kills} of the workers killed: the bytes of a single process. "
+        f"One process {alone:.0f} s, three {time.monotonic() - start:.0f} s."
+    )
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ ROOMS: dict[str, set[str]] = {
     "bench": {"session"},
     "report": {"session", "drawing", "bench"},
     "provenance": {"session"},
+    "cohort": {"session", "drawing"},
     "web": {"session", "drawing", "shell"},
     "commands": {
         "session",
@@ -72,6 +73,7 @@ ROOMS: dict[str, set[str]] = {
         "bench",
         "report",
         "provenance",
+        "cohort",
         "web",
         "shell",
         "napari_ftddm",

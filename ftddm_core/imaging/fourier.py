@@ -58,7 +58,7 @@ def box_matrix(n: int, n_out: int) -> FloatArray:
 def _in_plane(image: FloatArray, rows: FloatArray, columns: FloatArray) -> FloatArray:
     """Apply one matrix along each of the first two axes.
 
-    `einsum` orders its result in memory by a set of letters, which Python orders differently in every
+    `einsum` orders its result in memory by a set of letters, which has another order in every
     process; sums over it would then differ in their last digits from run to run.
     """
     result: FloatArray = np.einsum("Xx,xy...,Yy->XY...", rows, image, columns, optimize=True)

@@ -1,5 +1,6 @@
 """Implementation of the `ftddm` commands; `cli` parses their arguments and reports errors."""
 
+from ftddm_viewer.commands.batch import batch
 from ftddm_viewer.commands.bench import bench
 from ftddm_viewer.commands.evaluate import evaluate, sweep
 from ftddm_viewer.commands.front_ends import view, web
@@ -10,6 +11,7 @@ from ftddm_viewer.commands.simulate import simulate
 from ftddm_viewer.commands.train import train
 
 __all__ = [
+    "batch",
     "bench",
     "check",
     "demo",

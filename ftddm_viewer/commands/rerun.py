@@ -16,12 +16,12 @@ from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.commands.options import in_flags
 from ftddm_viewer.commands.progress import progress_bar
-from ftddm_viewer.commands.restore import check_first
 from ftddm_viewer.provenance.finding import Files, usual_places
 from ftddm_viewer.provenance.rerun import Repeated, again, by_run, model_for
 from ftddm_viewer.provenance.sidecars import Sidecar, sidecars_in
 from ftddm_viewer.provenance.verify import Verified, verified
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.restoring import check_first
 
 
 def rerun(options: Namespace) -> None:
@@ -45,7 +45,7 @@ def rerun(options: Namespace) -> None:
 
 
 def _sampled(model: Model, study: Study, settings: SamplerSettings, matrix: Any) -> Result:
-    check_first(model, study, settings)
+    check_first(model, study, settings, progress_bar)
     with progress_bar("sampling") as progress:
         return model.load().run(study, settings, matrix=matrix, progress=progress)
 

@@ -24,15 +24,15 @@ from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.saving.files import check_writable, save_files
 from ftddm_core.saving.names import result_names, stale_names
 from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
-from ftddm_core.saving.results import result_files, save_result
+from ftddm_core.saving.results import result_files
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
 from ftddm_viewer.commands.inspect import opened
 from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
 from ftddm_viewer.commands.report_pages import check_report, write_report
-from ftddm_viewer.session.messages import study_notes
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.restoring import check_first, restored
 from ftddm_viewer.shell.endings import usual_endings
 from ftddm_viewer.shell.paths import check_names
 
@@ -50,21 +50,16 @@ def run(options: Namespace) -> None:
         return
     names = result_names(study, settings.samples)
     check_names(options.out, names)
-    check_writable(
-        options.out,
-        [*names, *stale_names(names)],
-        overwrite=options.overwrite,
-        inputs=study.source.values(),
-    )
+    own, stale = study.source.values(), stale_names(names)
+    check_writable(options.out, [*names, *stale], overwrite=options.overwrite, inputs=own)
     if options.report is not None:
         check_report(options.report, len(study.maps), overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
-    check_first(model, study, settings)
-    with progress_bar("sampling") as progress:
-        result = model.load().run(study, settings, progress=progress)
-    record = {"Unfilled": True} if options.unfill else None
-    paths = save_result(result, study, options.out, overwrite=options.overwrite, record=record)
-    notes = study_notes(study, result.conditions.values(), settings.noise)
+    done = restored(model, study, settings, progress_bar, unfilled=options.unfill)
+    result, notes = done.result, done.notes
+    paths = save_files(
+        done.files(), options.out, overwrite=options.overwrite, stale=stale, inputs=own
+    )
     for note in notes:
         print(f"note: {in_flags(note)}", file=sys.stderr)
     if options.report is not None:
@@ -96,22 +91,13 @@ def check(options: Namespace) -> None:
         study = undo_zero_filling(study)
     automatic = SamplerSettings()
     model = Model(options.weights, options.device, half=options.half)
-    found = check_first(model, study, automatic)
+    found = check_first(model, study, automatic, progress_bar)
     usual = model.usual_upscale(study)
     weights = {name: weighting_of(found, automatic, name, usual) for name in study.maps}
     if found is not None and not found.reason:
         print(to_markdown([_checked(found, name, weights[name]) for name in weights]), end="\n\n")
     print(check_line(found, weights))
     print(f"{RESEARCH_ONLY}.")
-
-
-def check_first(model: Model, study: Study, settings: SamplerSettings) -> SelfCheck | None:
-    """Make the self-check with its own progress bar, where a weight is automatic."""
-    model.load()  # report its errors before a bar is drawn
-    if settings.mri_weight is not None and settings.detail is not None:
-        return None
-    with progress_bar("self-check") as progress:
-        return model.check(study, progress=progress, cancelled=lambda: False)
 
 
 def _checked(found: SelfCheck, name: str, weights: Weighting) -> dict[str, object]:
@@ -140,7 +126,7 @@ def demo(options: Namespace) -> None:
     results: list[Result] = []
 
     def sample(low: Study, matrix: Matrix, upscale: float) -> dict[str, Volume]:
-        check_first(model, low, settings)
+        check_first(model, low, settings, progress_bar)
         chosen = settings.replace(upscale=upscale)
         with progress_bar("sampling") as progress:
             results.append(model.load().run(low, chosen, matrix=matrix, progress=progress))

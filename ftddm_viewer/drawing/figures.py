@@ -50,7 +50,9 @@ def result_figure(
     return draw_rows(rows_of(result, metabolites, truth), heading(result), k)
 
 
-def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Figure:
+def draw_rows(
+    rows: Sequence[ImageRow], title: str, k: int | None = None, *, dpi: float = DPI
+) -> Figure:
     """Draw T1w, input, output, truth and difference of one slice, one row per metabolite.
 
     Input, output and truth share their colours; the difference is output minus truth, or minus the
@@ -64,6 +66,8 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
         Above the panels; see `heading`.
     k
         Slice; None for the one with the largest variation.
+    dpi
+        Dots per inch.
 
     Returns
     -------
@@ -89,7 +93,7 @@ def draw_rows(rows: Sequence[ImageRow], title: str, k: int | None = None) -> Fig
         height * inches * len(rows) + 1.15,
     )
     words = f"{title}, slice {k}"
-    figure, grid = new_figure(len(rows), len(columns), size, words, dpi=DPI, fontsize=10)
+    figure, grid = new_figure(len(rows), len(columns), size, words, dpi=dpi, fontsize=10)
     for axes, row in zip(grid, rows, strict=True):
         _draw_row(figure, dict(zip(columns, axes, strict=True)), row, k)
     for axes, label in zip(grid[0], columns, strict=True):

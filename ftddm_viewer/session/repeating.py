@@ -57,7 +57,7 @@ def as_command(state: State, model: Model, out: str = OUT) -> str:
         words.append("--unfill")
     for name, value in _changed(_asked(state)).items():
         words += [f"--{name.replace('_', '-')}", _number(value)]
-    weights = _weights(model)
+    weights = lasting_weights(model)
     words += ["--weights", weights] if weights != "small" else []
     words += ["--device", model.device] if model.device != "auto" else []
     words += ["--half"] if model.half else []
@@ -90,7 +90,7 @@ def as_python(state: State, model: Model, out: str = OUT) -> str:
         matrix = ", matrix=matrix"
     words = ", ".join(f"{name}={value!r}" for name, value in settings.items())
     lines += [f"settings = SamplerSettings({words})"]
-    words = f"{_weights(model)!r}, {model.device!r}" + (", half=True" if model.half else "")
+    words = f"{lasting_weights(model)!r}, {model.device!r}" + (", half=True" if model.half else "")
     lines += [f"resolver = SuperResolver.load({words})"]
     lines += [f"result = resolver.run(study, settings{matrix})"]
     noted = f", record={record!r}" if record else ""
@@ -139,7 +139,7 @@ def _number(value: Any) -> str:
     return repr(value) if isinstance(value, int | float) else str(value)
 
 
-def _weights(model: Model) -> str:
+def lasting_weights(model: Model) -> str:
     """Return the name of bundled weights, or the absolute path of others."""
     folder = Path(model.weights)
     bundled = len(folder.parts) == 1 and (asset_folder("weights") / folder).is_dir()

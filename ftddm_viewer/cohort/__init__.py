@@ -1,0 +1,1 @@
+"""Many studies, one after the other or on many machines: each is restored as `ftddm run` does."""
