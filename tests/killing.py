@@ -194,7 +194,9 @@ def killed(options: argparse.Namespace, folder: Path) -> str:
     start, rng = time.monotonic(), random.Random(options.seed)
     code, kills = killed_workers([*words, "--workers", "3"], options.moments, rng)
     assert code == 0
-    assert files_in(out) == whole
+    found = files_in(out)
+    assert found == whole, [name for name in {**found, **whole}
+                            if found.get(name) != whole.get(name)]  # fmt: skip
     return (
         f"{options.studies} studies, {kills} of the workers killed: the bytes of a single process. "
         f"One process {alone:.0f} s, three {time.monotonic() - start:.0f} s."

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ftddm_core.errors import CheckpointError, FtddmError
+from ftddm_viewer.cohort import quiet
 from ftddm_viewer.cohort.job import Job
 from ftddm_viewer.cohort.one import Outcome, failed, record, treat
 from ftddm_viewer.cohort.plan import Item
@@ -23,20 +24,25 @@ from ftddm_viewer.session.model import Model
 if TYPE_CHECKING:
     from distributed import Client
 
+NEEDED = ("distributed", "cryptography")
+
 AHEAD = 3
 """Studies a worker that are given out at a time: a million are not held by the scheduler."""
 
 DEATHS = 10
 """How many workers may die of one study before it counts as failed."""
 
+CRITICAL_ONLY = 60
+"""Level of dask's own messages, which are about its processes: none."""
+
 _models: dict[str, Model] = {}
 
 
 def check_installed() -> None:
     """Raise an FtddmError that names what is missing."""
-    if find_spec("distributed") is None:
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise FtddmError(
-            "Several processes need dask.distributed, which is not installed: "
+            f"Several processes need {' and '.join(missing)}, which is not installed: "
             "pip install 'ftddm-viewer[cluster]', or leave out --workers and --scheduler."
         )
 
@@ -88,9 +94,14 @@ def _client(ended: ExitStack, workers: int | None, scheduler: str) -> Client:
                 f"No scheduler answers at {scheduler} ({error}): check its address."
             ) from None
     cluster = LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None,
-        silence_logs=60,
-    )  # fmt: skip
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        security=True,  # other users of this machine could run code through its ports
+        silence_logs=CRITICAL_ONLY,
+        preload=[quiet.__name__],
+    )
     ended.enter_context(cluster)
     return ended.enter_context(Client(cluster, set_as_default=False))
 

@@ -31,10 +31,10 @@ COLUMNS = (
 
 STYLE = """
 :root { color-scheme: light dark }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% }
 td, th { border-bottom: 1px solid #8886; padding: .5rem; text-align: left; vertical-align: top }
-img { max-width: 22rem; width: 100%; height: auto; background: #fff }
+img { width: min(34rem, 48vw); height: auto; background: #fff }
 .failed { color: #b00020; font-weight: 600 }
 ul { margin: 0; padding-left: 1.1rem }
 .notice { color: #b00020 }
@@ -141,7 +141,8 @@ def _row(row: Outcome) -> str:
         f"<br>{text(', '.join(row['Maps']))}<br>{_cell(row['Matrix'])} voxels "
         f"→ {_cell(row['RestoredMatrix'])}"
     )
-    thumbnail = f'<img loading="lazy" src="{key}/{THUMBNAIL}" alt="Maps of {key}">'
+    file = f"{key}/{THUMBNAIL}"
+    thumbnail = f'<a href="{file}"><img loading="lazy" src="{file}" alt="Maps of {key}"></a>'
     notes = "".join(f"<li>{text(note)}</li>" for note in row["Warnings"])
     said = f"<p>{text(row['SelfCheck'])}</p>" + (f"<ul>{notes}</ul>" if notes else "")
     return f"<tr><td>{about}</td><td>{thumbnail}</td><td>{said}</td></tr>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +19,9 @@ from ftddm_core.saving.sidecar import fingerprints
 
 Inputs = Mapping[str, tuple[str, str]]
 """Role -> name and SHA-256."""
+
+OF_BATCH = "study.json"
+"""File of a batch that says where a study was opened from."""
 
 UNCHANGED, CHANGED, NOT_FOUND = "unchanged", "changed", "not found"
 
@@ -53,8 +57,13 @@ class Files:
 
 
 def usual_places(sidecar: Path) -> list[Path]:
-    """Return where inputs are looked for unless the user says: the bundled case, and beside."""
-    return [asset_folder("case"), sidecar.parent]
+    """Return where inputs are looked for unless the user says: the bundled case, the folder of the
+    sidecar, and for a study of a batch where it was opened from."""
+    found = [asset_folder("case"), sidecar.parent]
+    with suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
+        stated = Path(json.loads((sidecar.parent / OF_BATCH).read_bytes())["Path"])
+        found += [stated] if stated.exists() else []
+    return found
 
 
 def opened_again(inputs: Inputs, choices: Choices, files: Files) -> Study:
