@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -134,16 +135,19 @@ def killed_batches(words: Sequence[str], out: Path, moments: int, seed: int = 0)
 
 
 def killed_workers(words: Sequence[str], kills: int, rng: random.Random) -> tuple[int, int]:
-    """Run a batch with workers and kill some of them; return its exit code, and how many died."""
+    """Run a batch with workers, and kill some from its first study to its last; return its exit
+    code, and how many died."""
     command = [sys.executable, "-m", "ftddm_viewer", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as batch:
-        done, killed = 0, 0
+        killed = 0
         assert batch.stdout is not None
         for line in batch.stdout:
-            done += b"/" in line
-            if done and killed < kills and (workers := _workers_of(batch.pid)):
-                os.kill(rng.choice(workers), signal.SIGKILL)
-                killed += 1
+            if found := re.match(rb"(\d+)/(\d+) ", line):
+                done, every = map(int, found.groups())
+                workers = _workers_of(batch.pid)
+                if workers and killed < kills and done > killed * every // (kills + 1):
+                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    killed += 1
         return batch.wait(60), killed
 
 

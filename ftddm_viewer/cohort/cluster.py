@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ftddm_core.errors import CheckpointError, FtddmError
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 NEEDED = ("distributed", "cryptography")
 
-AHEAD = 3
-"""Studies a worker that are given out at a time: a million are not held by the scheduler."""
-
 DEATHS = 10
 """How many workers may die of one study before it counts as failed."""
 
@@ -36,6 +34,8 @@ CRITICAL_ONLY = 60
 """Level of dask's own messages, which are about its processes: none."""
 
 _models: dict[str, Model] = {}
+_one_at_a_time = Lock()
+"""A worker of a cluster may have several threads; its networks take one study at a time."""
 
 
 def check_installed() -> None:
@@ -111,18 +111,19 @@ def _outcomes(client: Client, job: Job, items: Sequence[Item]) -> Iterator[Outco
     from distributed.scheduler import KilledWorker
 
     plain, waiting = job.to_dict(), iter(items)
-    places = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-    given: dict[str, Item] = {}
+    given: dict[Any, Item] = {}
 
-    def give(item: Item) -> Any:
-        future = client.submit(
-            on_worker, plain, item.key, item.path, item.session, pure=False, retries=0
-        )
-        given[future.key] = item
-        return future
+    def give() -> list[Any]:
+        """Give every worker a study, no more: one that dies takes no other with it."""
+        workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        futures = []
+        for item in itertools.islice(waiting, max(0, workers - len(given))):
+            future = client.submit(on_worker, plain, item.key, item.path, item.session, pure=False)
+            given[future.key] = item
+            futures.append(future)
+        return futures
 
-    first = [give(item) for item in itertools.islice(waiting, AHEAD * places)]
-    running = as_completed(first, loop=client.loop)
+    running = as_completed(give(), loop=client.loop)
     for future in running:
         item = given.pop(future.key)
         error = future.exception()
@@ -134,24 +135,24 @@ def _outcomes(client: Client, job: Job, items: Sequence[Item]) -> Iterator[Outco
         else:
             yield future.result()
         future.release()
-        if (following := next(waiting, None)) is not None:
-            running.add(give(following))
+        running.update(give())
 
 
 def on_worker(plain: Mapping[str, Any], key: str, path: str, session: str) -> Outcome:
     """Restore one study in a worker, with the networks that it has loaded."""
     job = Job.from_dict(plain)
     name = repr((job.weights, job.digest, job.device, job.half))
-    if name not in _models:
-        _models.clear()
-        model = job.model(_device(job.device))
-        model.load()
-        if model.digest != job.digest:
-            raise CheckpointError(
-                f"A worker has other weights '{job.weights}' than the batch: give all the same."
-            )
-        _models[name] = model
-    return treat(job, Item(key, path, session), _models[name])
+    with _one_at_a_time:
+        if name not in _models:
+            _models.clear()
+            model = job.model(_device(job.device))
+            model.load()
+            if model.digest != job.digest:
+                raise CheckpointError(
+                    f"A worker has other weights '{job.weights}' than the batch: give all the same."
+                )
+            _models[name] = model
+        return treat(job, Item(key, path, session), _models[name])
 
 
 def _device(asked: str) -> str:

@@ -17,7 +17,10 @@ from ftddm_viewer.session.restoring import Bar
 
 LOCK = ".ftddm-batch-lock"
 EVERY = 10.0
-"""In s: how often the summary is written while the batch runs."""
+"""In s: shortest time between two summaries while the batch runs."""
+
+SHARE = 20
+"""How many times longer the batch works than it writes summaries, however many studies it has."""
 
 Work = Callable[[Job, Sequence[Item]], Iterator[Outcome]]
 """Restores studies of a job, in any order."""
@@ -89,17 +92,17 @@ def run(
             item.key: outcome_in(job.folder / item.key) for item in every
         }
         waiting = [item for item in items if not _is_done(found[item.key])]
-        start, shown, count = clock(), clock(), len(items) - len(waiting)
-        already = count
+        start, due = clock(), clock() + EVERY
+        already = count = len(items) - len(waiting)
         try:
             for outcome in work(job, waiting):
                 found[outcome["Study"]] = outcome
                 count += 1
                 left = (clock() - start) / (count - already) * (len(items) - count)
                 tell(outcome, count, len(items), left)
-                if clock() - shown > EVERY:
-                    shown = clock()
+                if (before_it := clock()) > due:
                     write_summary(job, every, found, left)
+                    due = clock() + max(EVERY, SHARE * (clock() - before_it))
         finally:
             write_summary(job, every, found)
     return [done for item in items if (done := found[item.key]) is not None]

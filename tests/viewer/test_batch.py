@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,17 @@ import pytest
 from killing import KILLED, Runner
 from tiny import Ftddm, files_in, write_study
 
+from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import Choices
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.saving.turns import alone_in
+from ftddm_core.settings import SamplerSettings
+from ftddm_viewer.cohort.job import Job
+from ftddm_viewer.cohort.one import Outcome, no_bar
 from ftddm_viewer.cohort.plan import Item, studies_in
-from ftddm_viewer.cohort.run import LOCK
+from ftddm_viewer.cohort.run import LOCK, in_turn, run
 from ftddm_viewer.cohort.summary import COLUMNS, table
+from ftddm_viewer.session.model import Model
 
 Cohort = Callable[..., list[Any]]
 
@@ -182,6 +188,49 @@ def test_what_is_not_possible_is_told(
     assert missing.code == 2
     assert "pip install 'ftddm-viewer[cluster]'" in missing.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_lost_disk_ends_the_batch_in_one_line(
+    cohort: list[Any], ftddm: Ftddm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot even be recorded is no fault of one study."""
+    calls: list[Path] = []
+
+    def full(files: Any, folder: Path, **kwargs: Any) -> None:
+        calls.append(folder)
+        raise FormatError(f"Cannot write to {folder}: No space left on device. Choose another.")
+
+    monkeypatch.setattr("ftddm_viewer.cohort.one.save_files", full)
+    outcome = ftddm(*cohort)
+    assert outcome.code == 2
+    assert "p0: No space left on device" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert {folder.name for folder in calls} == {"p0"}
+
+
+def test_the_summary_while_it_runs(
+    cohort: list[Any], tmp_path: Path, weights: Path, model: Model
+) -> None:
+    """Written at most every ten seconds, with the time left; at the end without a time."""
+    now, seen = [0.0], []
+
+    def clock() -> float:
+        now[0] += 6.0
+        return now[0]
+
+    def tell(outcome: Outcome, done: int, every: int, left: float | None) -> None:
+        page = tmp_path / "out" / "summary.html"
+        seen.append((done, every, page.read_text() if page.exists() else ""))
+
+    job = Job(
+        str(tmp_path / "out"), SamplerSettings(upscale=2, steps=1), Choices(), str(weights),
+        model.digest, "cpu",
+    )  # fmt: skip
+    run(job, [tmp_path / "all"], in_turn(no_bar), tell, clock=clock)
+    assert [(done, every) for done, every, _ in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen[0][2] == ""
+    assert re.search(r"1 of 4 studies done, 0 failed, 3 not yet; about \d+ s left", seen[1][2])
+    assert "s left" not in (tmp_path / "out" / "summary.html").read_text()
 
 
 def bids(root: Path, subject: str, session: str = "") -> None:

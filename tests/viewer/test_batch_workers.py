@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from killing import killed_workers
 from tiny import Ftddm, files_in, write_study
+
+from ftddm_viewer.cohort import cluster
 
 pytest.importorskip("distributed")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
@@ -53,11 +56,11 @@ def test_a_scheduler_of_a_cluster(words: list[str], ftddm: Ftddm, tmp_path: Path
     script.write_text(code)
     with subprocess.Popen(
         [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as cluster:
-        assert cluster.stdout is not None
-        address = cluster.stdout.readline().strip()
+    ) as elsewhere:
+        assert elsewhere.stdout is not None
+        address = elsewhere.stdout.readline().strip()
         outcome: Any = ftddm(*words, "--scheduler", address)
-        cluster.communicate(timeout=60)
+        elsewhere.communicate(timeout=60)
     assert outcome.code == 2
     assert "1 of 6 studies failed, the first is p2b" in outcome.err
     assert len(list((tmp_path / "out").rglob("*_mrsi.nii.gz"))) == 10
@@ -65,3 +68,47 @@ def test_a_scheduler_of_a_cluster(words: list[str], ftddm: Ftddm, tmp_path: Path
     assert refused.code == 2
     assert "scheduler" in refused.err
     assert refused.err.count("\n") == 1
+
+
+@posix
+def test_a_study_that_ends_its_workers_fails_alone(
+    words: list[str], ftddm: Ftddm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that needs too much memory: the others are done."""
+
+    def deadly(plain: Any, key: str, path: str, session: str) -> Any:
+        from ftddm_viewer.cohort.cluster import on_worker
+
+        if key == "p1":
+            os.kill(os.getpid(), 9)
+        return on_worker(plain, key, path, session)
+
+    monkeypatch.setattr(cluster, "on_worker", deadly)
+    monkeypatch.setattr(cluster, "DEATHS", 0)
+    outcome = ftddm(*words, "--workers", 1)
+    assert outcome.code == 2
+    assert (
+        "2 of 6 studies failed, the first is p1: The processes that restored it were ended by "
+        in (outcome.err)
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "name", "device"),
+    [
+        ("auto", 4, 6, "cuda:2"),
+        ("cuda", 4, 3, "cuda:3"),
+        ("auto", 1, 3, "auto"),  # its only one, or the one that the cluster gave it
+        ("auto", 0, 3, "auto"),
+        ("auto", 4, "tcp://x", "auto"),  # a cluster's worker, whose scheduler gives out GPUs
+        ("cuda:1", 4, 0, "cuda:1"),
+        ("cpu", 4, 0, "cpu"),
+    ],
+)
+def test_each_worker_has_a_gpu_of_its_own(
+    asked: str, gpus: int, name: Any, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=name))
+    assert cluster._device(asked) == device
