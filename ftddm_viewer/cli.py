@@ -20,6 +20,7 @@ from ftddm_viewer.shell.flags import (
     add_out,
     add_roles,
     add_sampling,
+    add_serving,
     add_unfill,
     count,
     port,
@@ -232,6 +233,7 @@ def build_parser() -> Parser:
         action="store_true",
         help="allow use and uploads without a password, even from other computers",
     )
+    add_serving(web)
     add_model(web)
 
     simulate = add("simulate", "Simulate a patient with a known truth, or report on many.")

@@ -45,6 +45,22 @@ class Sparing(argparse.Action):
         self._spares.required = False
 
 
+def add_serving(parser: argparse.ArgumentParser) -> None:
+    """Add the names and sites that a page knows, and the proxies before it."""
+    repeated: tuple[tuple[str, str, str], ...] = (
+        ("--allow-host", "NAME", "name under which the page answers, or *.NAME for all below it"),
+        ("--allow-origin", "SITE", "other site that may use and frame the page, https://NAME"),
+        ("--proxy", "ADDRESS", "proxy on another computer whose X-Forwarded headers are believed"),
+    )
+    for flag, metavar, words in repeated:
+        parser.add_argument(
+            flag, action="append", default=[], metavar=metavar, help=f"{words}; may be repeated"
+        )
+    parser.add_argument(
+        "--root-path", default="", metavar="PATH", help="path under which a proxy shows the page"
+    )
+
+
 def add_roles(parser: argparse.ArgumentParser) -> None:
     """Add the decisions about a study's files; see `ftddm_core.imaging.io.Choices`."""
     group = parser.add_argument_group("the study's files")

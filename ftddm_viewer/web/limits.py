@@ -10,9 +10,78 @@ from threading import Lock
 from ftddm_core.imaging.io import Limits
 from ftddm_core.imaging.memory import plannable
 
+# ---- memory
+
 SESSION_MEMORY = 4_000_000_000
 """In bytes: what one study may be planned to take, and one slice of any; less where less is
 free."""
+
+# ---- pages
+
+MOST_TABS = 64
+"""Largest number of open pages."""
+
+MOST_TABS_EACH = 16
+"""Largest number of open pages of one address, or of one login; this computer's own has none."""
+
+SEEN_WITHIN = 10.0
+"""Seconds within which a browser holds its new page open; otherwise nothing is opened."""
+
+GRACE = 600.0
+"""Seconds that a page whose connection is lost, or that is reloaded, is kept."""
+
+FORSAKEN = 300.0
+"""Seconds without an event after which a page may be closed to make room."""
+
+# ---- uploads
+
+LARGEST_UPLOAD = 200_000_000
+"""Largest upload of one file in bytes: a T1 with 0.5 mm voxels takes half of that."""
+
+UNTAKEN = 600.0
+"""Seconds after which an uploaded file that no page has used is removed."""
+
+UPLOADS_EACH = 2_000_000_000
+"""Bytes that one address, or one login, may upload within `UNTAKEN` seconds."""
+
+STORED = 10_000_000_000
+"""Bytes of uploads and results that are stored at a time, for all pages together."""
+
+STORED_EACH = 3_000_000_000
+"""Bytes that the uploads of one page may take, unpacked."""
+
+SPARED = 1_000_000_000
+"""Bytes of the disk that are left free."""
+
+# ---- requests
+
+LONGEST_CALL = 1_000_000
+"""Largest body of a request that is not an upload, in bytes."""
+
+LONGEST_KEY = 64
+"""Largest number of letters of a session's key."""
+
+LONGEST_QUEUE = 512
+"""Largest number of waiting events."""
+
+MOST_TOLD = 20
+"""Number of unknown hosts that are written to the log."""
+
+# ---- work
+
+LONGEST_UNASKED = 30.0
+"""Seconds of estimated work beyond which a click is needed."""
+
+# ---- logins
+
+FREE_FAILURES = 5
+"""Wrong passwords of one address, or for one name, before it has to wait."""
+
+LONGEST_WAIT = 300.0
+"""Longest time in seconds that it has to wait."""
+
+FORGOTTEN = 3600.0
+"""Seconds after which a wrong password is forgotten."""
 
 
 def memory() -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -21,12 +22,12 @@ from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, State
-from ftddm_viewer.web import controls, status, study_form
+from ftddm_viewer.web import controls, limits, status, study_form
 from ftddm_viewer.web.layout import Layout
-from ftddm_viewer.web.permalink import wishes_of
+from ftddm_viewer.web.permalink import Wishes, wishes_of
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.tab import Properties, Tab
-from ftddm_viewer.web.tabs import FULL, Tabs
+from ftddm_viewer.web.tabs import Tabs
 
 TITLE = "FTDDM Viewer – research use only"
 
@@ -48,6 +49,17 @@ LINK_JS = """(query) => {
   return link;
 }"""
 """Keeps the address up to date, and makes a full link from a query."""
+
+KEEP_JS = "(token) => { if (token) sessionStorage.setItem('ftddm' + location.pathname, token) }"
+"""Keeps in the browser's tab what takes its study up again after a reload."""
+
+KEPT_JS = "() => sessionStorage.getItem('ftddm' + location.pathname) ?? ''"
+
+GLANCE = 0.05
+"""In s: how often it is looked whether a browser holds its page open."""
+
+RELOADS = 60
+"""How often it is looked whether the page before a reload is gone."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
@@ -76,6 +88,8 @@ class Page:
         self.blocks = gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True)
         with self.blocks:
             self.layout = Layout(uploads=uploads)
+            self.kept = gr.Textbox(visible="hidden", elem_id="kept")
+            self.layout.shown["kept"] = self.kept
             self._wire()
             self._wire_components()
             self._wire_study()
@@ -85,7 +99,8 @@ class Page:
 
     def _wire(self) -> None:
         layout = self.layout
-        self._follow(self.blocks.load(self._begin, None, None, **AT_ONCE))
+        self._follow(self.blocks.load(self._begin, self.kept, None, js=KEPT_JS, **AT_ONCE))
+        self.kept.change(None, self.kept, None, js=KEEP_JS, **QUIET)
         self.blocks.unload(self._end)
         for button, command in (
             (layout.bundled, Tab.open_bundled),
@@ -128,7 +143,7 @@ class Page:
         self._follow(form.again.click(self._commands(Tab.start_over), None, None, **AT_ONCE))
 
         def open_chosen(values: dict[Any, Any], request: gr.Request) -> None:
-            if (tab := self.tabs.get(request.session_hash)) is not None:
+            if (tab := self._tab(request)) is not None:
                 tab.open_chosen([(move.set_to, values[move.component]) for move in moves])
 
         # A set: the values come as a dictionary. They are sent once more, since what was typed
@@ -169,7 +184,7 @@ class Page:
         """Send a component's value as soon as the user changes it, with the time."""
 
         def post(value: Any, stamp: float, request: gr.Request) -> None:
-            if (tab := self.tabs.get(request.session_hash)) is not None:
+            if (tab := self._tab(request)) is not None:
                 if stamp == controls.EMPTY:
                     tab.restore(part)
                 else:
@@ -181,7 +196,7 @@ class Page:
 
     def _commands(self, command: Callable[[Tab], object]) -> Callable[[gr.Request], None]:
         def run(request: gr.Request) -> None:
-            if (tab := self.tabs.get(request.session_hash)) is not None:
+            if (tab := self._tab(request)) is not None:
                 command(tab)
 
         # Gradio inspects the types of its handlers, and this module's annotations are not
@@ -189,28 +204,61 @@ class Page:
         run.__annotations__ = {"request": gr.Request, "return": None}
         return run
 
+    def _tab(self, request: gr.Request) -> Tab | None:
+        """Return the tab of a request, if its visitor has one."""
+        return self.tabs.get(request.session_hash, request.username or "")
+
     def _take(self, paths: Sequence[str] | None, request: gr.Request) -> None:
-        tab = self.tabs.get(request.session_hash)
+        tab = self._tab(request)
         if tab is not None and paths:
             tab.open_uploads(paths)
 
-    def _begin(self, request: gr.Request) -> None:
-        try:
-            tab = self.tabs.open(request.session_hash)
-        except FtddmError:
-            return  # `_frames` informs the page
-        tab.begin(wishes_of(dict(request.query_params)), uploads=self.uploads)
+    async def _begin(self, token: str, request: gr.Request) -> None:
+        """Open a tab for a browser that holds its page open, or take up that of before."""
+        key, user, address = whose(request)
+        for _ in range(round(limits.SEEN_WITHIN / GLANCE)):
+            if self.tabs.is_held(key):
+                break
+            await asyncio.sleep(GLANCE)
+        else:
+            return  # no browser; `_frames` informs it
+        wishes = wishes_of(dict(request.query_params))
+        tab = await self._resumed(token, wishes, request)
+        if tab is None:
+            with suppress(FtddmError):  # `_frames` informs the page
+                tab = self.tabs.open(key, user, address)
+                await asyncio.to_thread(tab.begin, wishes, uploads=self.uploads)
+
+    async def _resumed(self, token: str, wishes: Wishes, request: gr.Request) -> Tab | None:
+        """Return the tab of a page that was reloaded, if it shows what the link asks for."""
+        key, user, _ = whose(request)
+        for _ in range(RELOADS):  # the connection of the page before may not have ended yet
+            if (tab := self.tabs.resume(token or "", key, user)) is not None:
+                if wishes == wishes_of(tab.parameters) or wishes.uploaded:
+                    return tab
+                self.tabs.close(key)
+                return None
+            if not self.tabs.knows(token or ""):
+                return None
+            await asyncio.sleep(GLANCE)
+        return None
 
     def _end(self, request: gr.Request) -> None:
-        self.tabs.close(request.session_hash)
+        self.tabs.lose(request.session_hash)
+
+    def fits(self, body: dict[str, Any]) -> bool:
+        """Return whether the body of a call is one that a component of this page sends."""
+        index, data = body.get("fn_index"), body.get("data")
+        function = self.blocks.fns.get(index) if isinstance(index, int) else None
+        return function is not None and isinstance(data, list) and len(data) == len(function.inputs)
 
     # ---- showing
 
     async def _frames(self, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Yield the differences for the page as long as there are changes to show."""
-        tab = self.tabs.get(request.session_hash)
+        tab = self._tab(request)
         if tab is None:
-            words = FULL if self.tabs.full else LOST
+            words = self.tabs.refusal(*whose(request)[1:]) or LOST
             yield self._updates({"message": {"value": status.message(words)}})
         elif turn := tab.follow():
             ended = False
@@ -221,7 +269,7 @@ class Page:
                     ended = tab.leave(state)
                     await asyncio.sleep(0 if ended else FRAME)
             finally:
-                self.tabs.get(request.session_hash)  # the tab was active until now
+                self._tab(request)  # the tab was active until now
                 if not ended:  # the page was closed in the meantime
                     tab.abandon()
         # Gradio resends the last value when a follower ends: by then it may be out of date.
@@ -247,6 +295,7 @@ class Page:
         slow: dict[str, dict[str, Any]] = {
             name: {"value": text} for name, text in drawings._asdict().items()
         }
+        slow["kept"] = {"value": tab.token}
         slow["spread_tab"] = {"visible": bool(drawings.spread)}
         slow["files"] = {"value": files or None, "visible": bool(files)}
         slow["heading"] = {"value": status.heading(state, scene)}
@@ -295,6 +344,12 @@ class Page:
             found["unfill"] = {"visible": case.zero_filled is not None, **free}
             found["background"] = {"choices": [*case.mri, "None"]}
         return found
+
+
+def whose(request: gr.Request) -> tuple[str, str, str]:
+    """Return session key, login ("" without one) and address of a request."""
+    client = request.client
+    return request.session_hash or "", request.username or "", client.host if client else ""
 
 
 def _of_session(set_to: Callable[[Session, Any], object]) -> Setter:

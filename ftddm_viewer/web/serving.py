@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 import httpx
 
-from ftddm_core.errors import FtddmError
+from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.shell.endings import ended_in_order, ignore_endings
+from ftddm_viewer.web import limits
 from ftddm_viewer.web.access import (
     check_exposure,
     free_port,
@@ -31,14 +35,13 @@ from ftddm_viewer.web.access import (
     reach,
     read_passwords,
 )
-from ftddm_viewer.web.limits import memory
+from ftddm_viewer.web.guards import Guard
+from ftddm_viewer.web.hosts import Hosts, checked_host
 from ftddm_viewer.web.page import Page
 from ftddm_viewer.web.tabs import Tabs
 
-LARGEST_UPLOAD = "200mb"
-"""Largest upload of one file: a T1 with 0.5 mm voxels takes half of that."""
-
-LONGEST_QUEUE = 512
+PROXIES = ("127.0.0.1", "::1")
+"""Addresses whose forwarded headers are believed: this computer's own."""
 
 
 @dataclass
@@ -93,6 +96,10 @@ def start(
     auth: Path | None = None,
     uploads: bool = True,
     no_password: bool = False,
+    allow_hosts: Sequence[str] = (),
+    allow_origins: Sequence[str] = (),
+    root_path: str = "",
+    proxies: Sequence[str] = (),
     weights: str = "small",
     device: str = "auto",
     half: bool = False,
@@ -111,13 +118,21 @@ def start(
         Whether files may be uploaded.
     no_password
         Whether anybody may upload, even from other computers.
+    allow_hosts, allow_origins
+        Names under which the page answers besides this computer's own, and other sites that may use
+        and frame it; see `hosts`.
+    root_path
+        Path under which a proxy shows the page, as /viewer; "" for the proxy's own root.
+    proxies
+        Addresses of proxies whose forwarded headers are believed, besides this computer.
     weights, device, half
         See `Model`.
 
     Raises
     ------
     SettingsError
-        If the page would be open to all by accident, or the address or the device is missing.
+        If the page would be open to all by accident, the address or the device is missing, or a
+        name, site or path is not one.
     CheckpointError
         If there are no such weights.
     FormatError
@@ -126,17 +141,23 @@ def start(
         If the address cannot be used.
     """
     host = plain_host(host)
+    hosts = Hosts(host, allow_hosts, allow_origins)
+    root_path = checked_path(root_path)
     check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
     check = None if auth is None else password_check(read_passwords(auth))
-    model = Model(weights, device, half=half, memory=memory)
+    model = Model(weights, device, half=half, memory=limits.memory)
     model.load()  # report errors now, and not to every visitor
     port = free_port(host, port)
     root = Path(tempfile.mkdtemp(prefix="ftddm-web-"))
     folders = [root / name for name in ("private", "served")]
     for folder in folders:
         folder.mkdir()
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    os.environ["GRADIO_TEMP_DIR"] = str(folders[1])  # otherwise in a world-readable folder
+    changed = {
+        "GRADIO_TEMP_DIR": str(folders[1]),  # otherwise in a world-readable folder
+        "FORWARDED_ALLOW_IPS": ",".join((*PROXIES, *map(checked_host, proxies))),
+    }
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ |= changed
     tabs = Tabs(model, *folders)
     page: Page | None = None
 
@@ -146,15 +167,17 @@ def start(
             page.blocks.close(verbose=False)
         tabs.close_all()
         shutil.rmtree(root, ignore_errors=True)
-        if before is None:
-            os.environ.pop("GRADIO_TEMP_DIR", None)
-        else:
-            os.environ["GRADIO_TEMP_DIR"] = before
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
     try:
         page = Page(model, tabs, uploads=uploads)
-        page.blocks.queue(api_open=False, max_size=LONGEST_QUEUE)
-        _launch(page, host, port, share=share, auth=check, uploads=uploads)
+        page.blocks.queue(api_open=False, max_size=limits.LONGEST_QUEUE)
+        guarded = partial(_guarded, page, hosts)
+        how: dict[str, Any] = {"root_path": root_path, "auth": check, "uploads": uploads}
+        _launch(page, host, port, share=share, lifespan=guarded, **how)
+        if page.blocks.share_url:
+            hosts.add(urlsplit(page.blocks.share_url).hostname or "")
     except BaseException as error:
         close()
         if isinstance(error, OSError | ValueError | httpx.HTTPError):  # from gradio
@@ -164,7 +187,49 @@ def start(
     return Server(url, page.blocks.share_url or "", close)
 
 
-def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads: bool) -> None:
+@asynccontextmanager
+async def _guarded(page: Page, hosts: Hosts, app: Any) -> AsyncIterator[None]:
+    """Put a guard before Gradio's application, and before all that it puts before itself.
+
+    The application starts with this, once its own layers are built and before any request.
+    """
+
+    def login(cookies: dict[str, str]) -> str | None:
+        if app.auth is None:
+            return ""
+        kinds = ("access-token-", "access-token-unsecure-")
+        found = (app.tokens.get(cookies.get(f"{kind}{app.cookie_id}", "")) for kind in kinds)
+        return next(filter(None, found), None)
+
+    app.middleware_stack = Guard(app.middleware_stack, hosts, page.tabs, login, page.fits)
+    yield
+
+
+def checked_path(text: str) -> str:
+    """Return the path under which a proxy shows the page, with a slash before and none behind.
+
+    Raises
+    ------
+    SettingsError
+        If it is not a path.
+    """
+    parts = [part for part in text.strip().split("/") if part]
+    if any(not re.fullmatch(r"[A-Za-z0-9_.~-]+", part) or set(part) == {"."} for part in parts):
+        raise SettingsError(f"{text!r:.80} is not a path: give one such as /viewer.")
+    return "".join(f"/{part}" for part in parts)
+
+
+def _launch(
+    page: Page,
+    host: str,
+    port: int,
+    *,
+    share: bool,
+    auth: Any,
+    uploads: bool,
+    root_path: str,
+    lifespan: Any,
+) -> None:
     package = files("ftddm_viewer.web")
     with redirect_stdout(io.StringIO()):  # suppress gradio's messages about missing links
         page.blocks.launch(
@@ -173,7 +238,9 @@ def _launch(page: Page, host: str, port: int, *, share: bool, auth: Any, uploads
             share=share,
             auth=auth,
             auth_message=f"FTDDM Viewer. {RESEARCH_ONLY}.",
-            max_file_size=LARGEST_UPLOAD if uploads else 0,
+            max_file_size=limits.LARGEST_UPLOAD if uploads else 0,
+            root_path=root_path or None,
+            app_kwargs={"lifespan": lifespan},
             theme=gr.themes.Default(
                 primary_hue="teal",
                 neutral_hue="slate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from time import monotonic
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
@@ -22,11 +24,11 @@ from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web import study_panel
-from ftddm_viewer.web.limits import of_studies
+from ftddm_viewer.web.limits import STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
 from ftddm_viewer.web.study_draft import Draft
-from ftddm_viewer.web.uploads import as_uploaded, take
+from ftddm_viewer.web.uploads import as_uploaded, size_below, take
 
 Properties = Mapping[str, Mapping[str, Any]]
 """Component -> its properties."""
@@ -73,6 +75,10 @@ class Tab:
         Lock for computing the content of the page: one thread at a time uses painter and files.
     draft
         The choices being made in the study panel.
+    token
+        Known to the browser of its page only, which takes the tab up again with it.
+    notice
+        What the page says until the next command, unless there is an error.
     """
 
     def __init__(
@@ -80,7 +86,8 @@ class Tab:
     ) -> None:
         self.session = Session(model, limits=limits or of_studies())
         self.painter = Painter()
-        self.problem = ""
+        self.problem = self.notice = ""
+        self.token = secrets.token_urlsafe(24)
         self._private = Path(tempfile.mkdtemp(dir=private))
         self._served = Path(tempfile.mkdtemp(dir=served, prefix=OWNED))
         self.showing = Lock()
@@ -105,7 +112,7 @@ class Tab:
     def do(self, command: Callable[[], object], said: str = "") -> None:
         """Run a command; `problem` becomes its error, or else `said`."""
         with self._lock:
-            self.problem = said
+            self.problem, self.notice = said, ""
             if problem := self._tried(command):
                 self.problem = problem
 
@@ -171,7 +178,7 @@ class Tab:
     def _open_uploads(self, paths: Sequence[Path]) -> None:
         place = Path(tempfile.mkdtemp(dir=self._private))
         try:
-            self.session.open(take(paths, place), label=UPLOADED)
+            self.session.open(take(paths, place, self._room), label=UPLOADED)
         except (FtddmError, OSError):
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -253,12 +260,28 @@ class Tab:
     @property
     def words(self) -> str:
         """The error to show, else what the page is waiting for; "" if there is nothing to say."""
-        return self.problem or self.named(self.session.state.error) or self._awaited
+        error = self.named(self.session.state.error)
+        return self.problem or error or self._awaited or self.notice
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of its results."""
+        return self._served.name
+
+    @property
+    def _room(self) -> int:
+        """How many bytes of uploads may still be stored for it."""
+        return max(0, STORED_EACH - size_below(self._private))
 
     def query(self, state: State) -> str:
         """Return the link to a state; while an upload is awaited, the link to the requested
         view."""
         return query_of(state, self._wishes if self._awaited else None)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the link to what it shows."""
+        return dict(parse_qsl(self.query(self.session.state)[1:], keep_blank_values=True))
 
     @property
     def followed(self) -> bool:

@@ -211,7 +211,7 @@ def test_without_uploads_no_file_is_taken(weights: Path) -> None:
         components = httpx.get(f"{server.url}config").json()["components"]
         assert "upload" not in [c["props"].get("elem_id") for c in components]
         sent = httpx.post(f"{server.url}gradio_api/upload", files={"files": ("a.nii", b"x")})
-        assert sent.status_code == 413
+        assert sent.status_code in (403, 413)
     finally:
         server.close()
 

@@ -13,7 +13,7 @@ from tiny import write_study
 from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.state import Finished
-from ftddm_viewer.web import start, tabs
+from ftddm_viewer.web import limits, start, tabs
 from ftddm_viewer.web.permalink import Wishes
 from ftddm_viewer.web.tabs import Tabs
 
@@ -33,7 +33,7 @@ def opened(
     model: Model, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Tabs]:
     """Return tabs, three at most."""
-    monkeypatch.setattr(tabs, "MOST_TABS", 3)
+    monkeypatch.setattr(limits, "MOST_TABS", 3)
     found = Tabs(model, *folders)
     yield found
     found.close_all()
@@ -68,7 +68,7 @@ def test_the_tab_that_was_left_alone_for_longest_makes_room(
         now[0] += 1
         opened.open(key)
     assert first.follow()
-    now[0] += tabs.FORSAKEN - 5
+    now[0] += limits.FORSAKEN - 5
     with pytest.raises(FtddmError):
         opened.open("fourth")
     now[0] += 6
@@ -105,24 +105,116 @@ def test_a_page_without_a_name_is_none(key: str | None, opened: Tabs) -> None:
     assert opened.get(key) is None
 
 
-def test_requests_alone_cannot_make_tabs_without_end(
+def test_requests_alone_make_no_tab(
     weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(tabs, "MOST_TABS", 2)
+    """A tab counts once a browser holds its page open."""
+    monkeypatch.setattr(limits, "SEEN_WITHIN", 0.1)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     server = start(weights=str(weights), device="cpu")
     try:
         found = httpx.get(f"{server.url}config").json()["dependencies"]
         (begin, *_) = (d["id"] for d in found if [t[1] for t in d["targets"]] == ["load"])
-        for number in range(5):
-            body = {"data": [], "fn_index": begin, "session_hash": f"invented{number}"}
-            httpx.post(f"{server.url}gradio_api/run/predict", json=body)
-            httpx.post(f"{server.url}gradio_api/run/predict", json={**body, "session_hash": ""})
+        body = {"data": [""], "fn_index": begin}
+        call = f"{server.url}gradio_api/run/predict"
         (root,) = tmp_path.glob("ftddm-web-*")
-        assert len(list((root / "private").iterdir())) == 2
+        for number in range(5):
+            assert httpx.post(call, json={**body, "session_hash": f"a{number}"}).is_success
+        assert httpx.post(call, json={**body, "session_hash": ""}).status_code == 400
+        assert [*(root / "private").iterdir()] == []
+        beat = f"{server.url}gradio_api/heartbeat/held"
+        with httpx.stream("GET", beat) as held:
+            assert held.status_code == 200
+            assert httpx.post(call, json={**body, "session_hash": "held"}).is_success
+            assert len([*(root / "private").iterdir()]) == 1
     finally:
         server.close()
+
+
+def test_one_address_or_login_cannot_take_every_tab(
+    opened: Tabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This computer's own is not limited: a proxy may stand there."""
+    monkeypatch.setattr(limits, "MOST_TABS_EACH", 1)
+    opened.open("a", address="192.0.2.7")
+    assert "from your computer" in opened.refusal(address="192.0.2.7")
+    with pytest.raises(FtddmError, match="from your computer"):
+        opened.open("b", address="192.0.2.7")
+    opened.open("b", address="192.0.2.8", user="anna")
+    with pytest.raises(FtddmError, match="from your computer"):
+        opened.open("c", address="192.0.2.9", user="anna")
+    opened.open("c", address="127.0.0.1")
+    opened.close("a")
+    opened.open("d", address="127.0.0.1")
+
+
+def test_a_session_is_its_login_s_own(opened: Tabs) -> None:
+    tab = opened.open("a", "anna")
+    assert opened.get("a", "anna") is tab
+    assert opened.get("a", "bob") is None
+    assert opened.get("a") is None
+    assert opened.may_use("a", "anna")
+    assert not opened.may_use("a", "bob")
+    assert opened.may_use("new", "bob")
+    with pytest.raises(FtddmError):
+        opened.open("a", "bob")
+    assert opened.beats("b", "anna", "192.0.2.7")
+    assert not opened.may_use("b", "bob")
+    assert opened.resume(tab.token, "c", "bob") is None
+    result = tab._served / "x" / "tNAA.nii.gz"
+    assert opened.owns(str(result), "anna")
+    assert not opened.owns(str(result), "bob")
+    assert not opened.owns(str(tab._private / "x"), "anna")
+    assert not opened.owns(str(tab._served.parent / "0123abcd" / "x.nii"), "anna")
+
+
+def test_a_lost_connection_and_a_reload_keep_the_tab(
+    opened: Tabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(tabs, "monotonic", lambda: now[0])
+    tab = opened.open("a")
+    assert opened.beats("a", "", "192.0.2.7")
+    assert opened.resume(tab.token, "b") is None  # a copy of a page that is open
+    opened.stopped("a")
+    now[0] += limits.GRACE - 1
+    opened.close_lost()
+    assert opened.get("a") is tab
+    assert tab.words == tabs.KEPT
+    tab.do(lambda: None)
+    assert tab.words == ""
+    opened.lose("a")
+    assert opened.resume("nonsense", "b") is None
+    assert opened.resume(tab.token, "b") is tab
+    assert tab.words == tabs.KEPT
+    assert (opened.get("a"), opened.get("b")) == (None, tab)
+    opened.lose("b")
+    now[0] += limits.GRACE + 1
+    opened.close_lost()
+    assert opened.get("b") is None
+
+
+def test_a_tab_whose_connection_is_lost_makes_room_first(opened: Tabs) -> None:
+    for key in "abc":
+        opened.open(key)
+    opened.lose("b")
+    opened.open("d")
+    assert opened.get("b") is None
+
+
+def test_uploads_have_a_total(opened: Tabs, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = "192.0.2.7"
+    assert opened.may_upload(where, "", 1) == tabs.NO_PAGE
+    opened.open("a", address=where)
+    assert opened.may_upload(where, "", 1) == ""
+    opened.uploading(where, limits.UPLOADS_EACH - 10)
+    assert opened.may_upload(where, "", 10) == ""
+    assert opened.may_upload(where, "", 11) == tabs.TOO_MUCH
+    opened.open("b", address="192.0.2.8")
+    assert opened.may_upload("192.0.2.8", "", 11) == ""
+    opened.uploading(where, limits.STORED)
+    assert opened.may_upload("192.0.2.8", "", 11) == tabs.TOO_MUCH
 
 
 # ---------------------------------------------------------------- files
@@ -140,7 +232,7 @@ def test_what_no_tab_takes_is_removed_in_minutes(
     upload.write_bytes(b"patient")
     opened.remove_untaken()
     assert upload.exists()
-    monkeypatch.setattr(tabs, "UNTAKEN", -1.0)
+    monkeypatch.setattr(limits, "UNTAKEN", -1.0)
     opened.remove_untaken()
     assert [*served.iterdir()] == [kept]
     assert (kept / "result.nii.gz").exists()
