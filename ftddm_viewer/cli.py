@@ -225,7 +225,7 @@ def build_parser() -> Parser:
         "--share", action="store_true", help="also serve through a public link, for a demonstration"
     )
     web.add_argument(
-        "--auth", type=Path, metavar="FILE", help="ask for a password: lines of name:password"
+        "--auth", type=Path, metavar="FILE", help="ask for a password: file made by --add-user"
     )
     web.add_argument("--no-uploads", action="store_true", help="show the bundled case only")
     web.add_argument(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from argparse import Namespace
 
-from ftddm_core.errors import FtddmError
+from ftddm_core.errors import FtddmError, SettingsError
 
 
 def view(options: Namespace) -> None:
@@ -20,7 +22,10 @@ def view(options: Namespace) -> None:
 
 
 def web(options: Namespace) -> None:
-    """Serve the page until it is interrupted."""
+    """Serve the page until it is interrupted, or add a user."""
+    if options.add_user is not None:
+        _add_user(options)
+        return
     try:
         from ftddm_viewer.web import serve
     except ModuleNotFoundError as error:
@@ -44,3 +49,23 @@ def web(options: Namespace) -> None:
         device=options.device,
         half=options.half,
     )
+
+
+def _add_user(options: Namespace) -> None:
+    from ftddm_viewer.web.passwords import add_user
+
+    if options.auth is None:
+        raise SettingsError("A user is written into a file: name it with --auth FILE.")
+    changed = add_user(options.auth, options.add_user, _asked(options.add_user))
+    done = "has a new password" if changed else "was added"
+    print(f"{options.add_user} {done} in {options.auth}.")
+
+
+def _asked(name: str) -> str:
+    """Return a password that is typed twice, or the first line of what is piped in."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass(f"Password for {name}: ")
+    if first != getpass.getpass("Once more: "):
+        raise SettingsError("The two are not the same: try again.")
+    return first

@@ -46,7 +46,12 @@ class Sparing(argparse.Action):
 
 
 def add_serving(parser: argparse.ArgumentParser) -> None:
-    """Add the names and sites that a page knows, and the proxies before it."""
+    """Add the users, names and sites that a page knows, and the proxies before it."""
+    parser.add_argument(
+        "--add-user",
+        metavar="NAME",
+        help="write a user's hashed password, which is asked for, into the file of --auth, and end",
+    )
     repeated: tuple[tuple[str, str, str], ...] = (
         ("--allow-host", "NAME", "name under which the page answers, or *.NAME for all below it"),
         ("--allow-origin", "SITE", "other site that may use and frame the page, https://NAME"),

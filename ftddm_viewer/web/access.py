@@ -1,15 +1,13 @@
-"""Access to the page: addresses, passwords, and limits for strangers."""
+"""Access to the page: addresses, and what strangers may do."""
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
-from ftddm_core.errors import FormatError, FtddmError, SettingsError
+from ftddm_core.errors import FtddmError, SettingsError
 
 OPEN_TO_ALL = (
     "Anybody who can reach this page could upload files to this computer and use it: set a "
@@ -105,43 +103,3 @@ def free_port(host: str, port: int) -> int:
                 "Choose another with --port, or --port 0 for any that is free."
             ) from None
         return int(probe.getsockname()[1])
-
-
-def read_passwords(path: Path) -> dict[str, str]:
-    """Return name -> password from a file with a line `name:password` each.
-
-    Raises
-    ------
-    FormatError
-        If the file cannot be read, is empty, or a line is of another form; no password is shown.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise FormatError(f"Cannot read {path}: {error.strerror}. Check the path.") from None
-    except UnicodeDecodeError:
-        raise FormatError(f"{path} is not text: write lines of name:password, in UTF-8.") from None
-    passwords: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name, colon, password = line.partition(":")
-        if not (name.strip() and colon and password):
-            raise FormatError(f"Line {number} of {path} is not of the form name:password.")
-        if name.strip() in passwords:
-            raise FormatError(f"Line {number} of {path} names {name.strip()} a second time.")
-        passwords[name.strip()] = password
-    if not passwords:
-        raise FormatError(f"{path} has no lines: write one or more of name:password.")
-    return passwords
-
-
-def password_check(passwords: dict[str, str]) -> Callable[[str, str], bool]:
-    """Return a function that checks name and password in constant time."""
-
-    def check(name: str, password: str) -> bool:
-        right = passwords.get(name, "")
-        same = hmac.compare_digest(right.encode(), password.encode())
-        return same and name in passwords
-
-    return check

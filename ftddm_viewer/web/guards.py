@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from ftddm_viewer.web import limits
 from ftddm_viewer.web.hosts import Hosts
+from ftddm_viewer.web.passwords import Failures
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -29,6 +30,7 @@ LOG = logging.getLogger("ftddm.web")
 API = "/gradio_api"
 UPLOAD = f"{API}/upload"
 BEAT = f"{API}/heartbeat/"
+LOGIN = "/login"
 FILES = (f"{API}/file=", f"{API}/file/")
 
 CLOSED = (
@@ -143,6 +145,8 @@ class Guard:
         none is needed.
     fits
         Returns whether the body of a call is one that a component of the page sends.
+    failures
+        Wrong passwords so far.
     """
 
     app: Application
@@ -150,6 +154,7 @@ class Guard:
     desk: Desk
     login: Callable[[dict[str, str]], str | None] = lambda cookies: ""
     fits: Callable[[dict[str, Any]], bool] = lambda body: True
+    failures: Failures = field(default_factory=Failures)
     _told: set[str] = field(default_factory=set, init=False, repr=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -273,6 +278,9 @@ class Guard:
 
     async def _passed(self, scope: Scope, caller: Caller, receive: Receive, send: Send) -> None:
         path = path_of(scope)
+        if path.rstrip("/") == LOGIN and scope["method"] == "POST":
+            await self._entry(scope, caller, receive, send)
+            return
         if not path.startswith(BEAT):
             await self.app(scope, receive, send)
             return
@@ -284,6 +292,23 @@ class Guard:
             await self.app(scope, receive, send)
         finally:
             self.desk.stopped(key)
+
+    async def _entry(self, scope: Scope, caller: Caller, receive: Receive, send: Send) -> None:
+        """Pass a login on, unless too many from its address failed."""
+        if (pause := self.failures.wait(caller.address)) > 0:
+            raise Refused(429, f"Too many wrong passwords: wait {pause:.0f} s.")
+        message = await receive()
+        form = parse_qs(message.get("body", b"").decode("utf-8", "replace"))
+
+        async def watched(answer: Message) -> None:
+            if answer["type"] == "http.response.start":
+                if answer["status"] == 400:
+                    self.failures.failed(caller.address, form.get("username", [""])[0])
+                elif answer["status"] == 200:
+                    self.failures.entered(caller.address)
+            await send(answer)
+
+        await self.app(scope, _again(message.get("body", b""), receive), watched)
 
     def _with_headers(self, scope: Scope, send: Send, caller: Caller) -> Send:
         """Return `send` with the headers of every answer."""

@@ -30,14 +30,13 @@ from ftddm_viewer.web.access import (
     free_port,
     linked_host,
     near_host,
-    password_check,
     plain_host,
     reach,
-    read_passwords,
 )
 from ftddm_viewer.web.guards import Guard
 from ftddm_viewer.web.hosts import Hosts, checked_host
 from ftddm_viewer.web.page import Page
+from ftddm_viewer.web.passwords import doubt_about, password_check, read_passwords
 from ftddm_viewer.web.tabs import Tabs
 
 PROXIES = ("127.0.0.1", "::1")
@@ -66,8 +65,11 @@ class Server:
 def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
     """Serve the page until it is interrupted; parameters and errors as for `start`."""
     with ended_in_order():
+        auth = options.get("auth")
         server = start(host, port, share=share, **options)
         try:
+            if auth is not None and (doubt := doubt_about(auth)):
+                print(doubt)
             print(f"FTDDM Viewer is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}.")
             if words := reach(plain_host(host)):
                 print(words)
@@ -113,7 +115,7 @@ def start(
     share
         Whether to create a public link as well.
     auth
-        File of names and passwords, see `read_passwords`.
+        File of names and hashed passwords, see `passwords`.
     uploads
         Whether files may be uploaded.
     no_password

@@ -15,25 +15,17 @@ import httpx
 import pytest
 from tiny import Ftddm
 
-from ftddm_core.errors import FormatError, FtddmError, SettingsError
+from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_viewer.web import start
 from ftddm_viewer.web.access import (
     check_exposure,
     free_port,
     is_loopback,
     near_host,
-    password_check,
     reach,
-    read_passwords,
 )
 
 FTDDM = Path(sys.executable).with_name("ftddm")
-
-
-def passwords(folder: Path, text: str | bytes) -> Path:
-    path = folder / "passwords.txt"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
 
 
 # ---------------------------------------------------------------- who may reach it
@@ -86,65 +78,6 @@ def test_what_no_visitor_could_use_is_told_at_the_start(
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert reason in outcome.err
-
-
-# ---------------------------------------------------------------- passwords
-
-
-def test_passwords_are_read_and_checked(tmp_path: Path) -> None:
-    path = passwords(tmp_path, "\ufeffanna:geheim:ü \r\n\nbob : x\n")
-    known = read_passwords(path)
-    assert known == {"anna": "geheim:ü ", "bob": " x"}
-    check = password_check(known)
-    assert check("anna", "geheim:ü ")
-    assert check("bob", " x")
-    for name, password in (
-        ("anna", "geheim:ü"),
-        ("anna", ""),
-        ("carl", ""),
-        ("", ""),
-        ("bob", "ü"),
-    ):
-        assert not check(name, password)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "has no lines"),
-        ("\n \n", "has no lines"),
-        ("anna:x\nsecret-without-colon", "Line 2"),
-        (":secret", "Line 1"),
-        ("anna:", "Line 1"),
-        ("anna:x\nanna:y", "anna a second time"),
-        (b"\xff\xfe", "is not text"),
-    ],
-)
-def test_a_file_of_passwords_that_cannot_be_used(
-    text: str | bytes, words: str, tmp_path: Path
-) -> None:
-    with pytest.raises(FormatError, match=words) as refusal:
-        read_passwords(passwords(tmp_path, text))
-    assert "secret" not in str(refusal.value)
-
-
-def test_a_file_of_passwords_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="Check the path"):
-        read_passwords(tmp_path / "nothing")
-
-
-def test_a_password_is_asked_for(weights: Path, tmp_path: Path) -> None:
-    path = passwords(tmp_path, "anna:geheim ü\n")
-    server = start(weights=str(weights), auth=path)
-    try:
-        assert httpx.get(f"{server.url}config").status_code == 401
-        for password, answers in (("wrong", (400, 401)), ("geheim ü", (200, 200))):
-            with httpx.Client() as client:
-                login = {"username": "anna", "password": password}
-                sent = client.post(f"{server.url}login", data=login)
-                assert (sent.status_code, client.get(f"{server.url}config").status_code) == answers
-    finally:
-        server.close()
 
 
 # ---------------------------------------------------------------- where it is
