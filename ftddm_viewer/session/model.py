@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition as Change
 from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.session.jobs import apart
+from ftddm_viewer.session.pace import Pace, work_of
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.condition import Condition
@@ -47,6 +49,11 @@ class Model:
         Whether to compute in half precision, on a GPU; see `SuperResolver`.
     memory
         Returns the bytes that one slice may take on a CPU.
+
+    Attributes
+    ----------
+    pace
+        How fast images were computed.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Model:
         self._resolver: SuperResolver | None = None
         self._loading = Lock()
         self._turns = _Turns()
+        self.pace = Pace()
 
     @property
     def loaded(self) -> bool:
@@ -143,6 +151,8 @@ class Model:
 
         Concurrent sessions take turns, one image each.
         """
+        conditions = list(conditions)
+        spent = 0.0
         updates = self.load().sample(
             conditions,
             settings,
@@ -156,10 +166,16 @@ class Model:
         with self._turns.wanted():
             while True:
                 with self._turns.step:
+                    start = perf_counter()
                     update = next(updates, None)
+                    spent += perf_counter() - start
                 if update is None:
-                    return
+                    break
                 yield update
+        if conditions:
+            nx, ny, nz = conditions[0].shape
+            done = len(conditions) * (nz if slices is None else len(slices))
+            self.pace.measured(spent, work_of(settings, (nx, ny), done))
 
     def start_of(
         self,

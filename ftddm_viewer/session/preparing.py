@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from ftddm_viewer.session.checks import Checks
 from ftddm_viewer.session.fitting import check_fits, fitted
 from ftddm_viewer.session.jobs import Token
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.pace import work_of
 from ftddm_viewer.session.starts import Starts
-from ftddm_viewer.session.state import View
+from ftddm_viewer.session.state import Activity, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.result import Update
@@ -25,9 +27,34 @@ if TYPE_CHECKING:  # torch takes seconds to import
 class Preparing(Starts):
     """Prepares, checks and samples in the jobs of a session; arguments as in `Starts`."""
 
-    def __init__(self, model: Model, limits: Limits = OWN) -> None:
-        super().__init__(model, limits)
+    def __init__(
+        self, model: Model, limits: Limits = OWN, longest_unasked: float = math.inf
+    ) -> None:
+        super().__init__(model, limits, longest_unasked)
         self._checks = Checks()
+
+    @property
+    def long_wait(self) -> float:
+        """How many seconds the image will take that a live session does not compute unasked; 0 if
+        there is none."""
+        state = self.state
+        idle = state.activity is Activity.IDLE and state.live and not state.up_to_date
+        return self._too_long() if idle else 0.0
+
+    def _too_long(self) -> float:
+        """Return how many seconds the image with the current settings will take, if that is longer
+        than unasked images may take; else 0."""
+        state = self.state
+        if state.view is None:
+            return 0.0
+        prepared = state.view.prepared
+        nx, ny = prepared.conditions.plane
+        grown = 1.0
+        if state.mode is Mode.ENLARGE and state.settings.upscale is not None:
+            grown = (state.settings.upscale / prepared.upscale) ** 2
+        work = grown * work_of(state.settings, (nx, ny)) * len(state.ratio or ("one",))
+        seconds = self.model.pace.seconds(work, self.model.place)
+        return seconds if seconds > self._longest_unasked else 0.0
 
     def _prepare(self, token: Token) -> View:
         """Return the view for images with the current settings; it may already hold some."""

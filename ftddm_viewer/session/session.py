@@ -12,6 +12,7 @@ at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,8 @@ class Session(Sweeping):
         Whether decisions about a study's files are kept for later sessions of the same user.
     limits
         How large a study may be, and how much memory it may take.
+    longest_unasked
+        In s: a live session computes an image that is expected to take longer on `refresh` only.
 
     Attributes
     ----------
@@ -76,8 +79,9 @@ class Session(Sweeping):
         checks_itself: bool = True,
         remembers: bool = False,
         limits: Limits = OWN,
+        longest_unasked: float = math.inf,
     ) -> None:
-        super().__init__(model, limits)
+        super().__init__(model, limits, longest_unasked)
         self._checks_itself, self._remembers = checks_itself, remembers
         self._files: Files | None = None
         self._jobs = Jobs()
@@ -350,6 +354,7 @@ class Session(Sweeping):
         """Start the image that a live session still has to show; return whether there is one."""
         lacking = not self.state.up_to_date or self.state.lacks_start
         wanted = self.state.case is not None and self.state.live and lacking
+        wanted = wanted and not self._too_long()
         if wanted:
             self._jobs.start(self._guarded(self._preview), patient=patient)
             self._replace(activity=Activity.SAMPLING, **AT_REST)
@@ -426,7 +431,7 @@ class Session(Sweeping):
             exploration=None,
         )
         then()
-        if self.state.live:
+        if self.state.live and not self._too_long():
             self._preview(token)
 
     def _preview(self, token: Token) -> None:

@@ -7,6 +7,7 @@ recalled from the image's own chain.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,8 @@ class Starts(Holder):
         The networks.
     limits
         How large a study may be, and how much memory it may take.
+    longest_unasked
+        In s: how long an image may be expected to take that is computed without being asked for.
 
     Attributes
     ----------
@@ -35,10 +38,13 @@ class Starts(Holder):
         As given.
     """
 
-    def __init__(self, model: Model, limits: Limits = OWN) -> None:
+    def __init__(
+        self, model: Model, limits: Limits = OWN, longest_unasked: float = math.inf
+    ) -> None:
         super().__init__()
         self.model = model
         self._limits = limits
+        self._longest_unasked = longest_unasked
         self._recall = Recall()
         self._missing: Callable[[], None] = lambda: None
         """Starts a job that computes what is missing of the selected image."""

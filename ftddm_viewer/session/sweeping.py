@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,8 +28,10 @@ class Sweeping(Preparing):
     _jobs: Jobs
     _wanted: dict[str, Any]
 
-    def __init__(self, model: Model, limits: Limits = OWN) -> None:
-        super().__init__(model, limits)
+    def __init__(
+        self, model: Model, limits: Limits = OWN, longest_unasked: float = math.inf
+    ) -> None:
+        super().__init__(model, limits, longest_unasked)
         self._explorer: Explorer | None = None
 
     def explore(

@@ -21,10 +21,11 @@ from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.pace import in_words
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web import study_panel
-from ftddm_viewer.web.limits import STORED_EACH, of_studies
+from ftddm_viewer.web.limits import LONGEST_UNASKED, STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
 from ftddm_viewer.web.study_draft import Draft
@@ -42,6 +43,8 @@ STILL = 0.7
 AWAITED = (
     "This link was made with an uploaded study: upload it to see the same view with these settings."
 )
+
+LONG = "With these settings an image takes {} here: press Update to compute it."
 
 NOT_HERE = (
     "This link was made with an uploaded study, but uploads are disabled here: its settings "
@@ -84,7 +87,9 @@ class Tab:
     def __init__(
         self, model: Model, private: Path, served: Path, limits: Limits | None = None
     ) -> None:
-        self.session = Session(model, limits=limits or of_studies())
+        self.session = Session(
+            model, limits=limits or of_studies(), longest_unasked=LONGEST_UNASKED
+        )
         self.painter = Painter()
         self.problem = self.notice = ""
         self.token = secrets.token_urlsafe(24)
@@ -261,7 +266,9 @@ class Tab:
     def words(self) -> str:
         """The error to show, else what the page is waiting for; "" if there is nothing to say."""
         error = self.named(self.session.state.error)
-        return self.problem or error or self._awaited or self.notice
+        long = self.session.long_wait
+        asks = LONG.format(in_words(long)) if long else ""
+        return self.problem or error or asks or self._awaited or self.notice
 
     @property
     def folder(self) -> str:
