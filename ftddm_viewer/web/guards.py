@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 from ftddm_viewer.web import limits
 from ftddm_viewer.web.hosts import Hosts
 from ftddm_viewer.web.passwords import Failures
+from ftddm_viewer.web.quiet import NONSENSE, log_error
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -69,6 +70,7 @@ NOT_YOURS = "This session belongs to another page."
 NOT_FOUND = "There is nothing here."
 TOO_LONG = "This request is too long."
 NOT_UNDERSTOOD = "This request is not one of this page."
+FAILED = "This request failed."
 LATER = "Too many requests: try again in a while."
 
 
@@ -167,12 +169,16 @@ class Guard:
             return
         headers = Headers(scope)
         caller = _caller(scope, headers)
-        send = self._with_headers(scope, send, caller)
+        send = _Once(self._with_headers(scope, send, caller))
         try:
             receive, caller = await self._judged(scope, headers, caller, receive)
             await self._passed(scope, caller, receive, send)
         except Refused as refusal:
             await _answer(send, refusal.status, refusal.words)
+        except Exception as error:  # of Gradio: the visitor may have gone, or sent nonsense
+            log_error(error)
+            if not send.begun:
+                await _answer(send, 500, FAILED)
 
     # ---- rules, in their order
 
@@ -335,10 +341,25 @@ class Guard:
                     and (other or not name.startswith(b"access-control-"))
                 ]
                 added = [(name.encode(), value.encode("latin-1")) for name, value in own.items()]
-                message = {**message, "headers": [*kept, *added]}
+                status = message["status"]
+                if status == 500 and NONSENSE.get():
+                    status = 400
+                message = {**message, "status": status, "headers": [*kept, *added]}
             await send(message)
 
         return sending
+
+
+class _Once:
+    """A `send` that knows whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
 
 
 class Headers:

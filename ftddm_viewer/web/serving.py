@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, asynccontextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -35,8 +33,10 @@ from ftddm_viewer.web.access import (
 )
 from ftddm_viewer.web.guards import Guard
 from ftddm_viewer.web.hosts import Hosts, checked_host
+from ftddm_viewer.web.leftovers import Folder, sweep_leftovers
 from ftddm_viewer.web.page import Page
 from ftddm_viewer.web.passwords import doubt_about, password_check, read_passwords
+from ftddm_viewer.web.quiet import one_line_each
 from ftddm_viewer.web.tabs import Tabs
 
 PROXIES = ("127.0.0.1", "::1")
@@ -150,7 +150,9 @@ def start(
     model = Model(weights, device, half=half, memory=limits.memory)
     model.load()  # report errors now, and not to every visitor
     port = free_port(host, port)
-    root = Path(tempfile.mkdtemp(prefix="ftddm-web-"))
+    sweep_leftovers()
+    own = Folder()
+    root = own.path
     folders = [root / name for name in ("private", "served")]
     for folder in folders:
         folder.mkdir()
@@ -160,6 +162,8 @@ def start(
     }
     before = {name: os.environ.get(name) for name in changed}
     os.environ |= changed
+    quiet = ExitStack()
+    quiet.enter_context(one_line_each())
     tabs = Tabs(model, *folders)
     page: Page | None = None
 
@@ -168,7 +172,8 @@ def start(
         if page is not None:
             page.blocks.close(verbose=False)
         tabs.close_all()
-        shutil.rmtree(root, ignore_errors=True)
+        own.remove()
+        quiet.close()
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 

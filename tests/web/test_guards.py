@@ -174,6 +174,23 @@ def test_what_no_page_sends_is_refused_without_a_word_in_the_log(
     assert "Traceback" not in out + err
 
 
+def test_what_fits_but_holds_nonsense_is_one_line_in_the_log(
+    server: Any, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    found = ask(server, "GET", "config").json()["dependencies"]
+    asked = [d for d in found if len(d["inputs"]) == 2 and not d["queue"]]
+    assert len(asked) > 10
+    for call in asked:
+        for data in ([{"a": [1]}, "x"], ["abc", "def"], [None, {"path": "/etc/passwd"}]):
+            body = {"data": data, "fn_index": call["id"], "session_hash": "nonsense"}
+            answer = ask(server, "POST", "gradio_api/run/predict", json=body)
+            assert "Traceback" not in answer.text
+            assert answer.status_code in (200, 400)
+            assert "/etc" not in answer.text
+    out, err = capfd.readouterr()
+    assert "Traceback" not in out + err + caplog.text
+
+
 def test_paths_that_the_page_does_not_use_are_closed(server: Any) -> None:
     for path in ("gradio_api/vibe-code", "monitoring", "gradio_api/proxy=http://a.org/"):
         assert ask(server, "GET", path).status_code == 404
@@ -291,6 +308,17 @@ def test_without_a_login_no_call_is_answered(desk: Open) -> None:
 )
 def test_cookies_stay_at_home(sent: bytes, scheme: str, kept: bytes) -> None:
     assert _cookie(sent, scheme) == kept
+
+
+def test_what_gradio_raises_is_an_answer_without_a_traceback(
+    desk: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyError("a")
+
+    assert run(Guard(app, Hosts("127.0.0.1"), desk), "/") == 500
+    assert "A call failed: KeyError, app line" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_another_site_that_is_allowed_is_answered(desk: Open) -> None:

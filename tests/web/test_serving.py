@@ -24,6 +24,7 @@ from ftddm_viewer.web.access import (
     near_host,
     reach,
 )
+from ftddm_viewer.web.leftovers import Folder, sweep_leftovers
 
 FTDDM = Path(sys.executable).with_name("ftddm")
 
@@ -204,3 +205,23 @@ def test_it_ends_in_order_and_leaves_nothing(
     assert out.strip() == "The page is closed."
     assert err == ""
     assert not list(tmp_path.glob("ftddm-web-*"))
+
+
+def test_what_a_killed_server_left_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But nothing of one that runs, of another program, or behind a link."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    running, killed = Folder(), Folder()
+    (killed.path / "private").mkdir()
+    (killed.path / "private" / "patient.nii.gz").write_bytes(b"patient")
+    assert killed._lock is not None
+    killed._lock.close()  # as the system does
+    (tmp_path / "ftddm-web-new").mkdir()  # just made, not yet locked
+    (tmp_path / "other").mkdir()
+    (tmp_path / "ftddm-web-link").symlink_to(tmp_path / "other")
+    assert sweep_leftovers() == [killed.path.name]
+    left = {"ftddm-web-new", "ftddm-web-link", "other", running.path.name}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    running.remove()
+    assert not running.path.exists()
