@@ -63,7 +63,7 @@ class Tour:
         """Show every stage in turn."""
         for stage in (
             self.open, self.look, self.slide, self.sweep, self.click, self.sample, self.read,
-            self.pin, self.keep,
+            self.pin, self.together, self.keep,
         ):  # fmt: skip
             stage()
 
@@ -173,10 +173,22 @@ class Tour:
         self.finish()
         self.shoot("8-side-by-side")
         self.press("side_by_side")
+        self.press("swipe")
+        self.finish()
+        self.shoot("9-swipe")
+        self.press("swipe")
         self.press("flicker")
         assert not layer(self.viewer, "output").visible
         self.press("flicker")
         assert layer(self.viewer, "output").visible
+
+    def together(self) -> None:
+        """The three views together, with a cross-hair, and one view again."""
+        self.press("three")
+        self.finish()
+        self.shoot("10-three-views")
+        self.press("three")
+        settle()
 
     def keep(self) -> None:
         """The session is kept, another image is made, and the session is reopened."""
@@ -190,7 +202,7 @@ class Tour:
         self.finish()
         assert self.session.state.error == ""
         np.testing.assert_array_equal(before, self.image())
-        self.shoot("9-reopened")
+        self.shoot("11-reopened")
 
     # ---- hands
 
