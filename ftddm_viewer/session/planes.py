@@ -191,7 +191,9 @@ def values_in(volume: Volume, pane: Pane, point: Sequence[float]) -> FloatArray 
     (k,), columns, rows = indices
     if not 0 <= k < volume.shape[pane.axis]:
         return None
-    plane = volume.data.take(k, axis=pane.axis)  # axes: across, upright, as both are in order
+    through: list[int | slice] = [slice(None)] * 3
+    through[pane.axis] = int(k)
+    plane = volume.data[tuple(through)]  # axes: across, upright; a view, where take would copy
     inside = ((rows >= 0) & (rows < plane.shape[1]))[:, None]
     inside = inside & ((columns >= 0) & (columns < plane.shape[0]))
     rows, columns = rows.clip(0, plane.shape[1] - 1), columns.clip(0, plane.shape[0] - 1)
