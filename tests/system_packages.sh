@@ -5,7 +5,7 @@ set -eu
 
 packages="xvfb xauth chromium libegl1 libgl1 libopengl0 libgl1-mesa-dri libglx-mesa0
 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0
-libxcb-render-util0 libxcb-shape0 libdbus-1-3 libfontconfig1"
+libxcb-render-util0 libxcb-shape0 libdbus-1-3 libfontconfig1 nginx-light openssl"
 
 [ "$(uname)" = Linux ] || exit 0  # elsewhere Qt brings all it needs, and Chrome is looked for
 

@@ -30,6 +30,12 @@ SEEN_WITHIN = 10.0
 GRACE = 600.0
 """Seconds that a page whose connection is lost, or that is reloaded, is kept."""
 
+PULSE = 15.0
+"""Seconds between two signs of life of an open page."""
+
+READ_FOR = 10.0
+"""Seconds for which the page at least says that its connection was interrupted."""
+
 FORSAKEN = 300.0
 """Seconds without an event after which a page may be closed to make room."""
 

@@ -90,6 +90,7 @@ class Page:
             self.layout = Layout(uploads=uploads)
             self.kept = gr.Textbox(visible="hidden", elem_id="kept")
             self.layout.shown["kept"] = self.kept
+            self.pulse = gr.Timer(limits.PULSE)
             self._wire()
             self._wire_components()
             self._wire_study()
@@ -102,6 +103,7 @@ class Page:
         self._follow(self.blocks.load(self._begin, self.kept, None, js=KEPT_JS, **AT_ONCE))
         self.kept.change(None, self.kept, None, js=KEEP_JS, **QUIET)
         self.blocks.unload(self._end)
+        self.pulse.tick(self._beat, None, layout.shown["message"], **AT_ONCE)
         for button, command in (
             (layout.bundled, Tab.open_bundled),
             (layout.update, lambda tab: tab.do(tab.session.refresh)),
@@ -242,6 +244,12 @@ class Page:
                 return None
             await asyncio.sleep(GLANCE)
         return None
+
+    def _beat(self, request: gr.Request) -> Any:
+        """Take up that a page is still open, whose connection may have been lost meanwhile."""
+        key, user, _ = whose(request)
+        tab = self.tabs.get(key, user, active=False)
+        return gr.update(value=status.message(LOST if tab is None else tab.told()))
 
     def _end(self, request: gr.Request) -> None:
         self.tabs.lose(request.session_hash)

@@ -25,9 +25,10 @@ from ftddm_viewer.session.pace import in_words
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web import study_panel
-from ftddm_viewer.web.limits import LONGEST_UNASKED, STORED_EACH, of_studies
+from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
+from ftddm_viewer.web.status import message
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.uploads import as_uploaded, size_below, take
 
@@ -92,6 +93,7 @@ class Tab:
         )
         self.painter = Painter()
         self.problem = self.notice = ""
+        self._noticed = 0.0
         self.token = secrets.token_urlsafe(24)
         self._private = Path(tempfile.mkdtemp(dir=private))
         self._served = Path(tempfile.mkdtemp(dir=served, prefix=OWNED))
@@ -117,7 +119,9 @@ class Tab:
     def do(self, command: Callable[[], object], said: str = "") -> None:
         """Run a command; `problem` becomes its error, or else `said`."""
         with self._lock:
-            self.problem, self.notice = said, ""
+            self.problem = said
+            if monotonic() - self._noticed > READ_FOR:
+                self.notice = ""
             if problem := self._tried(command):
                 self.problem = problem
 
@@ -269,6 +273,18 @@ class Tab:
         long = self.session.long_wait
         asks = LONG.format(in_words(long)) if long else ""
         return self.problem or error or asks or self._awaited or self.notice
+
+    def notify(self, words: str) -> None:
+        """Say something until the next command, but long enough to be read."""
+        with self._lock:
+            self.notice, self._noticed = words, monotonic()
+
+    def told(self) -> str:
+        """Return `words`, which the page now shows."""
+        with self._lock:
+            words = self.words
+            self._shown.setdefault("message", {})["value"] = message(words)
+            return words
 
     @property
     def folder(self) -> str:

@@ -150,13 +150,15 @@ class Tabs:
         ]
         return min(quiet, key=lambda k: (idle[k].lost is None, idle[k].touched), default=None)
 
-    def get(self, key: str | None, user: str = "") -> Tab | None:
-        """Return a tab and mark it as active; None if the user has no such tab (any more)."""
+    def get(self, key: str | None, user: str = "", *, active: bool = True) -> Tab | None:
+        """Return a tab, and mark it as in use if `active`; None if the user has no such tab (any
+        more)."""
         with self._lock:
             visit = self._visits.get(key or "")
             if visit is None or visit.user != user:
                 return None
-            visit.touched = monotonic()
+            if active:
+                visit.touched = monotonic()
             self._found_again(visit)
             return visit.tab
 
@@ -186,7 +188,7 @@ class Tabs:
     def _found_again(self, visit: Visit) -> None:
         if visit.lost is not None:
             visit.lost = None
-            visit.tab.notice = KEPT
+            visit.tab.notify(KEPT)
 
     def close(self, key: str | None) -> None:
         """End a tab, if there is one."""
