@@ -48,7 +48,7 @@ UNTAKEN = 600.0
 """Seconds after which an uploaded file that no page has used is removed."""
 
 UPLOADS_EACH = 2_000_000_000
-"""Bytes that one address, or one login, may upload within `UNTAKEN` seconds."""
+"""Bytes that one address may upload within `UNTAKEN` seconds."""
 
 STORED = 10_000_000_000
 """Bytes of uploads and results that are stored at a time, for all pages together."""

@@ -76,9 +76,10 @@ def test_no_memory_is_taken_for_what_is_refused(tmp_path: Path) -> None:
     assert max(int(line.split()[0]) for line in lines) < 100
 
 
-def test_an_mri_that_is_a_bomb_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(500, 1000, 500), (400, 400, 400)])
+def test_an_mri_that_is_a_bomb_is_left_out(tmp_path: Path, shape: tuple[int, int, int]) -> None:
     study = write_study(tmp_path / "mri")
-    packed(study / "FLAIR.nii.gz", (500, 1000, 500))
+    packed(study / "FLAIR.nii.gz", shape)
     opened = read_study(survey(study), SERVER)
     assert opened.flair is None
     assert any("over 500 times as much" in note for note in opened.notes)

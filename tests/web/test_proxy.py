@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import shutil
 import subprocess
 import time
@@ -25,23 +26,27 @@ NGINX = """
 daemon off; user {user}; pid {place}/pid; error_log {place}/errors; worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
-  access_log off; client_max_body_size 0;
+  access_log off;
   client_body_temp_path {place}/a; proxy_temp_path {place}/b; fastcgi_temp_path {place}/c;
   uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;
   server {{
     listen 127.0.0.1:{port} ssl; ssl_certificate {place}/cert; ssl_certificate_key {place}/key;
-    location {path} {{
-      proxy_pass {url};
-      proxy_buffering off; proxy_read_timeout 1h;
-      proxy_set_header Host $host;
-      proxy_set_header X-Forwarded-Host $http_host;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-    }}
+    {location}
   }}
 }}
 """
-"""The lines of docs/administration.md, and what makes it a server of its own."""
+"""What makes nginx a server of its own, around the lines of docs/administration.md."""
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "administration.md"
+
+
+def documented(path: str, url: str) -> str:
+    """Return the lines for nginx that the documentation has, for another path and address."""
+    (found,) = re.findall(r"```nginx\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    for example, own in (("/viewer/", path), ("http://127.0.0.1:7860/", url)):
+        assert example in found
+        found = found.replace(example, own)
+    return str(found)
 
 
 class Proxy:
@@ -85,7 +90,7 @@ def proxy(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         quick.setattr(limits, "PULSE", 1.0)
         server = start(weights=str(weights), device="cpu", root_path=PATH)
     port = free_port("127.0.0.1", 0)
-    known = {"user": getpass.getuser(), "path": PATH, "url": server.url}
+    known = {"user": getpass.getuser(), "location": documented(PATH, server.url)}
     text = NGINX.format(place=place, port=port, **known)
     (place / "conf").write_text(text)
     found = Proxy(nginx, place, port)

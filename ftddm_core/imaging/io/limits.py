@@ -26,7 +26,7 @@ a quarter of that."""
 MOST_EXPANSION = 500
 """Largest ratio of the unpacked to the packed size of a file, from `EXPANSION_FROM` bytes on."""
 
-EXPANSION_FROM = 64 * 2**20
+EXPANSION_FROM = 2**25
 """Unpacked size in bytes below which a file may expand by any ratio: an empty mask does."""
 
 MOST_ACROSS = 512
