@@ -12,27 +12,31 @@ FIRST = {"cpu": 5e-6, "cuda": 2e-7, "mps": 5e-7}
 """Kind of device -> seconds of a step for each voxel of a slice, until one was measured."""
 
 MEASURED = 9
-"""Number of recent images of which the slowest counts: others reused what was known."""
+"""Number of recent images that count, each by its work: small ones hardly tell."""
 
 
 class Pace:
     """Seconds of a step for each voxel of a slice. Thread-safe."""
 
     def __init__(self) -> None:
-        self._found: deque[float] = deque(maxlen=MEASURED)
+        self._found: deque[tuple[float, float]] = deque(maxlen=MEASURED)
+        self._warm = False
         self._lock = Lock()
 
     def measured(self, seconds: float, work: float) -> None:
-        """Take up how long an amount of work took."""
-        if work > 0:
-            with self._lock:
-                self._found.append(seconds / work)
+        """Take up how long an amount of work took; not the first, for which all is set up."""
+        with self._lock:
+            if self._warm and work > 0:
+                self._found.append((seconds, work))
+            self._warm = True
 
     def seconds(self, work: float, device: str = "cpu") -> float:
         """Return how long an amount of work will take on a device."""
         with self._lock:
-            found = max(self._found, default=FIRST.get(device.partition(":")[0], FIRST["cpu"]))
-        return found * work
+            spent = sum(seconds for seconds, _ in self._found)
+            done = sum(amount for _, amount in self._found)
+        each = spent / done if done else FIRST.get(device.partition(":")[0], FIRST["cpu"])
+        return each * work
 
 
 def work_of(settings: SamplerSettings, plane: tuple[int, int], slices: int = 1) -> float:

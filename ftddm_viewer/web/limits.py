@@ -44,11 +44,14 @@ FORSAKEN = 300.0
 LARGEST_UPLOAD = 200_000_000
 """Largest upload of one file in bytes: a T1 with 0.5 mm voxels takes half of that."""
 
-UNTAKEN = 600.0
-"""Seconds after which an uploaded file that no page has used is removed."""
+UNTAKEN = 120.0
+"""Seconds after which an uploaded file is removed: a page that uses it has copied it at once."""
+
+UPLOADS_WITHIN = 600.0
+"""Seconds within which `UPLOADS_EACH` counts."""
 
 UPLOADS_EACH = 2_000_000_000
-"""Bytes that one address may upload within `UNTAKEN` seconds."""
+"""Bytes that one address may upload within `UPLOADS_WITHIN` seconds."""
 
 STORED = 10_000_000_000
 """Bytes of uploads and results that are stored at a time, for all pages together."""

@@ -252,8 +252,14 @@ class Tabs:
         """Return why a visitor may not upload a number of bytes, "" if they may."""
         now = monotonic()
         with self._lock:
-            here = [v for v in self._visits.values() if v.address == address and v.user == user]
-            recent = [(t, who, n) for t, who, n in self._uploaded if now - t < limits.UNTAKEN]
+            here = [  # the address of a login may change
+                v
+                for v in self._visits.values()
+                if v.user == user and (user or v.address == address)
+            ]
+            recent = [
+                (t, who, n) for t, who, n in self._uploaded if now - t < limits.UPLOADS_WITHIN
+            ]
             self._uploaded = recent
             sent = sum(n for _, who, n in recent if who == address)
         if not here:

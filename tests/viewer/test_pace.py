@@ -21,16 +21,18 @@ def test_work_is_voxels_times_steps_times_samples() -> None:
     assert work_of(SamplerSettings(t_trunc=0, steps=None), (8, 8)) == 64
 
 
-def test_the_slowest_of_the_last_images_counts() -> None:
-    """Others reused what was known; and each is forgotten in time."""
+def test_recent_images_count_by_their_work() -> None:
+    """The first does not, and each is forgotten in time."""
     pace = Pace()
     assert pace.seconds(100.0, "cuda:0") == pytest.approx(100 * FIRST["cuda"])
-    for seconds in (1.0, 4.0, 0.1):
-        pace.measured(seconds, 10.0)
-    assert pace.seconds(100.0) == pytest.approx(40.0)
-    for _ in range(MEASURED):
-        pace.measured(1.0, 10.0)
+    pace.measured(50.0, 10.0)
+    assert pace.seconds(100.0) == pytest.approx(100 * FIRST["cpu"])
+    pace.measured(1.0, 1.0)
+    pace.measured(9.0, 99.0)
     assert pace.seconds(100.0) == pytest.approx(10.0)
+    for _ in range(MEASURED):
+        pace.measured(2.0, 10.0)
+    assert pace.seconds(100.0) == pytest.approx(20.0)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,8 @@ def test_a_live_session_asks_before_it_works_for_long(weights: Path, study: Path
     assert session.wait(PATIENCE)
     assert session.state.up_to_date
     assert session.long_wait == 0
-    model.pace.measured(1.0, work_of(SamplerSettings(steps=10), (24, 20)))  # a second an image
+    for _ in range(MEASURED):  # a second an image
+        model.pace.measured(1.0, work_of(SamplerSettings(steps=10), (24, 20)))
     session.update(t_trunc=1000, steps=None, samples=64)
     assert session.wait(PATIENCE)
     assert not session.state.up_to_date
@@ -55,6 +58,8 @@ def test_a_live_session_asks_before_it_works_for_long(weights: Path, study: Path
     session.update(t_trunc=20, steps=2, samples=1)
     assert session.wait(PATIENCE)
     assert session.state.up_to_date
+    for _ in range(MEASURED):
+        model.pace.measured(1.0, work_of(SamplerSettings(steps=10), (24, 20)))
     session.update(samples=64, steps=20)
     assert session.wait(PATIENCE)
     assert session.long_wait > 30
