@@ -318,3 +318,16 @@ def test_background_and_opacity_are_the_browsers_own(server: Any, visit: Visit) 
     page.wait_for_function(f"({drawn})('.FLAIR').display == 'none'")
     page.locator("#overlay input[type=number]").fill("40")
     page.wait_for_function(f"({drawn})('.map').opacity == 0.4")
+
+
+def test_a_link_to_long_work_waits_for_a_click(server: Any, visit: Visit) -> None:
+    """And the page breaks none of the rules that its own answers carry."""
+    page = visit("about:blank")
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.goto(f"{server.url}?samples=64&t_trunc=1000&steps=")
+    page.get_by_text("press Update to compute it").wait_for()
+    page.locator("#update:not([disabled])").click()
+    page.locator("#cancel:not([disabled])").click()
+    page.get_by_text("press Update to compute it").wait_for()
+    assert not [words for words in told if "Content Security Policy" in words]
