@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ftddm_core.cores import usable_cores
 from ftddm_core.errors import CheckpointError, FtddmError
 from ftddm_viewer.cohort import quiet
 from ftddm_viewer.cohort.job import Job
@@ -85,7 +86,12 @@ def _client(ended: ExitStack, workers: int | None, scheduler: str) -> Client:
     import dask
     from distributed import Client, LocalCluster
 
-    ended.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}))
+    threads = max(1, usable_cores() // (workers or 1))
+    own = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads,
+    }
+    ended.enter_context(dask.config.set(own))
     if scheduler:
         try:
             return ended.enter_context(Client(scheduler, timeout="20s", set_as_default=False))
