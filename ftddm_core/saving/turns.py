@@ -40,6 +40,9 @@ def alone_in(folder: Path, *, wait: bool = True, name: str = LOCK) -> Iterator[b
     OSError
         If the folder cannot be written to.
     """
+    if fcntl is None:
+        yield None
+        return
     path = folder / name
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -60,8 +63,6 @@ def alone_in(folder: Path, *, wait: bool = True, name: str = LOCK) -> Iterator[b
 
 
 def _take(handle: int, wait: bool) -> bool | None:
-    if fcntl is None:
-        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
