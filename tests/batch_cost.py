@@ -131,7 +131,7 @@ def measured(studies: int, many: int) -> str:
     ]  # fmt: skip
     where = (
         "Processor time of one core, 7 maps of 16 slices, from 16 x 16 to 64 x 64 voxels, 10\n"
-        f"steps, self-check included; mean of {studies - 1} studies after the first."
+        f"steps, self-check included; studies after the first: {studies - 1}."
     )
     return "\n\n".join([where, to_markdown(rows), to_markdown(whole)])
 
