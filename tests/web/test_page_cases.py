@@ -162,8 +162,8 @@ def visitor(
     tabs: list[Tab] = []
     opened = Tabs.open
 
-    def opening(self: Tabs, key: str | None) -> Tab:
-        tabs.append(opened(self, key))
+    def opening(self: Tabs, key: str | None, *whose: str) -> Tab:
+        tabs.append(opened(self, key, *whose))
         return tabs[-1]
 
     with pytest.MonkeyPatch.context() as patched:
