@@ -44,7 +44,7 @@ def hand(
     """Return a user with tiny weights and studies, whose dialogs answer by themselves."""
     from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-    monkeypatch.setattr("napari_ftddm._widget.Model", lambda: Model(str(weights), "cpu"))
+    monkeypatch.setattr("napari_ftddm._widget.Model", lambda *_, **__: Model(str(weights), "cpu"))
     user = Hand(viewer, tmp_path, SEED)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(user.file))
     for name in ("getSaveFileName", "getOpenFileName"):
