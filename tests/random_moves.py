@@ -319,11 +319,13 @@ def reorder(hand: Hand) -> str:
 
 def duplicate(hand: Hand) -> str:
     """By an entry of the menu of napari's list."""
-    from napari.layers import _layer_actions
+    from napari.layers import Image, _layer_actions
 
     if not hand.known():
         return ""
     layer, name = hand.rng.choice(hand.known()), hand.rng.choice(["_duplicate_layer", "_project"])
+    if name == "_project" and not isinstance(layer, Image):  # napari has no projection of others
+        return ""
     hand.viewer.layers.selection = {layer}
     getattr(_layer_actions, name)(hand.viewer.layers)
     return f"{name} of {layer.name}"

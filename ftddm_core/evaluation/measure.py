@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +40,9 @@ class Measured:
     contrast
         Of every case: `contrast_error`, of the tumour's choline to NAA ratio.
     calibration
-        Of every slice of methods with several draws: `coverage`, `crps`, and the mean squares
-        `spread` and `error`, relative to the truth's range.
+        Of every slice of methods with several draws: `coverage`; `widened`, the coverage of the
+        samples after `sampling.widening`; `crps`; and the mean squares `spread` and `error`,
+        relative to the truth's range.
     ranks
         (factor, method) -> number of voxels with each rank of the truth among the draws.
     """
@@ -117,9 +117,8 @@ def _measure_case(
             found.rows.append(Row(case.name, label, factor, name, k, values, 0.0))
             if method.samples >= 2:
                 condition = runner.condition(Entry(method, 0, case, factor, name))
-                wide = widened(drawn[name][..., k], widening(condition))
-                _calibrate(found, method, factor, case.name, name, k,
-                           wide, reference, mask[..., k])  # fmt: skip
+                _calibrate(found, method, factor, case.name, name, k, drawn[name][..., k],
+                           widening(condition), reference, mask[..., k])  # fmt: skip
     if error := _contrast_error(case, shown):
         found.contrast.append(
             Row(case.name, label, factor, "tCho/tNAA", 0, {"contrast_error": error[0]}, 0.0)
@@ -133,7 +132,8 @@ def _calibrate(
     case: str,
     metabolite: str,
     k: int,
-    samples: NDArray[np.floating[Any]],
+    samples: NDArray[np.float32],
+    factor_of_spread: float,
     truth: NDArray[np.float64],
     mask: NDArray[np.bool_],
 ) -> None:
@@ -141,6 +141,7 @@ def _calibrate(
     spread, error = spread_and_error(samples, truth, mask)
     values = {
         "coverage": coverage(samples, truth, mask),
+        "widened": coverage(widened(samples, factor_of_spread), truth, mask),
         "crps": fair_crps(samples, truth, mask) / span,
         "spread": spread / span**2,
         "error": error / span**2,

@@ -119,11 +119,11 @@ def _samples(checks: Checks, robust: Robust) -> None:
         if draws != 19:
             continue
         found = Estimate(
-            line["coverage"], line["coverage_low"], line["coverage_high"], line["slices"],
+            line["widened"], line["widened_low"], line["widened_high"], line["slices"],
             line["patients"],
         )  # fmt: skip
         where = f"{line['kind']}, {line['acquisition']}"
-        what = f"{where}: share of voxels within the range of {draws} samples"
+        what = f"{where}: share of voxels within the widened range of {draws} samples"
         checks.add("R4", what, line["upscale"], found, 0.85, 0.95)
 
 

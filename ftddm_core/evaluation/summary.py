@@ -240,7 +240,10 @@ def ablation_table(metrics: Metrics, methods: Iterable[MethodPlan]) -> Table:
 
 
 def calibration_table(measured: Measured) -> Table:
-    """Return coverage, CRPS and spread / error of methods with several draws, by factor."""
+    """Return coverage, CRPS and spread / error of methods with several draws, by factor.
+
+    `widened` is the coverage of the samples after `sampling.widening`.
+    """
     table = []
     groups: dict[tuple[float, str], list[Row]] = {}
     for row in measured.calibration:
@@ -249,7 +252,7 @@ def calibration_table(measured: Measured) -> Table:
         patients = [row.case for row in rows]
         found = {
             metric: mean(patients, [row.values[metric] for row in rows])
-            for metric in ("coverage", "crps")
+            for metric in ("coverage", "widened", "crps")
         }
         parts = np.array([[row.values["spread"], row.values["error"]] for row in rows])
         found["spread_error"] = estimate(patients, parts, lambda sums: np.sqrt(ratio(sums)))

@@ -14,7 +14,7 @@ Line = Mapping[str, Any]
 
 DECIMALS = {"psnr": 2, "psnr_in_mask": 2, "psnr_gain": 2, "tv_gain": 2, "change": 2, "ssim": 3,
             "nrmse": 3, "ssim_in_mask": 3, "ssim_gain": 3, "sharpness": 2,
-            "sharpness_noise_free": 2, "contrast_error": 2, "coverage": 3, "crps": 4,
+            "sharpness_noise_free": 2, "contrast_error": 2, "coverage": 3, "widened": 3, "crps": 4,
             "spread_error": 2}  # fmt: skip
 
 HEADS = {"psnr": "PSNR (dB) ↑", "ssim": "SSIM ↑", "nrmse": "NRMSE ↓",

@@ -376,12 +376,12 @@ def test_a_lesions_errors_by_hand() -> None:
 
 
 def test_calibration_is_asked_of_nineteen_samples(runner: Runner) -> None:
-    values = {"coverage": 0.9, "crps": 0.1, "spread": 1.0, "error": 1.0}
+    values = {"coverage": 0.8, "widened": 0.9, "crps": 0.1, "spread": 1.0, "error": 1.0}
     line = [Row(case, MANY, 2.0, "tNAA", 0, values, 0.0) for case in ("p0", "p1")]
     found = robust(calibration=line, ranks={(2.0, MANY): np.ones(20)})
-    what = "null, masked: share of voxels within the range of 19 samples"
+    what = "null, masked: share of voxels within the widened range of 19 samples"
     assert {e["what"]: e["passed"] for e in check_robust(found)}[what]
-    wide = [replace(row, values=values | {"coverage": 0.99}) for row in line]
+    wide = [replace(row, values=values | {"widened": 0.99}) for row in line]
     found = robust(calibration=wide, ranks={(2.0, MANY): np.ones(20)})
     assert what in misses(found)
     found = robust(calibration=line, ranks={(2.0, MANY): np.ones(5)})

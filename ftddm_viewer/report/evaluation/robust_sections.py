@@ -162,19 +162,26 @@ def robust_calibration(outcome: Outcome, images: Images) -> str:
     table = outcome.tables.get("robust_calibration", [])
     if not table:
         return ""
+    # Records of before the widening lack it.
+    wide = all("widened" in line for line in table)
+    figures = ("coverage", *(("widened",) if wide else ()), "spread_error", "crps")
     rows = [
-        [*_head(line), str(line["mri_weight"]),
-         *(cell(line, f) for f in ("coverage", "spread_error", "crps"))]
+        [*_head(line), str(line["mri_weight"]), *(cell(line, figure) for figure in figures)]
         for line in table
-    ]  # fmt: skip
+    ]
     draws = len(table[0]["ranks"]) - 1
     text = (
         f"{draws} samples at temperature 1 with all drawn detail, as under Calibration: "
         f"{(draws - 1) / (draws + 1):.0%} of the voxels should lie within their range."
     )
+    if wide:
+        text += (
+            " Widened: the same with the deviation that is shown and saved, which is larger than "
+            "the samples' at 4x and 8x for maps that vary a lot."
+        )
     heads = [
-        "maps", "acquired as", "factor", "MRI weight", "share within", "spread / error → 1",
-        "fair CRPS ↓",
+        "maps", "acquired as", "factor", "MRI weight", "share within",
+        *(("widened",) if wide else ()), "spread / error → 1", "fair CRPS ↓",
     ]  # fmt: skip
     return section("Calibration by kind of patient", text, grid(heads, rows, 3))
 
