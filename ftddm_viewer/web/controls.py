@@ -11,7 +11,7 @@ import gradio as gr
 
 from ftddm_core.settings import Control, controls
 from ftddm_viewer.session.session import Session
-from ftddm_viewer.session.state import State
+from ftddm_viewer.session.state import Activity, State
 
 LONGEST_SLIDER = 1e6
 """A number with a wider range gets a text box instead of a slider."""
@@ -20,6 +20,8 @@ NOW = "performance.timeOrigin + performance.now()"
 """Time of the user's action in ms: requests may arrive in another order."""
 
 AS_IT_IS = f"(v, t) => [v, {NOW}]"
+
+LOCKED = "Locked until the whole volume is computed: its images share these settings."
 
 EMPTY = -1
 """Sent instead of the time by a box without a number: nothing is set."""
@@ -50,11 +52,27 @@ class Part(NamedTuple):
         """Its element id on the page."""
         return f"{'empty' if self.clears else 'control'}-{self.control.name}"
 
-    def set_to(self, session: Session, value: Any) -> None:
-        """Apply a value that the user chose."""
-        name = self.control.name
-        if self.clears:
-            value = None if value else session.state.shown_value(name)
+    def set_to(self, session: Session, value: Any, former: dict[str, Any]) -> None:
+        """Apply a value that the user chose.
+
+        Parameters
+        ----------
+        session
+            Where it is set.
+        value
+            The number, or whether the checkbox is ticked.
+        former
+            Name -> the number that a checkbox replaced, which comes back with it.
+        """
+        name, state = self.control.name, session.state
+        if self.clears and value:
+            former[name] = getattr(state.settings, name)
+            value = None
+        elif self.clears:
+            value = former.get(name)
+            value = state.shown_value(name) if value is None else value
+            if name == "steps":
+                value = min(value, state.settings.t_trunc)
         session.update(**{name: value})
 
     def shown(self, state: State) -> dict[str, Any]:
@@ -136,9 +154,15 @@ tell();
 
 
 def tooltips(state: State) -> str:
-    """Return the help of every control, or the reason why it has no effect, as HTML."""
+    """Return the help of every control, and the reason why it has no effect now, as HTML."""
+    volume = state.activity is Activity.VOLUME
     texts = {
-        f"control-{control.name}": " ".join(filter(None, [state.disabled(control), control.help]))
+        f"control-{control.name}": " ".join(
+            [
+                *([LOCKED] if volume and control.name != "detail" else []),
+                *filter(None, [state.disabled(control), control.help]),
+            ]
+        )
         for control in controls()
     }
     return f'<span hidden data-tips="{escape(json.dumps(texts), quote=True)}"></span>'

@@ -9,6 +9,7 @@ import gradio as gr
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.scripts import script
 from ftddm_viewer.web.study_form import StudyForm
 
 FILE_TYPES = [".nii", ".gz", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".npy", ".json", ".zip"]
@@ -27,6 +28,29 @@ watch('value', () => {
 });
 """
 """Moves the edge in the browser only; it keeps its position when the images change."""
+
+ONE = (
+    "<fieldset><legend>Image</legend>"
+    + "".join(
+        f'<label><input type="radio" name="one" value="{role}"{" checked" * (role == "output")}>'
+        f"{role.capitalize()}</label>"
+        for role in ("input", "output", "reference")
+    )
+    + "</fieldset>"
+)
+"""On a narrow screen, which image is shown."""
+
+ONE_JS = """
+const show = (name) => { document.getElementById('images').dataset.one = name; };
+element.addEventListener('change', (e) => show(e.target.value));
+show('output');
+"""
+
+LINK = (
+    '<label for="link-field">Link to this view</label>'
+    '<input id="link-field" type="url" readonly>'
+    '<button type="button" id="link-copy">Copy link</button>'
+)
 
 
 class Layout:
@@ -52,12 +76,15 @@ class Layout:
         self.shown: dict[str, Any] = {}
         self.upload: Any = None
         self.stamp = gr.Number(0, visible=False)
-        _html("banner", status.BANNER)
+        _html("banner", status.BANNER, js_on_load=script("typing"))
+        self._show("message", _html("message"))
+        self._show("said", _html("said", js_on_load=script("reading")))
         with gr.Row(equal_height=False, elem_id="page"):
             with gr.Column(scale=0, min_width=352, elem_id="controls"):
+                _html("h-study", "<h2>Study and settings</h2>", elem_classes="unseen")
                 self._study(uploads)
                 self._controls()
-                self._results()
+                self._actions()
             with gr.Column(scale=1, min_width=520, elem_id="images"):
                 self._images()
                 self._weights()
@@ -102,7 +129,6 @@ class Layout:
         self.controls += controls.build("tau_flow", "tau_diffusion", "t_trunc")
         self.controls += controls.build("steps")
         self.controls += controls.build("samples")
-        self._show("little", _html("little"))
         self.controls += controls.build("noise")
         with gr.Row(elem_classes="pair"):
             self.controls += controls.build("seed", "sampler")
@@ -110,29 +136,32 @@ class Layout:
             self.controls += controls.build("consistency")
             live = gr.Checkbox(True, label="Live", container=False, min_width=60, elem_id="live")
             self.live = self._show("live", live)
-        with gr.Row(elem_classes="commands"):
-            self.update = self._show("update", _button("Update", "update"))
-            self.volume = self._show("volume", _button("Whole volume", "volume", "primary"))
-            self.cancel = self._show("cancel", _button("Cancel", "cancel"))
+        self._show("little", _html("little"))
 
-    def _results(self) -> None:
-        results = gr.File(
-            label="Whole volume: NIfTI maps with JSON sidecars",
-            interactive=False,
-            visible=False,
-            file_count="multiple",
-            height=90,
-            elem_id="files",
-        )
-        self._show("files", results)
+    def _actions(self) -> None:
+        """Create what starts and stops the work, and its files; it is always in reach."""
+        with gr.Column(elem_id="actions"):
+            results = gr.File(
+                label="Whole volume: NIfTI maps with JSON sidecars",
+                interactive=False,
+                visible=False,
+                file_count="multiple",
+                height=90,
+                elem_id="files",
+            )
+            self._show("files", results)
+            with gr.Row(elem_classes="commands"):
+                self.update = self._show("update", _button("Update", "update"))
+                self.volume = self._show("volume", _button("Whole volume", "volume", "primary"))
+                self.cancel = self._show("cancel", _button("Cancel", "cancel"))
 
     def _images(self) -> None:
-        self._show("message", _html("message"))
         self._show("heading", _html("heading"))
         for name in ("backdrop", "maps"):
             self._show(name, _html(name))
         with gr.Tabs(elem_id="views"):
             with gr.Tab("Side by side"):
+                _html("one", ONE, js_on_load=ONE_JS)
                 self._show("pair", _html("pair"))
             with gr.Tab("Swipe"):
                 self._show("swipe", _html("swipe", js_on_load=SWIPE_JS))
@@ -164,15 +193,8 @@ class Layout:
         self._show("progress", _html("progress"))
         self._show("remarks", _html("remarks"))
         with gr.Row(elem_classes="link"):
-            _html("link-label", "Link to this view")
-            self.link = gr.Textbox(
-                show_label=False,
-                container=False,
-                buttons=["copy"],
-                interactive=False,
-                max_lines=1,
-                elem_id="link",
-            )
+            self.link = gr.Textbox(visible="hidden", elem_id="query")
+            _html("link", LINK, js_on_load=script("copying"))
         self._show("link", self.link)
 
 

@@ -20,11 +20,11 @@ from ftddm_core.errors import FtddmError
 from ftddm_viewer.session.messages import detail_button
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
-from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, State
 from ftddm_viewer.web import controls, limits, status, study_form
 from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import Wishes, wishes_of
+from ftddm_viewer.web.plain import LONGEST, plain
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.tab import Properties, Tab
 from ftddm_viewer.web.tabs import Tabs
@@ -42,13 +42,14 @@ LOST = "The connection to this page was lost, and its study was closed: reload t
 IMAGES = "document.getElementById('images')"
 
 LINK_JS = """(query) => {
-  if (!query.startsWith('?')) return query;
+  if (!query.startsWith('?')) return;
   const link = query === '?' ? location.origin + location.pathname
                              : new URL(query, location.href).href;
   history.replaceState(null, '', link);
-  return link;
+  const field = document.getElementById('link-field');
+  if (field) field.value = link;
 }"""
-"""Keeps the address up to date, and makes a full link from a query."""
+"""Keeps the address and the field of the link up to date."""
 
 KEEP_JS = "(token) => { if (token) sessionStorage.setItem('ftddm' + location.pathname, token) }"
 """Keeps in the browser's tab what takes its study up again after a reload."""
@@ -119,9 +120,7 @@ class Page:
     def _wire_components(self) -> None:
         layout = self.layout
         for part in layout.controls:
-            self._moves(
-                part.component, part.key, part.control.name, _of_session(part.set_to), part.js
-            )
+            self._moves(part.component, part.key, part.control.name, _of_part(part), part.js)
         looks: dict[str, tuple[Any, Setter]] = {
             "metabolite": (layout.metabolite, lambda t, value: t.session.choose(metabolite=value)),
             "slice": (
@@ -161,7 +160,7 @@ class Page:
             (layout.overlay, f"(v) => {{{IMAGES}.style.setProperty('--overlay', v / 100)}}"),
         ):
             component.change(None, component, None, js=js, **QUIET)
-        layout.link.change(None, layout.link, layout.link, js=LINK_JS, **QUIET)
+        layout.link.change(None, layout.link, None, js=LINK_JS, **QUIET)
 
     def _follow(self, after: Any) -> None:
         """Start a follower after an event."""
@@ -308,6 +307,7 @@ class Page:
         slow["files"] = {"value": files or None, "visible": bool(files)}
         slow["heading"] = {"value": status.heading(state, scene)}
         slow["progress"] = {"value": status.progress(state, scene, self.model.place)}
+        slow["said"] = {"value": status.said(state, scene)}
         slow["check"] = {"value": status.check(state, tab.named)}
         slow["study-placement"] = {"value": tab.placement()}
         slow["remarks"] = {"value": status.remarks(state, tab.named)}
@@ -334,16 +334,19 @@ class Page:
             "little": {"value": status.little(state)},
             "tips": {"value": controls.tooltips(state)},
         }
-        tab.draft.take_up(state.inspection, tab.named)
-        found |= self.layout.form.properties(tab.draft, free=free["interactive"])
         if self.uploads:
             found["upload"] = free
+        tab.draft.take_up(state.inspection, tab.named)
+        found |= self.layout.form.properties(tab.draft, free=free["interactive"])
         for part in self.layout.controls:
             found[part.key] = part.shown(state)
+            if not free["interactive"] and part.control.name != "detail":
+                found[part.key] |= free
         if case is not None:
             n_slices = case.study.grid.shape[2]
-            found["mode"] = {"value": state.mode.value}
-            found["metabolite"] = {"choices": [*case.study.maps], "value": state.metabolite}
+            found["mode"] = {"value": state.mode.value, **free}
+            names = [(plain(name, LONGEST), name) for name in case.study.maps]
+            found["metabolite"] = {"choices": names, "value": state.metabolite}
             found["slice"] = {
                 "value": state.slice_index + 1,
                 "maximum": max(2, n_slices),
@@ -360,8 +363,8 @@ def whose(request: gr.Request) -> tuple[str, str, str]:
     return request.session_hash or "", request.username or "", client.host if client else ""
 
 
-def _of_session(set_to: Callable[[Session, Any], object]) -> Setter:
-    return lambda tab, value: set_to(tab.session, value)
+def _of_part(part: controls.Part) -> Setter:
+    return lambda tab, value: part.set_to(tab.session, value, tab.former)
 
 
 def _of_draft(set_to: Callable[[Draft, Any], object]) -> Setter:

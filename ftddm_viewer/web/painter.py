@@ -26,12 +26,16 @@ from ftddm_viewer.web.panels import (
     view_box,
     wrapped,
 )
+from ftddm_viewer.web.plain import plain
 
 LETTERS = 11.5
 """Approximate font size in pixels."""
 
 WIDTHS = {1: 470.0, 2: 420.0, 3: 285.0}
 """Approximate width of a drawing in pixels, by the number side by side."""
+
+RESERVED = {1: 3, 2: 4, 3: 5}
+"""Lines of a caption, by the number side by side: what settings add to one moves no image."""
 
 MRI = ("T1", "FLAIR")
 
@@ -118,13 +122,14 @@ class Painter:
             return ""
         size = LETTERS * self._box.width / WIDTHS.get(len(layers), WIDTHS[3])
         feet = [wrapped(scene.caption(layer.role), self._box, size) for layer in layers]
-        lines = max(map(len, feet))
+        lines = max(RESERVED.get(len(layers), RESERVED[3]), *map(len, feet))
         shown = "".join(
             drawing(
                 self._box,
                 _images(scene, layer.role),
                 Words(layer.name, letters, _padded(foot, lines)),
                 size,
+                kind=layer.role,
             )
             for layer, foot in zip(layers, feet, strict=True)
         )
@@ -186,8 +191,9 @@ def _bars(scene: Scene, state: State) -> Iterator[str]:
     for role, what in shown:
         if (layer := scene.layer(role)) is not None:
             low, high = layer.limits
+            name = html.escape(plain(what, 24))
             yield (
-                f'<div class="bar"><b>{html.escape(what)}</b><span>{_short_number(low)}</span>'
+                f'<div class="bar"><b>{name}</b><span>{_short_number(low)}</span>'
                 f'<img alt="" src="{_ramp(layer.colormap)}"><span>{_short_number(high)}</span>'
                 f"<span>{html.escape(unit)}</span></div>"
             )

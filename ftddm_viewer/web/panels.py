@@ -25,6 +25,7 @@ from ftddm_core.imaging.volume import Volume, finite_or_zero
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.scene import LayerSpec
+from ftddm_viewer.web.plain import plain
 
 MARGIN = 14.0
 """Margin in mm around the trusted voxels, enough to see the skull."""
@@ -34,6 +35,9 @@ LINE = 1.35
 
 LETTER_WIDTH = 0.53
 """Mean width of a letter, relative to the font size."""
+
+BOLD_WIDTH = 0.68
+"""Mean width of a letter of a title, relative to the font size of the other words."""
 
 
 class Box(NamedTuple):
@@ -192,7 +196,13 @@ def wrapped(text: str, box: Box, size: float) -> list[str]:
 
 
 def drawing(
-    box: Box, images: Sequence[tuple[str, str]], words: Words, size: float, *, end: bool = False
+    box: Box,
+    images: Sequence[tuple[str, str]],
+    words: Words,
+    size: float,
+    *,
+    end: bool = False,
+    kind: str = "",
 ) -> str:
     """Return one drawing as inline SVG.
 
@@ -208,6 +218,8 @@ def drawing(
         Height of the letters, in mm.
     end
         Whether the title is right-aligned.
+    kind
+        CSS class of the drawing.
     """
     line = LINE * size
     foot = len(words.foot) * line + 0.5 * size
@@ -222,18 +234,19 @@ def drawing(
         _text(middle, box.y + box.height - inset, bottom, "middle", "letter"),
     ]
     above = box.y - 0.45 * line
+    title = plain(words.title, max(12, int(box.width / (BOLD_WIDTH * size))))
     if end:
-        texts.append(_text(box.x + box.width - inset, above, words.title, "end", "name"))
+        texts.append(_text(box.x + box.width - inset, above, title, "end", "name"))
     else:
-        texts.append(_text(box.x + inset, above, words.title, "start", "name"))
+        texts.append(_text(box.x + inset, above, title, "start", "name"))
     for number, text in enumerate(words.foot, 1):
         texts.append(_text(middle, box.y + box.height + number * line, text, "middle", "foot"))
     uses = "".join(f'<use href="#{name}" class="{css}"/>' for name, css in images)
     bounds = f"{box.x:.5g} {box.y:.5g} {box.width:.5g} {box.height:.5g}"
     around = f"{whole.x:.5g} {whole.y:.5g} {whole.width:.5g} {whole.height:.5g}"
     return (
-        f'<svg class="drawing" viewBox="{around}" role="img" aria-label="{_escaped(words.title)}" '
-        f'font-size="{size:.4g}"><rect {whole.svg()}/>'
+        f'<svg class="drawing {kind}" viewBox="{around}" role="img" '
+        f'aria-label="{_escaped(words.title)}" font-size="{size:.4g}"><rect {whole.svg()}/>'
         f'<svg {box.svg()} viewBox="{bounds}">{uses}</svg>{"".join(texts)}</svg>'
     )
 
@@ -244,4 +257,4 @@ def _text(x: float, y: float, text: str, anchor: str, css: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(text, quote=True)
+    return html.escape(plain(text), quote=True)

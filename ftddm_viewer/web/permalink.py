@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -11,6 +11,7 @@ from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.plain import plain
 
 LOOKS = ("study", "mode", "metabolite", "slice")
 """Parameters in addition to the settings; slices count from 1, as on the page."""
@@ -25,6 +26,8 @@ link."""
 OWN = ("__", "view", "logs", "deep_link")
 """Prefix of gradio's own parameters."""
 
+MOST_NAMED, LONGEST_NAMED = 3, 24
+"""How many unknown parameters a message names, and how much of each."""
 
 OLDER = {"true": "exact", "1": "exact", "false": "off", "0": "off"}
 """Data consistency in the form of older links."""
@@ -102,7 +105,7 @@ def is_uploaded(case: Case) -> bool:
 
 def wishes_of(query: Mapping[str, str]) -> Wishes:
     """Return the view that a query requests; invalid parts are left out and reported."""
-    wishes = Wishes()
+    wishes, unknown = Wishes(), []
     known = {control.name: control for control in controls()}
     for name, text in query.items():
         try:
@@ -117,16 +120,32 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
             elif name == "metabolite":
                 wishes.metabolite = text
             elif not name.startswith(OWN):
-                names = ", ".join([*known, *LOOKS])
-                raise SettingsError(f"Unknown parameter {name}: remove it; there are {names}.")
+                unknown.append(name)
         except SettingsError as error:
             wishes.problems.append(str(error))
+    if unknown:
+        wishes.problems.append(_ignored(unknown))
     try:
         _together(wishes.settings)
     except SettingsError as error:
         wishes.problems.append(str(error))
         wishes.settings = {}
     return wishes
+
+
+def _ignored(names: Sequence[str]) -> str:
+    """Return one short line about parameters that are not known, however many and long."""
+    named = ", ".join(plain(name, LONGEST_NAMED) for name in names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"Unknown, ignored: {named}{more}."
+
+
+def slice_problem(k: int, count: int) -> str:
+    """Return what is wrong with a slice that a link asks for, in words that count from 1; ""
+    if there is one."""
+    if 0 <= k < count:
+        return ""
+    return f"There is no slice {k + 1}: give its number, from 1 to {count}."
 
 
 def _together(settings: Mapping[str, Value]) -> SamplerSettings:

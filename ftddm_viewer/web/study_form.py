@@ -10,6 +10,8 @@ import gradio as gr
 from ftddm_viewer.session.study_choices import ROLES, Field
 from ftddm_viewer.web import study_panel
 from ftddm_viewer.web.controls import AS_IT_IS, typed
+from ftddm_viewer.web.plain import LONGEST as MOST_LETTERS
+from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.study_draft import Draft
 
 FIRST = ("subject", "session", "scale", "mask_labels", "mask_threshold")
@@ -132,7 +134,7 @@ class StudyForm:
             "study-open": {"interactive": free},
             "study-again": {"interactive": free},
             "study-file": {
-                "choices": [(row.file, i) for i, row in enumerate(draft.rows)],
+                "choices": [(plain(row.file, MOST_LETTERS), i) for i, row in enumerate(draft.rows)],
                 "value": draft.at if draft.rows else None,
             },
             "study-role": {"value": "automatic" if row is None else row.role},

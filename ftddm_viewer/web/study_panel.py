@@ -13,6 +13,7 @@ from ftddm_core.imaging.io.surveyed import State
 from ftddm_core.imaging.volume import Study
 from ftddm_viewer.drawing.placement import placement_png
 from ftddm_viewer.session.inspection import Inspection
+from ftddm_viewer.web.plain import plain
 
 Naming = Callable[[str], str]
 """Returns a text without the folders of this computer."""
@@ -45,7 +46,8 @@ def title(found: Inspection | None) -> str:
         return "Study: needs a choice" if found.question else "Study: does not open"
     count = len(found.survey.entries)
     used = sum(entry.taken for entry in found.survey.entries)
-    return f"Study: {count} file{'s' * (count != 1)}, {used} used"
+    told = f", {len(found.warnings)} to know" if found.warnings else ""
+    return f"Study: {count} file{'s' * (count != 1)}, {used} used{told}"
 
 
 def question(found: Inspection, named: Naming) -> str:
@@ -72,7 +74,8 @@ def files(found: Inspection) -> str:
 
 def _row(row: Mapping[str, str]) -> str:
     cells = "".join(
-        f'<td class="{key.replace(" ", "-")}">{escape(text)}</td>' for key, text in row.items()
+        f'<td class="{key.replace(" ", "-")}">{escape(plain(text))}</td>'
+        for key, text in row.items()
     )
     return f'<tr class="{"used" if row["use"] == State.TAKEN else "unused"}">{cells}</tr>'
 

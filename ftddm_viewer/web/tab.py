@@ -27,7 +27,8 @@ from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web import study_panel
 from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
-from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of
+from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of, slice_problem
+from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.status import message
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.uploads import as_uploaded, size_below, take
@@ -83,6 +84,8 @@ class Tab:
         Known to the browser of its page only, which takes the tab up again with it.
     notice
         What the page says until the next command, unless there is an error.
+    former
+        Setting -> the number that was in force when "automatic" or its like replaced it.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Tab:
         self._served = Path(tempfile.mkdtemp(dir=served, prefix=OWNED))
         self.showing = Lock()
         self.draft = Draft()
+        self.former: dict[str, Any] = {}
         self._placed: Inspection | None = None
         self._placement = ""
         self._lock = RLock()
@@ -245,11 +249,14 @@ class Tab:
         if wishes is None or new.case is None or wishes.uploaded > is_uploaded(new.case):
             return
         self._wishes, self._awaited = None, ""
-        problems = []
+        k, problems = wishes.slice_index, []
+        if k is not None and (wrong := slice_problem(k, new.case.study.grid.shape[2])):
+            k = None
+            problems.append(f"In the link: {wrong}")
         for wish in (
             {"mode": wishes.mode},
             {"metabolite": wishes.metabolite},
-            {"slice_index": wishes.slice_index},
+            {"slice_index": k},
         ):
             if None not in wish.values():
                 try:
@@ -262,7 +269,7 @@ class Tab:
         """Return a text with files under the names that the user knows, without folders."""
         case = asset_folder("case")
         words = words.replace(f"{case}{os.sep}", "").replace(str(case), "the simulated case")
-        return as_uploaded(words, self._private)
+        return plain(as_uploaded(words, self._private))
 
     # ---- what the page shows
 

@@ -262,6 +262,7 @@ def test_an_emptied_box_is_not_zero(name: str, server: Any, visit: Visit) -> Non
     box = page.locator(f"#{name} input[type=number]")
     before = float(box.input_value())
     box.fill("")
+    box.press("Tab")
     holds(page, name, before)
     ready(page, "steps 10, seed 6", heading="slice 3")
     assert page.locator(".problem").count() == 0
@@ -274,6 +275,7 @@ def test_metabolite_slice_and_mode(server: Any, visit: Visit) -> None:
     page.get_by_role("option", name="Gln", exact=True).click()
     ready(page, "Output Gln")
     page.locator("#slice input[type=number]").fill("3")
+    page.locator("#slice input[type=number]").press("Enter")
     ready(page, heading="Gln, slice 3 of 16")
     page.get_by_text("Enlarge a low-resolution study").click()
     ready(page, heading="there is no reference")
@@ -317,6 +319,7 @@ def test_background_and_opacity_are_the_browsers_own(server: Any, visit: Visit) 
     page.locator("#background").get_by_label("None").check()
     page.wait_for_function(f"({drawn})('.FLAIR').display == 'none'")
     page.locator("#overlay input[type=number]").fill("40")
+    page.locator("#overlay input[type=number]").press("Enter")
     page.wait_for_function(f"({drawn})('.map').opacity == 0.4")
 
 

@@ -155,7 +155,7 @@ def test_colours_are_those_of_the_shared_bar() -> None:
 def test_every_image_says_what_it_is_not_for() -> None:
     found = paint(state_of(placed((0, 1, 2), (1, 1, 1))))
     for drawings in (found.pair, found.swipe):
-        images = drawings.split('<svg class="drawing"')[1:]
+        images = drawings.split('<svg class="drawing ')[1:]
         assert len(images) == 2
         for image in images:
             words = " ".join(re.findall(r'<text class="foot"[^>]*>([^<]*)<', image)).split()

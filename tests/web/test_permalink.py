@@ -15,7 +15,7 @@ from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import State
-from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, wishes_of
+from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, slice_problem, wishes_of
 
 MOVED: dict[str, Any] = {
     "upscale": 2.7, "tau_flow": 0.123456789, "tau_diffusion": 0.0, "t_trunc": 1000, "steps": None,
@@ -88,7 +88,7 @@ def test_a_link_follows_the_truncation(session: Session) -> None:
         ({"sampler": "<b>"}, "choose one of"),
         ({"steps": "101"}, "lower steps to 1..100"),
         ({"slice": "first"}, "give its number"),
-        ({"colour": "red"}, "Unknown parameter colour"),
+        ({"colour": "red"}, "Unknown, ignored: colour."),
     ],
 )
 def test_what_makes_no_sense_is_told_and_left_out(query: dict[str, str], words: str) -> None:
@@ -109,6 +109,21 @@ def test_a_link_of_an_older_page_means_what_it_meant(text: str, means: str) -> N
 
 def test_parameters_of_gradio_itself_are_left_alone() -> None:
     assert wishes_of({"__theme": "dark", "view": "api"}).problems == []
+
+
+def test_unknown_parameters_are_one_short_line_however_many_and_long() -> None:
+    found = wishes_of({f"{'x' * 240}\u202e{i}": "1" for i in range(5000)} | {"seed": "3"})
+    assert found.settings == {"seed": 3}
+    assert len(found.problems) == 1
+    assert "4997 more" in found.problems[0]
+    assert len(found.problems[0]) < 140
+    assert "\u202e" not in found.problems[0]
+
+
+@pytest.mark.parametrize("k", [-1, 16])
+def test_a_slice_that_is_not_there_is_named_as_the_page_counts(k: int) -> None:
+    assert slice_problem(k, 16) == f"There is no slice {k + 1}: give its number, from 1 to 16."
+    assert slice_problem(0, 16) == slice_problem(15, 16) == ""
 
 
 def test_nothing_chosen_needs_nothing_said() -> None:

@@ -43,8 +43,10 @@ def ready(page: Any, foot: str = "", words: str = "Up to date", heading: str = "
 
 
 def enter(page: Any, name: str, value: object) -> None:
-    """Type a number into a control."""
-    page.locator(f"#control-{name} input[type=number]").fill(str(value))
+    """Type a number into a control, and Enter."""
+    box = page.locator(f"#control-{name} input[type=number]")
+    box.fill(str(value))
+    box.press("Enter")
 
 
 def holds(page: Any, name: str, value: float) -> None:
