@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, NamedTuple
 
@@ -153,8 +153,9 @@ tell();
 """Sets the tooltip of every control to the help text from the server, once both exist."""
 
 
-def tooltips(state: State) -> str:
-    """Return the help of every control, and the reason why it has no effect now, as HTML."""
+def tooltips(state: State, more: Mapping[str, str] | None = None) -> str:
+    """Return the help of every control, and the reason why it has no effect now, as HTML; and
+    `more`: element -> help."""
     volume = state.activity is Activity.VOLUME
     texts = {
         f"control-{control.name}": " ".join(
@@ -165,4 +166,5 @@ def tooltips(state: State) -> str:
         )
         for control in controls()
     }
+    texts |= more or {}
     return f'<span hidden data-tips="{escape(json.dumps(texts), quote=True)}"></span>'

@@ -9,8 +9,13 @@ import gradio as gr
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.pointing_tool import PointingTool
 from ftddm_viewer.web.scripts import script
+from ftddm_viewer.web.settings_tool import SettingsTool
 from ftddm_viewer.web.study_form import StudyForm
+from ftddm_viewer.web.taking_tool import TakingTool
+from ftddm_viewer.web.tools import Tool
+from ftddm_viewer.web.views_tool import ViewsTool
 
 FILE_TYPES = [".nii", ".gz", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".npy", ".json", ".zip"]
 
@@ -75,6 +80,7 @@ class Layout:
         self.controls: list[controls.Part] = []
         self.shown: dict[str, Any] = {}
         self.upload: Any = None
+        self.tools: list[Tool] = [PointingTool()]
         self.stamp = gr.Number(0, visible=False)
         _html("banner", status.BANNER, js_on_load=script("typing"))
         self._show("message", _html("message"))
@@ -91,6 +97,8 @@ class Layout:
                 self._below()
         for part in self.controls:
             self._show(part.key, part.component)
+        for tool in self.tools:
+            self.shown |= tool.shown
 
     def _show(self, name: str, component: Any) -> Any:
         self.shown[name] = component
@@ -125,6 +133,7 @@ class Layout:
             self.slice = self._show("slice", slices)
 
     def _controls(self) -> None:
+        self.tools.append(SettingsTool())
         self.controls += controls.build("upscale")
         self.controls += controls.build("tau_flow", "tau_diffusion", "t_trunc")
         self.controls += controls.build("steps")
@@ -160,14 +169,15 @@ class Layout:
         for name in ("backdrop", "maps"):
             self._show(name, _html(name))
         with gr.Tabs(elem_id="views"):
-            with gr.Tab("Side by side"):
+            with gr.Tab("Side by side") as side:
                 _html("one", ONE, js_on_load=ONE_JS)
                 self._show("pair", _html("pair"))
-            with gr.Tab("Swipe"):
+            with gr.Tab("Swipe") as swipe:
                 self._show("swipe", _html("swipe", js_on_load=SWIPE_JS))
             with gr.Tab("Deviation", visible=False) as tab:
                 self._show("spread", _html("spread"))
             self._show("spread_tab", tab)
+            self.tools.append(ViewsTool([side, swipe, tab]))
         with gr.Row(elem_classes="looks"):
             self._show("bar", _html("bar"))
             backdrop = gr.Radio(
@@ -195,6 +205,7 @@ class Layout:
         with gr.Row(elem_classes="link"):
             self.link = gr.Textbox(visible="hidden", elem_id="query")
             _html("link", LINK, js_on_load=script("copying"))
+            self.tools.append(TakingTool())
         self._show("link", self.link)
 
 

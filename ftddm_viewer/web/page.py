@@ -21,7 +21,7 @@ from ftddm_viewer.session.messages import detail_button
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import Activity, State
-from ftddm_viewer.web import controls, limits, status, study_form
+from ftddm_viewer.web import controls, limits, settings_tool, status, study_form, taking_tool
 from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import Wishes, wishes_of
 from ftddm_viewer.web.plain import LONGEST, plain
@@ -62,6 +62,9 @@ GLANCE = 0.05
 RELOADS = 60
 """How often it is looked whether the page before a reload is gone."""
 
+TIPS = settings_tool.tips() | taking_tool.tips()
+"""Element -> help of the tools."""
+
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 
@@ -96,6 +99,8 @@ class Page:
             self._wire_components()
             self._wire_study()
             self._wire_looks()
+            for tool in self.layout.tools:
+                tool.wire(self)
 
     # ---- events
 
@@ -209,6 +214,25 @@ class Page:
         """Return the tab of a request, if its visitor has one."""
         return self.tabs.get(request.session_hash, request.username or "")
 
+    def commands(self, event: Any, command: Callable[[Tab], object]) -> None:
+        """See `tools.Events`."""
+        self._follow(event(self._commands(command), None, None, **AT_ONCE))
+
+    def answers(
+        self, event: Any, answer: Callable[[Tab, Any], Any], to: Any, data: str = ""
+    ) -> None:
+        """See `tools.Events`."""
+
+        def run(told: gr.EventData, request: gr.Request) -> Any:
+            tab = self._tab(request)
+            held = told._data if isinstance(told._data, dict) else {}
+            return gr.skip() if tab is None else answer(tab, held.get(data))
+
+        run.__annotations__ = {"told": gr.EventData, "request": gr.Request}
+        after = event(run, None, to, **AT_ONCE)
+        if not data:  # a button, which may have said why it does nothing
+            self._follow(after)
+
     def _take(self, paths: Sequence[str] | None, request: gr.Request) -> None:
         tab = self._tab(request)
         if tab is not None and paths:
@@ -303,6 +327,8 @@ class Page:
             name: {"value": text} for name, text in drawings._asdict().items()
         }
         slow["kept"] = {"value": tab.token}
+        for tool in self.layout.tools:
+            slow |= tool.properties(tab, state, scene)
         slow["spread_tab"] = {"visible": bool(drawings.spread)}
         slow["files"] = {"value": files or None, "visible": bool(files)}
         slow["heading"] = {"value": status.heading(state, scene)}
@@ -332,7 +358,7 @@ class Page:
             "bundled": free,
             "all": {"value": detail_button(state), "interactive": case is not None},
             "little": {"value": status.little(state)},
-            "tips": {"value": controls.tooltips(state)},
+            "tips": {"value": controls.tooltips(state, TIPS)},
         }
         if self.uploads:
             found["upload"] = free

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 
 from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.derived import BUTTONS
 from ftddm_viewer.session.scene import LayerSpec, Role, Scene
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.panels import (
@@ -36,6 +37,8 @@ WIDTHS = {1: 470.0, 2: 420.0, 3: 285.0}
 
 RESERVED = {1: 3, 2: 4, 3: 5}
 """Lines of a caption, by the number side by side: what settings add to one moves no image."""
+
+HANDS = 'role="group" aria-label="Images; arrow keys turn the slices"'
 
 MRI = ("T1", "FLAIR")
 
@@ -89,6 +92,15 @@ class Painter:
             bar="".join(_bars(scene, state)),
         )
 
+    def beside_output(self, role: Role, state: State, scene: Scene) -> str:
+        """Return the output and an image derived from it; "" unless it is asked for."""
+        if state.case is not self._case or scene.layer(role) is None:
+            return ""
+        shown = scene.layer("input")
+        where = None if shown is None else plane_of(shown.volume, scene.axis, scene.position)
+        letters = ("", "", "", "") if where is None else where.letters
+        return self._row(scene, ("output", role), letters, needed=role)
+
     def _element(self, layer: LayerSpec, scene: Scene) -> str:
         """Return a layer's slice as an image element; "" outside the layer."""
         asked = (layer.volume, layer.limits, scene.position)
@@ -133,7 +145,7 @@ class Painter:
             )
             for layer, foot in zip(layers, feet, strict=True)
         )
-        return f'<div class="side of-{len(layers)}">{shown}</div>'
+        return f'<div class="side of-{len(layers)} hands" tabindex="0" {HANDS}>{shown}</div>'
 
     def _swipe(self, scene: Scene, letters: tuple[str, str, str, str]) -> str:
         """Return input and output on top of each other, with a movable edge between them."""
@@ -187,6 +199,7 @@ def _bars(scene: Scene, state: State) -> Iterator[str]:
     shown: tuple[tuple[Role, str], ...] = (
         ("output", state.metabolite),
         ("deviation", "Deviation"),
+        *((role, BUTTONS[role]) for role in ("difference", "detail", "flow", "estimate")),
     )
     for role, what in shown:
         if (layer := scene.layer(role)) is not None:

@@ -16,10 +16,7 @@ BANNER = (
     f"</span><strong>{RESEARCH_ONLY}</strong></div>"
 )
 
-UPLOAD_HINT = (
-    "Maps, T1w, FLAIR and mask, named like tNAA.nii.gz, T1w.nii.gz, mask.nii.gz; "
-    "a tree of folders as one .zip."
-)
+UPLOAD_HINT = "Maps (tNAA.nii.gz), T1w, FLAIR, mask; folders as one .zip"
 
 STILL_OPEN = "Still open: the files chosen last did not open."
 """Said beside the mode after files that make no study."""

@@ -18,6 +18,7 @@ from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import Choices, Limits
 from ftddm_viewer import CASE_LABEL
+from ftddm_viewer.session.history import History
 from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.model import Model
@@ -86,6 +87,10 @@ class Tab:
         What the page says until the next command, unless there is an error.
     former
         Setting -> the number that was in force when "automatic" or its like replaced it.
+    history
+        What can be undone.
+    copies
+        How many texts were handed out to be copied.
     """
 
     def __init__(
@@ -103,6 +108,8 @@ class Tab:
         self.showing = Lock()
         self.draft = Draft()
         self.former: dict[str, Any] = {}
+        self.history = History(self.session)
+        self.copies = 0
         self._placed: Inspection | None = None
         self._placement = ""
         self._lock = RLock()
@@ -128,6 +135,17 @@ class Tab:
                 self.notice = ""
             if problem := self._tried(command):
                 self.problem = problem
+
+    def say(self, problem: str) -> None:
+        """Tell the user of a problem, until the next command."""
+        with self._lock:
+            self.problem = self.named(problem)
+
+    def give(self, name: str, content: bytes) -> Path:
+        """Write a file that the page may hand out; return its path."""
+        path = Path(tempfile.mkdtemp(dir=self._served)) / name
+        path.write_bytes(content)
+        return path
 
     def _tried(self, command: Callable[[], object]) -> str:
         """Run a command; return its error message, "" if there was none."""

@@ -1,0 +1,44 @@
+"""Which of the program's actions the page has, and where; and which it has not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ON_PAGE: Mapping[str, str] = {
+    "update": "update",
+    "cancel": "cancel",
+    "next_slice": "slice",
+    "previous_slice": "slice",
+    "next_metabolite": "metabolite",
+    "previous_metabolite": "metabolite",
+    "undo": "undo",
+    "redo": "redo",
+    "detail": "all",
+    "layers": "view-difference",
+    "report": "report-pdf",
+    "copy_command": "copy_command",
+    "copy_python": "copy_python",
+}
+"""Action -> id of the element that does it."""
+
+IN_THE_WINDOW_ONLY: Mapping[str, str] = {
+    "reset": "not on the page yet: reload it without its parameters",
+    "pin": "not on the page yet: open a second tab with the link",
+    "unpin": "goes with pin",
+    "flicker": "not on the page yet: the tab Swipe compares input and output",
+    "side_by_side": "goes with pin: input, output and reference are side by side",
+    "axial": "the page shows the slices as they were acquired",
+    "coronal": "the page shows the slices as they were acquired",
+    "sagittal": "the page shows the slices as they were acquired",
+    "smooth": "the page draws voxels as they are",
+    "convention": "the page is radiological, as its letters say",
+    "contrast": "the page's colours are those of the map's usual range",
+    "explore": "not on the page yet: `ftddm explore` makes the same figure",
+    "ratio": "not on the page yet",
+    "regions": "not on the page yet",
+    "keep": "the link keeps the view; a session of files stays on the user's computer",
+    "reopen": "the link reopens the view",
+    "model": "whoever starts the server chooses the weights",
+    "help": "every control says what it does where the pointer rests",
+}
+"""Action -> why the page does without it, or what it has instead."""

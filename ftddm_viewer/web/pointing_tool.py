@@ -1,0 +1,78 @@
+"""The value under the pointer, in the words of the window: asked for when the pointer rests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ftddm_viewer.session.hover import details, deviation_at, value_at, value_words
+from ftddm_viewer.session.scene import NOT_COMPUTED, Scene, resolve
+from ftddm_viewer.session.state import State
+from ftddm_viewer.web.plain import plain
+from ftddm_viewer.web.scripts import script
+from ftddm_viewer.web.tab import Tab
+from ftddm_viewer.web.tools import Events
+
+
+class PointingTool:
+    """What asks and what answers, created in the current gradio blocks: see `Tool`."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, Any] = {}
+        self._answer = gr.HTML(
+            elem_id="pointed", padding=False, min_height=0, js_on_load=script("hands")
+        )
+
+    def wire(self, events: Events) -> None:
+        """Answer at once."""
+        events.answers(self._answer.input, _answered, self._answer, data="asked")
+
+    def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
+        """Return nothing: the answer is sent by itself."""
+        return {}
+
+
+def _answered(tab: Tab, asked: Any) -> str:
+    """Return what is at "role x y", a point of a drawing in mm."""
+    words = str(asked).split()
+    if len(words) != 3:
+        return ""
+    try:
+        x, y = float(words[1]), float(words[2])
+    except ValueError:
+        return ""
+    return f"<span>{escape(plain(at(tab.session.state, words[0], x, y), 200))}</span>"
+
+
+def at(state: State, role: str, x: float, y: float) -> str:
+    """Return value, unit and more at a point of a drawing; "" where there is no such image.
+
+    Parameters
+    ----------
+    state
+        What is shown.
+    role
+        Of the image that is drawn.
+    x, y
+        In the drawing's mm, whose axes run against those of the world.
+    """
+    view, scene = state.view, resolve(state)
+    layer = next((each for each in scene.layers if each.role == role), None)
+    if view is None or layer is None or not (math.isfinite(x) and math.isfinite(y)):
+        return ""
+    across, down = (axis for axis in range(3) if axis != scene.axis)
+    point = [0.0, 0.0, 0.0]
+    point[across], point[down], point[scene.axis] = -x, -y, scene.position
+    value = value_at(layer.volume, point)
+    if math.isnan(value):
+        missing = role in NOT_COMPUTED and not scene.computed
+        return f"{layer.name}: {'not computed' if missing else 'outside the mask'}"
+    name, case, pair = state.metabolite, view.prepared.case, state.ratio
+    unit = view.prepared.conditions[name].unit
+    deviation = deviation_at(view, role, name, pair, point)
+    said = [value_words(value, deviation, unit)]
+    return f"{layer.name}: {', '.join([*said, *details(case, view, role, name, pair, point)])}"

@@ -1,0 +1,42 @@
+"""The page's tools, each a part of its own: what it looks like, what it does, what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ftddm_viewer.session.scene import Scene
+from ftddm_viewer.session.state import State
+from ftddm_viewer.web.tab import Tab
+
+Command = Callable[[Tab], object]
+
+
+class Events(Protocol):
+    """What a tool may ask of the page."""
+
+    def commands(self, event: Any, command: Command) -> None:
+        """Run a command when an event comes, and show what it changed."""
+
+    def answers(
+        self, event: Any, answer: Callable[[Tab, Any], Any], to: Any, data: str = ""
+    ) -> None:
+        """Set a component to the answer to an event, or to what is called `data` in it."""
+
+
+class Tool(Protocol):
+    """Components and their events.
+
+    Attributes
+    ----------
+    shown
+        Name -> component, for those that the follower sets.
+    """
+
+    shown: dict[str, Any]
+
+    def wire(self, events: Events) -> None:
+        """Connect its components."""
+
+    def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
+        """Return what its components should be like."""

@@ -1,0 +1,62 @@
+"""Tabs of what is derived from the images: difference, drawn detail, images at T_trunc.
+
+Such an image is computed and sent only while its tab is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from ftddm_viewer.session.derived import BUTTONS, HELP
+from ftddm_viewer.session.display import DerivedRole
+from ftddm_viewer.session.scene import Scene
+from ftddm_viewer.session.state import State
+from ftddm_viewer.web.tab import Tab
+from ftddm_viewer.web.tools import Events
+
+ROLES: tuple[DerivedRole, ...] = ("difference", "detail", "flow", "estimate")
+AT_START = ("flow", "estimate")
+"""Roles of images at T_trunc, which are computed apart."""
+
+
+class ViewsTool:
+    """The tabs, created in the current gradio tabs: see `Tool`.
+
+    Parameters
+    ----------
+    others
+        Tabs that show none of these images.
+    """
+
+    def __init__(self, others: list[Any]) -> None:
+        self.shown: dict[str, Any] = {}
+        self._tabs: dict[DerivedRole | None, list[Any]] = {None: others}
+        for role in ROLES:
+            with gr.Tab(BUTTONS[role], elem_id=f"view-{role}") as tab:
+                self.shown[f"drawn-{role}"] = gr.HTML(
+                    elem_id=f"drawn-{role}", elem_classes="derived", padding=False, min_height=0
+                )
+                gr.HTML(f'<p class="about">{HELP[role]}</p>', padding=False, min_height=0)
+            self._tabs[role] = [tab]
+
+    def wire(self, events: Events) -> None:
+        """Ask for an image when its tab is opened, and for none when another is."""
+        for role, tabs in self._tabs.items():
+            for tab in tabs:
+                events.commands(tab.select, partial(_show, role))
+
+    def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
+        """Return the drawings of the tab that is open."""
+        return {
+            f"drawn-{role}": {"value": tab.painter.beside_output(role, state, scene)}
+            for role in ROLES
+        }
+
+
+def _show(role: DerivedRole | None, tab: Tab) -> None:
+    layers = frozenset(() if role is None else (role,))
+    tab.session.display(layers=layers, start=role in AT_START)
