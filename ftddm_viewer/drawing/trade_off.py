@@ -32,7 +32,7 @@ MOST_CORNERS = 8
 SIZE, DPI = (11.0, 4.6), 130
 """Of a saved figure, in inches, and its dots per inch."""
 
-LEAST_SIZE = (3.6, 1.7)
+LEAST_SIZE = (4.0, 1.9)
 """Of a figure with legend and contact sheet, in inches; a smaller one shows the points alone."""
 
 NEAR = 15.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from ftddm_viewer import CASE_LABEL
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
-from ftddm_viewer.session.state import Finished, State
+from ftddm_viewer.session.state import Activity, Finished, State
 from napari_ftddm._canvas import follow
 from napari_ftddm._commands import Commands
 from napari_ftddm._keeping import Keeping
@@ -97,6 +97,8 @@ class Engine:
         self._framer.setInterval(LAYOUT_MS)
         self._framer.timeout.connect(self._stage.frame)
         self._seen: list[weakref.ref[Study]] = []
+        self._arriving: list[weakref.ref[Study]] = []
+        self._declined: list[weakref.ref[Study]] = []
         self._said = ""
         self._refused = ""
         self._stopped = False
@@ -189,6 +191,8 @@ class Engine:
             self._study.appear()
         self._commands.pinned.before(state)
         self._stage.apply(state, scene)
+        if state.activity is not Activity.OPENING:
+            self._settle_arrivals(state)
         self._commands.show_state(state)
         self.keeping.shown(state)
         self.networks.show_state(state)
@@ -306,11 +310,28 @@ class Engine:
             return
         if known.get("role") in ("map", "mask"):
             layer.visible = False
-        if not any(seen() is study for seen in self._seen):
+        if not _among(study, self._seen):
             self._seen.append(weakref.ref(study))
             case = self.session.state.case
             if case is None or case.study is not study:
+                self._arriving.append(weakref.ref(study))
                 self._do(lambda: self.session.show(study, known.get("label", "")))
+        if _among(study, self._declined):
+            layer.visible = False
+
+    def _settle_arrivals(self, state: State) -> None:
+        """Hide the layers of studies that did not open; the user may show them again.
+
+        Their MRI must not lie below another's maps.
+        """
+        arrived, self._arriving = self._arriving, []
+        for study in arrived:
+            if state.case is None or state.case.study is study():
+                continue
+            self._declined.append(study)
+            for layer in list(self._viewer.layers):
+                if known_of(layer).get("study") is study():
+                    layer.visible = False
 
     def _scrolled(self, event: Any = None) -> None:
         state = self.session.state
@@ -360,6 +381,10 @@ class Engine:
             self._close_more_layers()
         self.session.close(PATIENCE)
         panels.changed.emit()
+
+
+def _among(study: Study, known: Iterable[weakref.ref[Study]]) -> bool:
+    return any(each() is study for each in known)
 
 
 def engine_in(viewer: Viewer) -> Engine | None:

@@ -83,6 +83,24 @@ def test_studies_come_and_go(opened: Any, viewer: Any, tmp_path: Path) -> None:
         assert each.metadata["ftddm"]["study"] is session.state.case.study
 
 
+def test_what_does_not_open_is_not_seen(
+    opened: Any, viewer: Any, brake: Any, tmp_path: Path
+) -> None:
+    """A study read by napari during a whole volume is refused: its T1 lies below no other map."""
+    opened.panel.volume.click()
+    settle(brake.holding.is_set)
+    before = {each.name for each in viewer.layers if each.visible}
+    viewer.open(str(write_study(tmp_path / "second")), plugin="ftddm-viewer")
+    settle()
+    assert "volume" in opened.panel.error.text()
+    assert {each.name for each in viewer.layers if each.visible} == before
+    brake.released.set()
+    finish(opened)
+    study = opened.session.state.case.study
+    for each in viewer.layers:
+        assert each.metadata["ftddm"]["study"] is study or not each.visible
+
+
 def test_a_readers_t1_is_never_overwritten(panel: Any, viewer: Any, tmp_path: Path) -> None:
     """Study A by napari's reader, study B by the panel: A's T1 goes, and stays A's."""
     viewer.open(str(write_study(tmp_path / "a")), plugin="ftddm-viewer")
