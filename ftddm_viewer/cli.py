@@ -27,6 +27,7 @@ from ftddm_viewer.shell.flags import (
     seed,
 )
 from ftddm_viewer.shell.paths import check_paths
+from ftddm_viewer.shell.reading import add_readers
 from ftddm_viewer.shell.streams import Fault, any_streams, flushed, say
 
 OUTPUT_LOST, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -316,6 +317,8 @@ def build_parser() -> Parser:
         "--regression", metavar="NAME|DIR", help="regression to compare with (<weights>-regression)"
     )
     add_model(evaluate)
+
+    add_readers(add("readers", "Make, serve and evaluate a reader study: methods rated blindly."))
 
     bench = add("bench", "Measure the speed on this machine; write a record and a page.")
     target = bench.add_mutually_exclusive_group(required=True)

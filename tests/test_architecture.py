@@ -66,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "report": {"session", "drawing", "bench"},
     "provenance": {"session"},
     "cohort": {"session", "drawing"},
+    "readers": {"session", "drawing"},
     "web": {"session", "drawing", "shell"},
     "commands": {
         "session",
@@ -74,6 +75,7 @@ ROOMS: dict[str, set[str]] = {
         "report",
         "provenance",
         "cohort",
+        "readers",
         "web",
         "shell",
         "napari_ftddm",

@@ -5,6 +5,7 @@ from ftddm_viewer.commands.bench import bench
 from ftddm_viewer.commands.evaluate import evaluate, sweep
 from ftddm_viewer.commands.front_ends import view, web
 from ftddm_viewer.commands.inspect import inspect
+from ftddm_viewer.commands.readers import readers
 from ftddm_viewer.commands.rerun import rerun, verify
 from ftddm_viewer.commands.restore import check, demo, run
 from ftddm_viewer.commands.simulate import simulate
@@ -17,6 +18,7 @@ __all__ = [
     "demo",
     "evaluate",
     "inspect",
+    "readers",
     "rerun",
     "run",
     "simulate",

@@ -1,0 +1,1 @@
+"""Reader studies: images of several methods, rated blindly by several readers."""
