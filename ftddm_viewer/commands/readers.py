@@ -53,13 +53,14 @@ def _new(options: Namespace) -> None:
     model = Model(options.weights, options.device, half=options.half)
     order = secrets.randbits(32) if options.order is None else options.order
     study, key, notes = making.make(plan, studies, model, progress_bar, order)
+    key["Paths"] = {name: str(path.absolute()) for name, path in zip(studies, paths, strict=True)}
     place = making.write(study, key, options.out, page=options.html)
     for note in notes:
         print(f"note: {in_flags(note)}")
     kinds = [trial.kind for trial in study.trials]
     print(
         f"{kinds.count('rating')} images to rate and {kinds.count('choice')} pairs to compare in "
-        f"{options.out}, from {len(key['Cases'])} slices and maps of {len(studies)} studies."
+        f"{options.out}, of {len(key['Cases'])} slices and maps. Studies: {len(studies)}."
     )
     print(f"The key is {place}: keep it from the readers.")
     print(f"Serve it: ftddm readers serve {options.out}. {RESEARCH_ONLY}.")
@@ -68,11 +69,13 @@ def _new(options: Namespace) -> None:
 def _serve(options: Namespace) -> None:
     server = start(Store(options.folder), options.host, options.port)
     try:
-        print(f"The reader study is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}.")
+        words = f"The reader study is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}."
+        print(words, flush=True)
         if options.host not in ("127.0.0.1", "::1", "localhost"):
             print(
                 "Other computers reach it under this computer's name, with the same path. Who has "
-                "the address can answer, and the connection is not encrypted."
+                "the address can answer, and the connection is not encrypted.",
+                flush=True,
             )
         never = threading.Event()
         while not never.wait(1.0):  # without a timeout, Windows would block Ctrl+C

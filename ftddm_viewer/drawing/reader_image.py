@@ -12,7 +12,7 @@ from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.drawing.style import new_figure
 
 INCHES, DPI = 4.4, 150
-ROOM = (0.75, 0.75)
+ROOM = (0.75, 0.9)
 """Inches for the colour bar and for the lines above and below."""
 
 GROUND, LINES, NOTICE_COLOUR = "#101214", "#d7dbe0", "#ff8a80"
@@ -43,7 +43,9 @@ def _drawn(panel: Panel, k: int, title: str) -> bytes:
         bar = figure.colorbar(shown, ax=grid[0, 0], fraction=0.05, pad=0.03)
         bar.set_label(panel.volume.unit or "a.u.", fontsize=8, color=LINES)
         bar.ax.tick_params(labelsize=7, colors=LINES)
-    figure.supxlabel(NOTICE, fontsize=7.5, color=NOTICE_COLOUR, fontweight="bold")
+    figure.supxlabel(
+        NOTICE.replace(". ", ".\n"), fontsize=7.5, color=NOTICE_COLOUR, fontweight="bold"
+    )
     drawn = BytesIO()
     save_figure(figure, drawn)
     return drawn.getvalue()

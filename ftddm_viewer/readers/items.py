@@ -42,6 +42,7 @@ SCALES = (
     Scale("overall", "Overall quality", "very poor", "excellent"),
 )
 LEVELS = (1, 2, 3, 4, 5)
+TOO_FEW = "A reader study compares two methods or more: name another."
 PREFERRED = "preferred"
 """Name of the answer to a choice."""
 
@@ -127,7 +128,7 @@ def blinded(cases: Sequence[Case], seed: int) -> Blinded:
     """
     methods = list(cases[0].images) if cases else []
     if len(methods) < 2:
-        raise SettingsError("A reader study compares two methods or more: name another.")
+        raise SettingsError(TOO_FEW)
     chance = random.Random(seed)
     images: dict[str, bytes] = {}
     shown: dict[str, tuple[int, str]] = {}

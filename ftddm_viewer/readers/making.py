@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ftddm_core.errors import FormatError
 from ftddm_core.imaging.volume import Study
 from ftddm_core.saving.files import check_writable, save_files
 from ftddm_core.saving.pair import encode_json
@@ -34,7 +35,9 @@ def check_new(folder: Path) -> None:
 
     A study that is there is never replaced: it may hold answers.
     """
-    check_writable(folder, [STUDY, PAGE, IMAGES])
+    check_writable(folder, [STUDY, PAGE])
+    if (folder / IMAGES).exists():
+        raise FormatError(f"{folder / IMAGES} exists already: choose another folder.")
     key = key_path(folder)
     check_writable(key.parent, [key.name])
 
@@ -85,7 +88,10 @@ def make(
 
 def _cases(name: str, found: Compared) -> Iterator[Case]:
     box = _box(list(found.masks.values()))
-    anatomy = None if found.anatomy is None else found.anatomy.with_data(found.anatomy.data[box])
+    anatomy = {}
+    if found.anatomy is not None:
+        inside_box = found.anatomy.with_data(found.anatomy.data[box])
+        anatomy = {k: anatomy_image(inside_box, k) for k in found.slices}
     for metabolite in next(iter(found.maps.values())):
         mask = found.masks[metabolite][box]
         inside = {
@@ -100,7 +106,7 @@ def _cases(name: str, found: Compared) -> Iterator[Case]:
                 metabolite,
                 k,
                 {m: reader_image(v, k, metabolite, limits) for m, v in inside.items()},
-                None if anatomy is None else anatomy_image(anatomy, k),
+                anatomy.get(k),
             )
 
 

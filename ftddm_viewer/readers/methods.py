@@ -16,11 +16,11 @@ from ftddm_core.errors import FormatError, SettingsError
 from ftddm_core.evaluation.baselines import BASELINES
 from ftddm_core.imaging.degrade import degrade
 from ftddm_core.imaging.fourier import Matrix
-from ftddm_core.imaging.geometry import regrid_mean
-from ftddm_core.imaging.io import open_study
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer.readers.items import TOO_FEW
+from ftddm_viewer.readers.saved import odd_units, saved_maps
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.restoring import Bar, check_first
 
@@ -28,8 +28,6 @@ FTDDM, SAVED, TRUTH = "ftddm", "maps", "truth"
 KINDS = (*BASELINES, FTDDM, SAVED, TRUTH)
 SPELT = re.compile(rf"(?:([^=:,]+)=)?({'|'.join(KINDS)})(?::(.+))?")
 USUAL = ("zero-filling", "ftddm")
-OTHER_UNIT = 3.0
-"""Ratio of two methods' largest values above which a saved map is probably in another unit."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,11 @@ def methods_of(words: Sequence[str]) -> list[Method]:
     Raises
     ------
     SettingsError
-        If a word names none, or two methods have the same name.
+        If a word names none, there is only one, or two have the same name.
     """
     found = [method_of(word) for word in words or USUAL]
+    if len(found) < 2:
+        raise SettingsError(TOO_FEW)
     names = [method.name.casefold() for method in found]
     if twice := next((m.name for m in found if names.count(m.name.casefold()) > 1), ""):
         raise SettingsError(f"Two methods are called {twice}: name them, as in fast=ftddm:steps=5.")
@@ -200,6 +200,11 @@ def compared(plan: Plan, study: Study, key: str, model: Model, bar: Bar) -> Comp
     FormatError, GeometryError, SettingsError
         If a metabolite or slice is missing, or a method cannot be applied.
     """
+    if plan.degraded is None and any(method.kind == TRUTH for method in plan.methods):
+        raise SettingsError(
+            "The truth is known only where the study is degraded first: give the factor, or leave "
+            "the truth out."
+        )
     study = _only(plan.metabolites or list(study.maps), study, key)
     matrix: Matrix | None = None
     acquired, upscale = study, plan.settings.upscale or 0.0
@@ -221,14 +226,9 @@ def compared(plan: Plan, study: Study, key: str, model: Model, bar: Bar) -> Comp
             settings = plan.settings.replace(upscale=upscale, **method.settings)
             maps[method.name] = _sampled(model, acquired, conditions, settings, slices, bar)
         elif method.kind == SAVED:
-            maps[method.name] = _saved(method, conditions, key)
-            notes += _odd(method.name, maps[method.name], conditions, key)
+            maps[method.name] = saved_maps(method.name, Path(method.folder), conditions, key)
+            notes += odd_units(method.name, maps[method.name], conditions, key)
         else:
-            if plan.degraded is None:
-                raise SettingsError(
-                    "The truth is known only where the study is degraded first: give the factor, "
-                    "or leave the truth out."
-                )
             maps[method.name] = dict(study.maps)
     first = conditions[0]
     t1 = first.volume(first.channels[channel("t1"), : first.shape[0], : first.shape[1]])
@@ -285,41 +285,3 @@ def _sampled(
     if result is None:
         raise RuntimeError("The stream ended without a result.")
     return result.maps
-
-
-def _saved(method: Method, conditions: Sequence[Condition], key: str) -> dict[str, Volume]:
-    """Return maps from a folder, on the grid of the others."""
-    folder = Path(method.folder)
-    own = folder / key
-    found = open_study(own if own.is_dir() else folder)
-    maps = {}
-    for condition in conditions:
-        name = condition.metabolite
-        if name not in found.maps:
-            raise FormatError(
-                f"{method.name}: there is no map of {name} in {folder}; "
-                f"there are {', '.join(found.maps)}."
-            )
-        volume, grid = found.maps[name], condition.volume(condition.lowres)
-        if not volume.on_grid_of(grid):
-            volume = regrid_mean(volume, condition.shape, condition.affine)
-        maps[name] = volume
-    return maps
-
-
-def _odd(
-    name: str, maps: Mapping[str, Volume], conditions: Sequence[Condition], key: str
-) -> list[str]:
-    notes = []
-    for condition in conditions:
-        inside = condition.mask
-        own, other = (
-            float(np.nanpercentile(data[inside], 95)) if inside.any() else 0.0
-            for data in (maps[condition.metabolite].data, condition.lowres)
-        )
-        if other > 0 and not 1 / OTHER_UNIT < own / other < OTHER_UNIT:
-            notes.append(
-                f"{key}: {condition.metabolite} of {name} is {own / other:.3g} times the acquired "
-                "map. All images of a map share their colours: give it in the same unit."
-            )
-    return notes

@@ -16,6 +16,7 @@ const server = {
   async keep(reader, answer) {
     const reply = await fetch("answers", {
       method: "POST",
+      keepalive: true, // a page that is closed still sends it
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ reader, answer }),
     });
@@ -76,7 +77,7 @@ const file = {
 const keeper = data.served ? server : file;
 let reader = "", index = 0, active = 0, since = 0, ended = false;
 let answers = {};
-let waiting = Promise.resolve(), pending = 0;
+let waiting = Promise.resolve(), pending = 0, leaving = false;
 
 const source = (code) => data.images ? data.images[code] : `images/${code}.png`;
 const current = () => data.trials[index];
@@ -197,7 +198,8 @@ function refresh() {
   $("count").textContent =
     `${kind} ${index + 1} of ${data.trials.length}, ${done} answered`;
   $("back").disabled = index === 0;
-  $("next").disabled = !complete(trial) || pending > 0;
+  $("next").disabled = !complete(trial);
+  document.body.dataset.pending = pending;
   if (!data.served && !file.lasting)
     tell("This browser keeps nothing for files: save your answers before you close the page.");
 }
@@ -232,7 +234,7 @@ function answer(scale, value) {
       tell("");
     } catch (error) {
       const words = error instanceof TypeError ? "the server cannot be reached" : error.message;
-      tell(`The answer was not kept: ${words}. Answer once more.`);
+      tell(`An answer to number ${trial.number} was not kept: ${words}. Answer it once more.`);
       if (before === undefined) delete answers[trial.number][scale];
       else answers[trial.number][scale] = before;
     } finally {
@@ -243,7 +245,12 @@ function answer(scale, value) {
 }
 
 function next() {
-  if ($("next").disabled) return;
+  if (!complete(current()) || leaving) return;
+  if (pending) { // an answer that is not kept must be told beside its image
+    leaving = true;
+    waiting.then(() => { leaving = false; next(); });
+    return;
+  }
   if (index + 1 < data.trials.length) {
     index += 1;
     show();

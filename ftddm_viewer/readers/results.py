@@ -170,8 +170,8 @@ def _page(record: dict[str, Any]) -> str:
         ),
     )
     text = (
-        f"# Reader study\n\n{len(record['Readers'])} readers, {record['Cases']} cases of "
-        f"{record['Studies']} studies. {RESEARCH_ONLY}.\n"
+        f"# Reader study\n\nReaders: {len(record['Readers'])}. Slices and maps: {record['Cases']}, "
+        f"of this many studies: {record['Studies']}. {RESEARCH_ONLY}.\n"
     )
     for title, words, table in parts:
         told = f"{words}\n\n" if words else ""
