@@ -55,7 +55,7 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     repeated: tuple[tuple[str, str, str], ...] = (
         ("--allow-host", "NAME", "name under which the page answers, or *.NAME for all below it"),
         ("--allow-origin", "SITE", "other site that may use and frame the page, https://NAME"),
-        ("--proxy", "ADDRESS", "proxy on another computer whose X-Forwarded headers are believed"),
+        ("--proxy", "ADDRESS", "proxy, or network of them, whose X-Forwarded headers are believed"),
     )
     for flag, metavar, words in repeated:
         parser.add_argument(

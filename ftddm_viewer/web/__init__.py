@@ -4,6 +4,7 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported; disables telemetry
 
+from ftddm_viewer.web.mounting import mount
 from ftddm_viewer.web.serving import Server, serve, start
 
-__all__ = ["Server", "serve", "start"]
+__all__ = ["Server", "mount", "serve", "start"]

@@ -174,11 +174,11 @@ class Guard:
             receive, caller = await self._judged(scope, headers, caller, receive)
             await self._passed(scope, caller, receive, send)
         except Refused as refusal:
-            await _answer(send, refusal.status, refusal.words)
+            await refuse(send, refusal.status, refusal.words)
         except Exception as error:  # of Gradio: the visitor may have gone, or sent nonsense
             log_error(error)
             if not send.begun:
-                await _answer(send, 500, FAILED)
+                await refuse(send, 500, FAILED)
 
     # ---- rules, in their order
 
@@ -444,7 +444,8 @@ def _again(content: bytes, receive: Receive) -> Receive:
     return receiving
 
 
-async def _answer(send: Send, status: int, words: str) -> None:
+async def refuse(send: Send, status: int, words: str) -> None:
+    """Answer with a status and why."""
     content = json.dumps({"detail": words}).encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
     headers.append((b"content-length", str(len(content)).encode()))

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import io
-import os
+import ipaddress
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, redirect_stdout, suppress
+from contextlib import asynccontextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
-from functools import partial
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import gradio as gr
 import httpx
 
 from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_core.saving.notice import RESEARCH_ONLY
-from ftddm_viewer.session.model import Model
 from ftddm_viewer.shell.endings import ended_in_order, ignore_endings
-from ftddm_viewer.web import limits
 from ftddm_viewer.web.access import (
-    check_exposure,
     free_port,
     linked_host,
     near_host,
     plain_host,
     reach,
 )
-from ftddm_viewer.web.guards import Guard
-from ftddm_viewer.web.hosts import Hosts, checked_host
-from ftddm_viewer.web.leftovers import Folder, sweep_leftovers
-from ftddm_viewer.web.page import Page
-from ftddm_viewer.web.passwords import doubt_about, password_check, read_passwords
-from ftddm_viewer.web.quiet import one_line_each
-from ftddm_viewer.web.tabs import Tabs
+from ftddm_viewer.web.hosts import checked_host
+from ftddm_viewer.web.instance import Instance
+from ftddm_viewer.web.passwords import doubt_about
 
 PROXIES = ("127.0.0.1", "::1")
 """Addresses whose forwarded headers are believed: this computer's own."""
@@ -95,16 +84,9 @@ def start(
     port: int = 0,
     *,
     share: bool = False,
-    auth: Path | None = None,
-    uploads: bool = True,
-    no_password: bool = False,
-    allow_hosts: Sequence[str] = (),
-    allow_origins: Sequence[str] = (),
     root_path: str = "",
     proxies: Sequence[str] = (),
-    weights: str = "small",
-    device: str = "auto",
-    half: bool = False,
+    **options: Any,
 ) -> Server:
     """Start serving the page and return; one page per process at a time.
 
@@ -114,21 +96,13 @@ def start(
         Address (IPv6 with or without brackets) and port; port 0 for any free one.
     share
         Whether to create a public link as well.
-    auth
-        File of names and hashed passwords, see `passwords`.
-    uploads
-        Whether files may be uploaded.
-    no_password
-        Whether anybody may upload, even from other computers.
-    allow_hosts, allow_origins
-        Names under which the page answers besides this computer's own, and other sites that may use
-        and frame it; see `hosts`.
     root_path
         Path under which a proxy shows the page, as /viewer; "" for the proxy's own root.
     proxies
-        Addresses of proxies whose forwarded headers are believed, besides this computer.
-    weights, device, half
-        See `Model`.
+        Addresses or networks of proxies whose forwarded headers are believed, besides this
+        computer.
+    options
+        Who may do what, and the networks: see `Instance`.
 
     Raises
     ------
@@ -143,73 +117,22 @@ def start(
         If the address cannot be used.
     """
     host = plain_host(host)
-    hosts = Hosts(host, allow_hosts, allow_origins)
     root_path = checked_path(root_path)
-    check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
-    check = None if auth is None else password_check(read_passwords(auth))
-    model = Model(weights, device, half=half, memory=limits.memory)
-    model.load()  # report errors now, and not to every visitor
-    port = free_port(host, port)
-    sweep_leftovers()
-    own = Folder()
-    root = own.path
-    folders = [root / name for name in ("private", "served")]
-    for folder in folders:
-        folder.mkdir()
-    changed = {
-        "GRADIO_TEMP_DIR": str(folders[1]),  # otherwise in a world-readable folder
-        "FORWARDED_ALLOW_IPS": ",".join((*PROXIES, *map(checked_host, proxies))),
-    }
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ |= changed
-    quiet = ExitStack()
-    quiet.enter_context(one_line_each())
-    tabs = Tabs(model, *folders)
-    page: Page | None = None
-
-    def close() -> None:
-        tabs.close_all()
-        if page is not None:
-            page.blocks.close(verbose=False)
-        tabs.close_all()
-        own.remove()
-        quiet.close()
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
+    trusted = [*PROXIES, *map(checked_proxy, proxies)]
+    instance = Instance(host, share=share, **options)
     try:
-        page = Page(model, tabs, uploads=uploads)
-        page.blocks.queue(api_open=False, max_size=limits.LONGEST_QUEUE)
-        guarded = partial(_guarded, page, hosts)
-        how: dict[str, Any] = {"root_path": root_path, "auth": check, "uploads": uploads}
-        _launch(page, host, port, share=share, lifespan=guarded, **how)
-        if page.blocks.share_url:
-            hosts.add(urlsplit(page.blocks.share_url).hostname or "")
+        port = free_port(host, port)
+        instance.with_environment({"FORWARDED_ALLOW_IPS": ",".join(trusted)})
+        public = _launch(instance, host, port, share=share, root_path=root_path)
+        if public:
+            instance.hosts.add(urlsplit(public).hostname or "")
     except BaseException as error:
-        close()
+        instance.close()
         if isinstance(error, OSError | ValueError | httpx.HTTPError):  # from gradio
             raise FtddmError(f"Cannot serve on {host}, port {port}: {error}") from error
         raise
     url = f"http://{linked_host(near_host(host))}:{port}/"
-    return Server(url, page.blocks.share_url or "", close)
-
-
-@asynccontextmanager
-async def _guarded(page: Page, hosts: Hosts, app: Any) -> AsyncIterator[None]:
-    """Put a guard before Gradio's application, and before all that it puts before itself.
-
-    The application starts with this, once its own layers are built and before any request.
-    """
-
-    def login(cookies: dict[str, str]) -> str | None:
-        if app.auth is None:
-            return ""
-        kinds = ("access-token-", "access-token-unsecure-")
-        found = (app.tokens.get(cookies.get(f"{kind}{app.cookie_id}", "")) for kind in kinds)
-        return next(filter(None, found), None)
-
-    app.middleware_stack = Guard(app.middleware_stack, hosts, page.tabs, login, page.fits)
-    yield
+    return Server(url, public, instance.close)
 
 
 def checked_path(text: str) -> str:
@@ -226,44 +149,43 @@ def checked_path(text: str) -> str:
     return "".join(f"/{part}" for part in parts)
 
 
-def _launch(
-    page: Page,
-    host: str,
-    port: int,
-    *,
-    share: bool,
-    auth: Any,
-    uploads: bool,
-    root_path: str,
-    lifespan: Any,
-) -> None:
-    package = files("ftddm_viewer.web")
+def checked_proxy(text: str) -> str:
+    """Return the address of a proxy, or a network of them such as 10.0.0.0/8.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    """
+    if "/" not in text:
+        return checked_host(text)
+    try:
+        return str(ipaddress.ip_network(text.strip()))
+    except ValueError:
+        raise SettingsError(
+            f"{text!r:.80} is not a network of proxies: give one such as 10.0.0.0/8."
+        ) from None
+
+
+def _launch(instance: Instance, host: str, port: int, *, share: bool, root_path: str) -> str:
+    """Start the server; return the public address, "" without one."""
+
+    @asynccontextmanager
+    async def guarded(app: Any) -> AsyncIterator[None]:
+        # The application starts with this: its own layers are built, and no request has come.
+        instance.guard(app)
+        yield
+
+    blocks = instance.page.blocks
     with redirect_stdout(io.StringIO()):  # suppress gradio's messages about missing links
-        page.blocks.launch(
+        blocks.launch(
             server_name=linked_host(host),
             server_port=port,
             share=share,
-            auth=auth,
-            auth_message=f"FTDDM Viewer. {RESEARCH_ONLY}.",
-            max_file_size=limits.LARGEST_UPLOAD if uploads else 0,
             root_path=root_path or None,
-            app_kwargs={"lifespan": lifespan},
-            theme=gr.themes.Default(
-                primary_hue="teal",
-                neutral_hue="slate",
-                spacing_size="sm",
-                text_size="sm",
-                font=["system-ui", "sans-serif"],  # no font is fetched from the network
-                font_mono=["ui-monospace", "monospace"],
-            ),
-            css=package.joinpath("style.css").read_text(encoding="utf-8"),
+            app_kwargs={"lifespan": guarded},
             prevent_thread_lock=True,
             quiet=True,
-            show_error=False,
-            footer_links=[],
-            ssr_mode=False,
-            run_history=False,
-            enable_monitoring=False,
-            pwa=False,
-            mcp_server=False,
+            **instance.options(),
         )
+    return blocks.share_url or ""

@@ -25,6 +25,7 @@ from ftddm_viewer.web.access import (
     reach,
 )
 from ftddm_viewer.web.leftovers import Folder, sweep_leftovers
+from ftddm_viewer.web.serving import checked_proxy
 
 FTDDM = Path(sys.executable).with_name("ftddm")
 
@@ -79,6 +80,21 @@ def test_what_no_visitor_could_use_is_told_at_the_start(
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
     assert reason in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [("10.0.0.0/8", "10.0.0.0/8"), ("192.168.1.5", "192.168.1.5"), ("Proxy.lan", "proxy.lan"),
+     ("fd00::/8", "fd00::/8")],
+)  # fmt: skip
+def test_a_proxy_is_an_address_or_a_network(given: str, known: str) -> None:
+    assert checked_proxy(given) == known
+
+
+@pytest.mark.parametrize("given", ["10.0.0.1/8", "10.0.0.0/99", "proxy.lan/8", "*", "0/0/0"])
+def test_what_is_no_proxy_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError):
+        checked_proxy(given)
 
 
 # ---------------------------------------------------------------- where it is
