@@ -22,6 +22,7 @@ from ftddm_viewer.shell.flags import (
     add_sampling,
     add_serving,
     add_unfill,
+    add_visitors,
     count,
     port,
     seed,
@@ -341,6 +342,7 @@ def build_parser() -> Parser:
     )
     bench.add_argument("--weights", default="small", metavar="NAME|DIR", help="weights (small)")
     bench.add_argument("--quick", action="store_true", help="each run once, without the longest")
+    add_visitors(bench)
 
     sweep = add("sweep", "Print sharpness and fidelity at several values of the two temperatures.")
     sweep.add_argument(

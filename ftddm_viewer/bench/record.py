@@ -12,7 +12,9 @@ Times are in seconds, memory in bytes; what was not measured is None.
   `calls` (`calls.calls`), `moves`, `mri_weights` and `drag` (`live`), `comparisons`, `volumes` and
   `growth` (`growth`), and `targets`;
 - `tradeoff` (`tradeoff.tradeoff`): on the first device, since the metrics are the same on all of
-  them.
+  them;
+- `web`: of many visitors of the page (`visits.visits`), where `ftddm bench --web` added it: it has
+  a `command` and a `machine` of its own.
 """
 
 from __future__ import annotations

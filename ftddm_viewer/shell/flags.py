@@ -66,6 +66,21 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_visitors(parser: argparse.ArgumentParser) -> None:
+    """Add the measurement of many visitors of the page."""
+    parser.add_argument(
+        "--web",
+        action="store_true",
+        help="instead, measure many visitors of the page, and add that to the record of --json",
+    )
+    parser.add_argument(
+        "--users", nargs="+", type=count, metavar="N", help="visitors at a time (1 4 8 20)"
+    )
+    parser.add_argument(
+        "--seconds", type=count, metavar="S", help="how long they move a slider (120)"
+    )
+
+
 def add_roles(parser: argparse.ArgumentParser) -> None:
     """Add the decisions about a study's files; see `ftddm_core.imaging.io.Choices`."""
     group = parser.add_argument_group("the study's files")

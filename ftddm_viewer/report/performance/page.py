@@ -7,6 +7,7 @@ from ftddm_viewer.bench.record import Record
 from ftddm_viewer.report.markdown import plural, wrapped
 from ftddm_viewer.report.page import Images, joined
 from ftddm_viewer.report.performance.sections import SECTIONS, tradeoff_section
+from ftddm_viewer.report.performance.visits import visits_section
 from ftddm_viewer.report.performance.words import place, short
 
 PREFACE = (
@@ -48,8 +49,8 @@ def page(record: Record, images: Images) -> str:
     for run in record["devices"]:
         parts.append(f"## On {place(run['device'])}")
         parts += [section(run, record, images) for section in SECTIONS]
-    parts.append(tradeoff_section(record, images))
-    return joined(*parts) + "\n"
+    parts += [tradeoff_section(record, images), visits_section(record)]
+    return joined(*filter(None, parts)) + "\n"
 
 
 def _what_ran(record: Record) -> str:
