@@ -85,6 +85,7 @@ class Layout:
         _html("banner", status.BANNER, js_on_load=script("typing"))
         self._show("message", _html("message"))
         self._show("said", _html("said", js_on_load=script("reading")))
+        self.poke = _html("poke", elem_classes="unseen", js_on_load=script("waking"))
         with gr.Row(equal_height=False, elem_id="page"):
             with gr.Column(scale=0, min_width=352, elem_id="controls"):
                 _html("h-study", "<h2>Study and settings</h2>", elem_classes="unseen")
@@ -169,15 +170,17 @@ class Layout:
         for name in ("backdrop", "maps"):
             self._show(name, _html(name))
         with gr.Tabs(elem_id="views"):
-            with gr.Tab("Side by side") as side:
+            with gr.Tab("Side by side"):
                 _html("one", ONE, js_on_load=ONE_JS)
                 self._show("pair", _html("pair"))
-            with gr.Tab("Swipe") as swipe:
+            with gr.Tab("Swipe"):
                 self._show("swipe", _html("swipe", js_on_load=SWIPE_JS))
             with gr.Tab("Deviation", visible=False) as tab:
                 self._show("spread", _html("spread"))
             self._show("spread_tab", tab)
-            self.tools.append(ViewsTool([side, swipe, tab]))
+            views = ViewsTool()
+        views.listen()
+        self.tools.append(views)
         with gr.Row(elem_classes="looks"):
             self._show("bar", _html("bar"))
             backdrop = gr.Radio(

@@ -160,6 +160,7 @@ class Page:
     def _wire_looks(self) -> None:
         """Handle in the browser what needs no server: background, opacity, link."""
         layout = self.layout
+        self._follow(layout.poke.input(self._commands(lambda tab: None), None, None, **AT_ONCE))
         for component, js in (
             (layout.backdrop, f"(v) => {{{IMAGES}.dataset.backdrop = v}}"),
             (layout.overlay, f"(v) => {{{IMAGES}.style.setProperty('--overlay', v / 100)}}"),
@@ -219,7 +220,13 @@ class Page:
         self._follow(event(self._commands(command), None, None, **AT_ONCE))
 
     def answers(
-        self, event: Any, answer: Callable[[Tab, Any], Any], to: Any, data: str = ""
+        self,
+        event: Any,
+        answer: Callable[[Tab, Any], Any],
+        to: Any,
+        data: str = "",
+        *,
+        follows: bool = True,
     ) -> None:
         """See `tools.Events`."""
 
@@ -230,7 +237,7 @@ class Page:
 
         run.__annotations__ = {"told": gr.EventData, "request": gr.Request}
         after = event(run, None, to, **AT_ONCE)
-        if not data:  # a button, which may have said why it does nothing
+        if follows:
             self._follow(after)
 
     def _take(self, paths: Sequence[str] | None, request: gr.Request) -> None:

@@ -14,7 +14,7 @@ ON_PAGE: Mapping[str, str] = {
     "undo": "undo",
     "redo": "redo",
     "detail": "all",
-    "layers": "view-difference",
+    "layers": "views",
     "report": "report-pdf",
     "copy_command": "copy_command",
     "copy_python": "copy_python",

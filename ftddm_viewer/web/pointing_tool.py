@@ -29,7 +29,7 @@ class PointingTool:
 
     def wire(self, events: Events) -> None:
         """Answer at once."""
-        events.answers(self._answer.input, _answered, self._answer, data="asked")
+        events.answers(self._answer.input, _answered, self._answer, data="asked", follows=False)
 
     def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
         """Return nothing: the answer is sent by itself."""

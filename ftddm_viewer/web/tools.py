@@ -19,9 +19,16 @@ class Events(Protocol):
         """Run a command when an event comes, and show what it changed."""
 
     def answers(
-        self, event: Any, answer: Callable[[Tab, Any], Any], to: Any, data: str = ""
+        self,
+        event: Any,
+        answer: Callable[[Tab, Any], Any],
+        to: Any,
+        data: str = "",
+        *,
+        follows: bool = True,
     ) -> None:
-        """Set a component to the answer to an event, or to what is called `data` in it."""
+        """Set a component to the answer to an event, or to what is called `data` in it; then show
+        what it changed, if it `follows`."""
 
 
 class Tool(Protocol):

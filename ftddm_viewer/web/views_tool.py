@@ -6,7 +6,6 @@ Such an image is computed and sent only while its tab is open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -22,32 +21,35 @@ ROLES: tuple[DerivedRole, ...] = ("difference", "detail", "flow", "estimate")
 AT_START = ("flow", "estimate")
 """Roles of images at T_trunc, which are computed apart."""
 
+OPENED_JS = """
+document.addEventListener('click', (e) => {
+  const tab = e.target instanceof Element && e.target.closest('#views [role=tab]');
+  if (tab) trigger('input', { name: tab.innerText.trim() });
+});
+"""
+
 
 class ViewsTool:
-    """The tabs, created in the current gradio tabs: see `Tool`.
+    """The tabs, created in the current gradio tabs: see `Tool`."""
 
-    Parameters
-    ----------
-    others
-        Tabs that show none of these images.
-    """
-
-    def __init__(self, others: list[Any]) -> None:
+    def __init__(self) -> None:
         self.shown: dict[str, Any] = {}
-        self._tabs: dict[DerivedRole | None, list[Any]] = {None: others}
         for role in ROLES:
-            with gr.Tab(BUTTONS[role], elem_id=f"view-{role}") as tab:
+            with gr.Tab(BUTTONS[role]):
                 self.shown[f"drawn-{role}"] = gr.HTML(
                     elem_id=f"drawn-{role}", elem_classes="derived", padding=False, min_height=0
                 )
                 gr.HTML(f'<p class="about">{HELP[role]}</p>', padding=False, min_height=0)
-            self._tabs[role] = [tab]
+
+    def listen(self) -> None:
+        """Create what tells that a tab was opened: gradio's own event comes unasked, too."""
+        self._opened = gr.HTML(
+            elem_classes="unseen", padding=False, min_height=0, js_on_load=OPENED_JS
+        )
 
     def wire(self, events: Events) -> None:
         """Ask for an image when its tab is opened, and for none when another is."""
-        for role, tabs in self._tabs.items():
-            for tab in tabs:
-                events.commands(tab.select, partial(_show, role))
+        events.answers(self._opened.input, _show, None, data="name")
 
     def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
         """Return the drawings of the tab that is open."""
@@ -57,6 +59,7 @@ class ViewsTool:
         }
 
 
-def _show(role: DerivedRole | None, tab: Tab) -> None:
+def _show(tab: Tab, name: Any) -> None:
+    role = next((role for role in ROLES if BUTTONS[role] == name), None)
     layers = frozenset(() if role is None else (role,))
     tab.session.display(layers=layers, start=role in AT_START)
