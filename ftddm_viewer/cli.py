@@ -16,6 +16,7 @@ from ftddm_viewer.shell.endings import ended_in_order
 from ftddm_viewer.shell.flags import (
     ALONE,
     Sparing,
+    add_further,
     add_model,
     add_out,
     add_roles,
@@ -140,6 +141,7 @@ def build_parser() -> Parser:
     run.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report: .pdf, or .png of one map"
     )
+    add_further(run)
     run.add_argument(
         "--dry-run",
         action=Sparing,

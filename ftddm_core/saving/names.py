@@ -21,6 +21,12 @@ OF_SEVERAL = ("ftddmSd", "ftddmError")
 """Descriptions of what only a result of several samples has."""
 
 
+IN_T1 = "ftddmT1"
+"""Description of the map in T1 space."""
+
+DICOM_ENDING = ".dcm"
+
+
 def study_label(study: Study) -> str:
     """Return a short name for a study: its label, else the part of its files' names before `_met-`,
     else the subject and session with which they start (`sub-01_ses-V1_tNAA`), else their folder's
@@ -78,11 +84,23 @@ def check_apart(label: str, metabolites: Iterable[str]) -> None:
             )
 
 
+def further_names(names: Iterable[str], kinds: Iterable[str]) -> list[str]:
+    """Return the names of a result's further files: "t1" for T1 space, "dicom"."""
+    stems = [
+        name.removesuffix(f"_desc-{SHOWN}_mrsi{MAP_ENDING}")
+        for name in names
+        if name.endswith(f"_desc-{SHOWN}_mrsi{MAP_ENDING}")
+    ]
+    kinds = set(kinds)
+    found = [f"{stem}_desc-{IN_T1}_mrsi{end}" for stem in stems for end in ENDINGS if "t1" in kinds]
+    return found + [f"{stem}_desc-{SHOWN}_mrsi{DICOM_ENDING}" for stem in stems if "dicom" in kinds]
+
+
 def stale_names(names: Iterable[str]) -> list[str]:
     """Return the names of files that an earlier result may have left beside those of a new one.
 
-    A result of one sample has neither standard deviation nor error: those of an earlier result of
-    several samples would be taken for its own.
+    A result of one sample has neither standard deviation nor error, and not every result is written
+    in T1 space and as DICOM: those of an earlier one would be taken for its own.
     """
     new = list(names)
     left = [
@@ -90,6 +108,11 @@ def stale_names(names: Iterable[str]) -> list[str]:
         for name in new
         for ending in ENDINGS
         if name.endswith(end := f"_desc-{SHOWN}_mrsi{ending}")
-        for description in OF_SEVERAL
+        for description in (*OF_SEVERAL, IN_T1)
+    ]
+    left += [
+        f"{name.removesuffix(MAP_ENDING)}{DICOM_ENDING}"
+        for name in new
+        if name.endswith(f"_desc-{SHOWN}_mrsi{MAP_ENDING}")
     ]
     return [name for name in left if name not in new]

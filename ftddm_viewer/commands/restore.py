@@ -22,11 +22,12 @@ from ftddm_core.sampling.result import Result
 from ftddm_core.sampling.self_check import SelfCheck, weighting_of
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.saving.files import check_writable, save_files
-from ftddm_core.saving.names import result_names, stale_names
+from ftddm_core.saving.names import further_names, result_names, stale_names
 from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
 from ftddm_core.saving.results import result_files
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer import CASE_LABEL, CASE_UPSCALE, LIVE_STEPS
+from ftddm_viewer.commands.further import check_further, further_files
 from ftddm_viewer.commands.inspect import opened
 from ftddm_viewer.commands.options import in_flags, settings_from
 from ftddm_viewer.commands.progress import progress_bar
@@ -49,17 +50,20 @@ def run(options: Namespace) -> None:
     if options.dry_run:
         return
     names = result_names(study, settings.samples)
+    check_further(options, study)
+    names += further_names(names, options.also)
     check_names(options.out, names)
-    own, stale = study.source.values(), stale_names(names)
+    own = [*study.source.values(), *filter(None, [options.dicom_of])]
+    stale = stale_names(names)
     check_writable(options.out, [*names, *stale], overwrite=options.overwrite, inputs=own)
     if options.report is not None:
         check_report(options.report, len(study.maps), overwrite=options.overwrite)
     model = Model(options.weights, options.device, half=options.half)
     done = restored(model, study, settings, progress_bar, unfilled=options.unfill)
     result, notes = done.result, done.notes
-    paths = save_files(
-        done.files(), options.out, overwrite=options.overwrite, stale=stale, inputs=own
-    )
+    files = done.files()
+    files |= further_files(options, done, files)
+    paths = save_files(files, options.out, overwrite=options.overwrite, stale=stale, inputs=own)
     for note in notes:
         print(f"note: {in_flags(note)}", file=sys.stderr)
     if options.report is not None:

@@ -24,6 +24,23 @@ def add_out(parser: argparse.ArgumentParser, *, overwrite: bool = True) -> argpa
     return out
 
 
+def add_further(parser: argparse.ArgumentParser) -> None:
+    """Add the further forms in which maps are written."""
+    parser.add_argument(
+        "--also",
+        action="append",
+        choices=["t1", "dicom"],
+        default=[],
+        help="also write the maps in T1 space, or as DICOM parametric maps; may be repeated",
+    )
+    parser.add_argument(
+        "--dicom-of",
+        type=Path,
+        metavar="FILE",
+        help="DICOM file of the series that the maps are registered with: its patient and study",
+    )
+
+
 class Sparing(argparse.Action):
     """A flag without a value, with which another argument need not be given."""
 

@@ -22,7 +22,7 @@ STAGING = ".ftddm-12345678/new"
 IMAGES = (
     "input", "t1", "flair", "mask", "study", "real", "glioma_mri", "anatomy", "anatomies",
     "validation", "patients", "validation_patients", "inputs", "sidecar", "folder",
-    "file", "key",
+    "file", "key", "dicom_of",
 )  # fmt: skip
 """Options that are images or folders of them."""
 

@@ -23,7 +23,13 @@ from ftddm_core.imaging.io.layouts import role_of
 from ftddm_core.imaging.io.roles import Role
 from ftddm_core.imaging.volume import Study, Volume
 from ftddm_core.saving.files import check_writable, save_files
-from ftddm_core.saving.names import result_names, result_stem, stale_names, study_label
+from ftddm_core.saving.names import (
+    further_names,
+    result_names,
+    result_stem,
+    stale_names,
+    study_label,
+)
 from ftddm_core.saving.results import result_files
 from ftddm_core.saving.sidecar import fingerprints
 from ftddm_core.saving.studies import study_files
@@ -280,15 +286,23 @@ def test_several_samples_bring_their_deviation() -> None:
 
 
 def test_what_an_earlier_result_may_have_left() -> None:
-    """Standard deviation and error, of the same label and metabolites only."""
+    """Standard deviation, error and other forms, of the same label and metabolites only."""
     names = result_names(study_of("tNAA", "NAA+NAAG"), samples=1)
-    assert sorted(stale_names([*names, "demo.png"])) == sorted(
+    both = ("tNAA", "NAANAAG")
+    left = [
         f"study_met-{name}_desc-{what}_mrsi{ending}"
-        for name in ("tNAA", "NAANAAG")
-        for what in ("ftddmSd", "ftddmError")
+        for name in both
+        for what in ("ftddmSd", "ftddmError", "ftddmT1")
         for ending in (".json", ".nii.gz")
-    )
-    assert stale_names(result_names(study_of("tNAA", "NAA+NAAG"), samples=2)) == []
+    ]
+    left += [f"study_met-{name}_desc-ftddm_mrsi.dcm" for name in both]
+    assert sorted(stale_names([*names, "demo.png"])) == sorted(left)
+    further = further_names(names, ["t1", "dicom"])
+    assert len(further) == len(set(further)) == 6
+    assert set(left) - set(stale_names([*names, *further])) == set(further)
+    assert further_names(names, []) == []
+    several = result_names(study_of("tNAA", "NAA+NAAG"), samples=2)
+    assert sorted(stale_names(several)) == sorted(further)
 
 
 @pytest.mark.parametrize(("one", "other"), [("NAA+NAAG", "NAANAAG"), ("α", "β"), ("Ins", "ins.")])
