@@ -23,17 +23,20 @@ Visit = Callable[..., Any]
 
 
 @pytest.fixture
-def folder(study: Path, weights: Path, tmp_path: Path, ftddm: Ftddm) -> Path:
-    """Return a study of one slice of two maps, by two methods."""
-    words: list[Any] = ["readers", "new", study, "--out", tmp_path / "reading", "--html"]
-    words += ["--weights", weights, "--upscale", 2, "--slice", 1, "--order", 3]
-    assert ftddm(*words, "--method", "zero-filling", "--method", "bicubic").code == 0
+def folder(tmp_path: Path, ftddm: Ftddm) -> Path:
+    """Return a study of one slice of two maps of the bundled case, by two methods."""
+    words: list[Any] = ["readers", "new", "--out", tmp_path / "reading", "--html", "--order", 3]
+    words += ["--slice", 8, "--metabolite", "tNAA", "--metabolite", "tCho", "--method"]
+    words += ["zero-filling", "--method", "ftddm:steps=2,mri_weight=1,detail=1"]
+    assert ftddm(*words, "--device", "cpu").code == 0
     return tmp_path / "reading"
 
 
 @pytest.fixture
-def served(folder: Path) -> Iterator[Server]:
-    server = start(Store(folder))
+def small(tmp_path: Path) -> Iterator[Server]:
+    """Return a study that is being served, whose images cannot be drawn."""
+    write_small(tmp_path / "small")
+    server = start(Store(tmp_path / "small"))
     yield server
     server.close()
 
@@ -73,9 +76,11 @@ def images_are_drawn(page: Any) -> None:
 
 
 def test_two_readers_from_the_images_to_the_statistics(
-    folder: Path, served: Server, visit: Visit, ftddm: Ftddm, tmp_path: Path
+    folder: Path, visit: Visit, ftddm: Ftddm, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     problems: list[str] = []
+    served = start(Store(folder))
+    request.addfinalizer(served.close)
     ann = visit(served.url, apart=True)
     ann.on("pageerror", lambda error: problems.append(str(error)))
     begin(ann, "Ann")
@@ -163,11 +168,11 @@ def test_two_readers_from_the_images_to_the_statistics(
 
 
 def test_an_answer_that_is_not_kept_is_told_and_asked_again(
-    served: Server, visit: Visit, folder: Path
+    small: Server, visit: Visit, tmp_path: Path
 ) -> None:
-    page = visit(served.url, apart=True)
+    page = visit(small.url, apart=True)
     begin(page, "Cy")
-    at(page, "Rating 1 of 6, 0 answered")
+    at(page, "Rating 1 of 12, 0 answered")
     page.route("**/answers", lambda route: route.abort())
     page.keyboard.press("4")
     told(page, "not kept")
@@ -176,7 +181,7 @@ def test_an_answer_that_is_not_kept_is_told_and_asked_again(
     page.keyboard.press("ArrowUp")
     page.keyboard.press("4")
     page.wait_for_function("() => document.querySelector('#problem').textContent === ''")
-    (kept,) = Store(folder).answers()
+    (kept,) = Store(tmp_path / "small").answers()
     assert (kept.scale, kept.value) == ("sharpness", "4")
 
 
@@ -199,8 +204,8 @@ def test_a_saved_file_goes_on_in_another_browser(visit: Visit, tmp_path: Path) -
     told(third, "another")
 
 
-def test_a_wrong_name_is_told(served: Server, visit: Visit) -> None:
-    page = visit(served.url, apart=True)
+def test_a_wrong_name_is_told(small: Server, visit: Visit) -> None:
+    page = visit(small.url, apart=True)
     begin(page, "=1+1")
     told(page, "name")
     assert page.locator("#start").is_visible()
