@@ -10,6 +10,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
+from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
@@ -33,7 +34,7 @@ SLICES_CHECKED = 2
 """Slices per batch in a self-check on a CPU: it yields after every step."""
 
 GLANCE = 0.05
-"""In s: how often a self-check that has yielded tests whether it was cancelled."""
+"""In s: how often idle work that waits for its turn tests whether it was cancelled."""
 
 
 class Model:
@@ -219,6 +220,11 @@ class Model:
             Asks `stop()` before every step whether to end: meanwhile images get their turn.
         cancelled
             Whether the work is still wanted.
+
+        Raises
+        ------
+        Cancelled
+            If it was not, while another session's idle work was being done.
         """
         resolver = self.load()
 
@@ -226,7 +232,7 @@ class Model:
             self._turns.give_way(cancelled)
             return cancelled()
 
-        with self._turns.step:
+        with self._turns.idle(cancelled), self._turns.step:
             return work(resolver, stop)
 
 
@@ -241,6 +247,7 @@ class _Turns:
 
     def __init__(self) -> None:
         self.step = Lock()
+        self._idle = Lock()
         self._change = Change()
         self._wanted = 0
 
@@ -255,6 +262,17 @@ class _Turns:
             with self._change:
                 self._wanted -= 1
                 self._change.notify_all()
+
+    @contextmanager
+    def idle(self, cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Wait until no other idle work is being done, which may take long; then keep it out."""
+        while not self._idle.acquire(timeout=GLANCE):
+            if cancelled():
+                raise Cancelled("Superseded.")
+        try:
+            yield
+        finally:
+            self._idle.release()
 
     def give_way(self, cancelled: Callable[[], bool]) -> None:
         """Release `step`, held by the caller, until no image is waiting."""
