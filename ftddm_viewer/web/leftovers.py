@@ -22,8 +22,9 @@ except ModuleNotFoundError:  # Windows, where the files of a running program can
 PREFIX = "ftddm-web-"
 LOCK = "running"
 
-YOUNG = 60.0
-"""Seconds in which a new folder may have no lock yet."""
+YOUNG = 86400.0
+"""Seconds for which a folder without a lock is left alone: it may belong to a server of an earlier
+version, which held none."""
 
 
 class Folder:
