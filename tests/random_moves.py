@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ class Hand:
         Which file or folder every dialog answers with.
     cancelled
         Whether work was cancelled, so that an image may be missing.
+    shown
+        Layers that the user showed by hand, of any study.
     """
 
     def __init__(self, viewer: Any, folder: Path, seed: int) -> None:
@@ -54,6 +57,7 @@ class Hand:
         self.docks: dict[str, Any] = {}
         self.kept: list[Path] = []
         self.cancelled = False
+        self.shown: weakref.WeakSet[Any] = weakref.WeakSet()
         self.file = folder / "answer"
         (folder / "fails").mkdir()
         (folder / "broken").mkdir()
@@ -281,6 +285,7 @@ def show_or_hide(hand: Hand) -> str:
         return ""
     layer = hand.rng.choice(hand.known())
     layer.visible = not layer.visible
+    (hand.shown.add if layer.visible else hand.shown.discard)(layer)
     return f"{layer.name} {layer.visible}"
 
 

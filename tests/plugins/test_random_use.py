@@ -132,7 +132,7 @@ def check_window(hand: Hand) -> None:
     for layer in hand.known():
         known = layer.metadata["ftddm"]
         if known.get("study") is not state.case.study and not {"pinned", "swipe"} & known.keys():
-            assert not layer.visible, layer.name
+            assert not layer.visible or layer in hand.shown, layer.name
         if not known.get("managed"):
             continue
         role = known["role"]
