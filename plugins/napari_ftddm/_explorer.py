@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +117,7 @@ class ExplorerWidget(QWidget):
         side.addLayout(row(self.png, self.csv))
         side.addStretch(1)
         self.figure = Figure(layout="constrained")
-        self.canvas = FigureCanvasQTAgg(self.figure)  # type: ignore[no-untyped-call]
+        self.canvas = _Canvas(self.figure)  # type: ignore[no-untyped-call]
         self.canvas.setMinimumSize(420, 210)
         self.canvas.mpl_connect("button_press_event", self._clicked)
         # What there is room for depends on the size.
@@ -213,6 +214,16 @@ class ExplorerWidget(QWidget):
                         self.measure.addItem(FIDELITY[name], name)
             self._axes = draw_trade_off(self.figure, found, self._chosen(found), here=here)
         self.canvas.draw_idle()  # type: ignore[no-untyped-call]
+
+
+class _Canvas(FigureCanvasQTAgg):
+    """A figure in a dock, which may be dragged smaller than a long legend."""
+
+    def draw(self) -> None:
+        """Draw the figure, laid out as well as its size allows."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "constrained_layout not applied")
+            super().draw()  # type: ignore[no-untyped-call]
 
 
 def _to_bottom(dock: QDockWidget) -> None:
