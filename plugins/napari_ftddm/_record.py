@@ -46,12 +46,22 @@ def leave_to_user(layer: Layer) -> None:
 
     A copy keeps its words. What holds other values, such as a projection, says so.
     """
+    say_if_changed(layer)
     known = known_of(layer)
-    if not known.get("managed"):
+    if known.get("managed"):
+        layer.metadata["ftddm"] = {**known, "managed": False, "copy": True}
+
+
+def say_if_changed(layer: Layer) -> None:
+    """Let a new layer say so if it does not hold the values that its words are about.
+
+    Napari gives what it makes of a layer, a projection for instance, that layer's own words.
+    """
+    known = known_of(layer)
+    if not {"caption", "volume"} <= known.keys() or "swipe" in known or known["role"] == CHANGED:
         return
     made = known["volume"].data.transpose(2, 1, 0)
     if np.array_equal(layer.data, made, equal_nan=True):
-        layer.metadata["ftddm"] = {**known, "managed": False, "copy": True}
         return
     words = {"name": f"{known['name']}, changed by hand",
              "caption": f"CHANGED BY HAND, from: {known['caption']}"}  # fmt: skip

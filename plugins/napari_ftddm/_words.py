@@ -20,7 +20,14 @@ from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
 from ftddm_viewer.session.planes import VIEWS, middle_of
 from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
 from napari_ftddm._bridge import AXES, dims_order, layer_axis
-from napari_ftddm._record import CHANGED, COMPUTED, complete, known_of, on_this_side
+from napari_ftddm._record import (
+    CHANGED,
+    COMPUTED,
+    complete,
+    known_of,
+    on_this_side,
+    say_if_changed,
+)
 from napari_ftddm._sides import convention
 
 if TYPE_CHECKING:
@@ -188,6 +195,7 @@ class Words:
     def _layers_changed(self, event: Any) -> None:
         """Follow what is seen: layers come and go, and are hidden."""
         if event.type == "inserted":
+            say_if_changed(event.value)
             self._turn(event.value)
         if event.type in ("inserted", "removed", "reordered", "visible", "data"):
             there = any("case" in known_of(each) for each in self.viewer.layers)

@@ -57,3 +57,16 @@ def test_a_projection_says_what_it_is(opened: Any, viewer: Any) -> None:
         assert made.metadata["ftddm"]["caption"].startswith("CHANGED BY HAND, from: ")
     assert "changed by hand" in said(viewer, "title")
     assert "AI-generated" in said(viewer, "caption")
+
+
+def test_a_projection_says_so_without_the_panel_and_of_a_pin(opened: Any, viewer: Any) -> None:
+    """Whoever made the layer that it is made from, and whether or not the panel is open."""
+    opened.panel.toolbar.buttons["pin"].click()
+    settle()
+    (pin,) = [e for e in viewer.layers if e.metadata["ftddm"].get("pinned") == "A"]
+    made = by_napari(viewer, pin, "_project")
+    assert made.metadata["ftddm"]["caption"].startswith("CHANGED BY HAND, from: ")
+    viewer.window.remove_dock_widget(opened)
+    made = by_napari(viewer, layer(viewer, "output"), "_project")
+    assert made.metadata["ftddm"]["caption"].startswith("CHANGED BY HAND, from: ")
+    assert not pin.metadata["ftddm"]["caption"].startswith("CHANGED")

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from ending import heed_signals
 from reading import METHODS, START, write_small
 
 from ftddm_core.errors import FtddmError
@@ -134,7 +135,9 @@ def test_a_port_in_use_is_told(store: Store) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for another process")
 def test_serving_from_the_shell_ends_with_ctrl_c(store: Store) -> None:
     words = [sys.executable, "-m", "ftddm_viewer", "readers", "serve", str(store.folder)]
-    with subprocess.Popen([*words, "--port", "0"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*words, "--port", "0"], stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
         found = re.search(r"at (http://127\.0\.0\.1:\d+/[\w-]{16}/)", first)

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ending import heed_signals
 
 from ftddm_viewer.cli import build_parser
 from ftddm_viewer.web.access import free_port
@@ -77,6 +78,7 @@ def started(space: Path) -> Iterator[str]:
     running = subprocess.Popen(
         [sys.executable, front_matter()["app_file"]],
         cwd=space, env={**kept, **own}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=heed_signals if os.name == "posix" else None,
     )  # fmt: skip
     try:
         assert running.stdout is not None

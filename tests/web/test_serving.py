@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ending import heed_signals
 from tiny import Ftddm
 
 from ftddm_core.errors import FtddmError, SettingsError
@@ -176,12 +177,6 @@ def test_nothing_can_be_called_from_outside_the_page(weights: Path) -> None:
 
 
 # ---------------------------------------------------------------- how it ends
-
-
-def heed_signals() -> None:
-    """Ignore nothing: tests that run under nohup or in the background do, and the page would."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(signal.Signals[name], signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
