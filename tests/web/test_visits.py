@@ -76,7 +76,8 @@ def test_what_goes_wrong_is_an_error(
             await refused._post("run/predict", refused._event("load"), [""])
         await visitor.leave()
         assert refused.errors == ["run/predict: 400"]
-        assert visitor.errors == [
+        # Leaving may cut the answer that is being read off.
+        assert [error for error in visitor.errors if "peer closed" not in error] == [
             "an image with seed {99}, which is another's",
             "no image of τ_f 0.3",
         ]
