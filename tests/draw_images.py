@@ -49,7 +49,8 @@ def draw_page(path: Path) -> None:
             browser = playwright.chromium.launch(executable_path=program(), args=FLAGS)
             page = browser.new_page(viewport=SCREEN)
             page.goto(server.url)
-            page.get_by_text("Up to date.").wait_for(timeout=PATIENCE * 1000)
+            done = page.locator(".activity", has_text="Up to date").first
+            done.wait_for(timeout=PATIENCE * 1000)
             page.get_by_text("% expected").wait_for(timeout=PATIENCE * 1000)
             page.screenshot(path=str(path))
             browser.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from argparse import Namespace
-from contextlib import suppress
 
 from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FormatError
@@ -23,7 +21,7 @@ from ftddm_viewer.readers.serving import start
 from ftddm_viewer.readers.store import Store
 from ftddm_viewer.session.inspection import inspect
 from ftddm_viewer.session.model import Model
-from ftddm_viewer.shell.endings import ignore_endings
+from ftddm_viewer.shell.endings import until_ended
 
 
 def readers(options: Namespace) -> None:
@@ -68,7 +66,7 @@ def _new(options: Namespace) -> None:
 
 def _serve(options: Namespace) -> None:
     server = start(Store(options.folder), options.host, options.port)
-    try:
+    with until_ended(server.close, "The page is closed; all answers are kept."):
         words = f"The reader study is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}."
         print(words, flush=True)
         if options.host not in ("127.0.0.1", "::1", "localhost"):
@@ -77,15 +75,6 @@ def _serve(options: Namespace) -> None:
                 "the address can answer, and the connection is not encrypted.",
                 flush=True,
             )
-        never = threading.Event()
-        while not never.wait(1.0):  # without a timeout, Windows would block Ctrl+C
-            pass
-    except KeyboardInterrupt:
-        with suppress(OSError):  # the terminal may be gone
-            print("\nThe page is closed; all answers are kept.", flush=True)
-    finally:
-        ignore_endings()
-        server.close()
 
 
 def _add(options: Namespace) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 ENDINGS = tuple(
@@ -32,6 +32,22 @@ class Ended(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(f"Ended by signal {number}.")
         self.code = 128 + number
+
+
+@contextmanager
+def until_ended(close: Callable[[], object], farewell: str) -> Iterator[None]:
+    """Run what announces a server, then wait for Ctrl+C, say farewell, and close the server."""
+    try:
+        yield
+        never = threading.Event()
+        while not never.wait(1.0):  # without a timeout, Windows would block Ctrl+C
+            pass
+    except KeyboardInterrupt:
+        with suppress(OSError):  # the terminal may be gone
+            print(f"\n{farewell}", flush=True)
+    finally:
+        ignore_endings()
+        close()
 
 
 @contextmanager

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import ipaddress
 import re
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, redirect_stdout, suppress
+from contextlib import asynccontextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +15,7 @@ import httpx
 
 from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_core.saving.notice import RESEARCH_ONLY
-from ftddm_viewer.shell.endings import ended_in_order, ignore_endings
+from ftddm_viewer.shell.endings import ended_in_order, until_ended
 from ftddm_viewer.web.access import (
     free_port,
     linked_host,
@@ -56,7 +55,7 @@ def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
     with ended_in_order():
         auth = options.get("auth")
         server = start(host, port, share=share, **options)
-        try:
+        with until_ended(server.close, "The page is closed."):
             if auth is not None and (doubt := doubt_about(auth)):
                 print(doubt)
             print(f"FTDDM Viewer is at {server.url}\nPress Ctrl+C to end it. {RESEARCH_ONLY}.")
@@ -68,15 +67,6 @@ def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
                 print(
                     "No public link could be created; is there a network? Only this address works."
                 )
-            never = threading.Event()
-            while not never.wait(1.0):  # without a timeout, Windows would block Ctrl+C
-                pass
-        except KeyboardInterrupt:
-            with suppress(OSError):  # the terminal may be gone
-                print("\nThe page is closed.", flush=True)
-        finally:
-            ignore_endings()
-            server.close()
 
 
 def start(
