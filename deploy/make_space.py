@@ -10,7 +10,14 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("ftddm_core", "ftddm_viewer", "assets/case", "assets/weights", "LICENSE")
+PACKAGES = (
+    "ftddm_core",
+    "ftddm_viewer",
+    "assets/case",
+    "assets/volunteer",
+    "assets/weights",
+    "LICENSE",
+)
 
 
 def make_space(out: Path) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FormatError, FtddmError
 from ftddm_core.imaging.io import Choices, open_study
 from ftddm_core.imaging.io.archive import is_archive, unpacked_until_exit
 from ftddm_core.imaging.io.found import MOST_FILES
 from ftddm_core.imaging.volume import Study
 from ftddm_core.saving.sidecar import fingerprints
+from ftddm_viewer.session.bundled import BUNDLED
 
 Inputs = Mapping[str, tuple[str, str]]
 """Role -> name and SHA-256."""
@@ -57,9 +57,9 @@ class Files:
 
 
 def usual_places(sidecar: Path) -> list[Path]:
-    """Return where inputs are looked for unless the user says: the bundled case, the folder of the
+    """Return where inputs are looked for unless the user says: the bundled cases, the folder of the
     sidecar, and for a study of a batch where it was opened from."""
-    found = [asset_folder("case"), sidecar.parent]
+    found = [*(case.folder for case in BUNDLED), sidecar.parent]
     with suppress(OSError, ValueError, RecursionError, LookupError, TypeError):
         stated = Path(json.loads((sidecar.parent / OF_BATCH).read_bytes())["Path"])
         found += [stated] if stated.exists() else []

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftddm_core.assets import asset_folder
 from ftddm_core.saving.files import save_files
 from ftddm_core.saving.notice import NOTICE
 from ftddm_core.saving.software import version_of
+from ftddm_viewer.session.bundled import bundled_at
 from ftddm_viewer.session.kept_file import FORMAT, PROGRAM, VERSION, Kept
 from ftddm_viewer.session.origin import origin_of
 from ftddm_viewer.session.state import State
@@ -78,7 +78,7 @@ def kept(
         roles={_written(file, beside): role for file, role in choices.roles.items()},
         exclude=tuple(_written(file, beside) for file in choices.exclude),
     )
-    bundled = origin.paths == (asset_folder("case").absolute(),)
+    bundled = bundled_at(*origin.paths)
     paths = [] if bundled else [_written(str(path), beside) for path in origin.paths]
     return {
         "Format": FORMAT,
@@ -86,7 +86,7 @@ def kept(
         "Notice": NOTICE,
         "Software": {PROGRAM: version_of(PROGRAM)},
         "Study": {
-            "Bundled": bundled,
+            "Bundled": "" if bundled is None else bundled.name,
             "Paths": paths,
             "Label": origin.label,
             "Choices": chosen.to_dict(),

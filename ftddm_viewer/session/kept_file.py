@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FormatError, FtddmError
 from ftddm_core.imaging.io import Choices
 from ftddm_core.imaging.io.archive import is_archive
@@ -18,6 +17,7 @@ from ftddm_core.imaging.io.choices import names
 from ftddm_core.imaging.io.found import find_files
 from ftddm_core.saving.software import version_of
 from ftddm_core.settings import SamplerSettings, controls
+from ftddm_viewer.session.bundled import BUNDLED, bundled
 from ftddm_viewer.session.case import Case, Mode
 from ftddm_viewer.session.opening import Files
 
@@ -94,8 +94,9 @@ class Kept:
         """
         study = self.part("Study")
         label = str(study.get("Label", ""))
-        if study.get("Bundled") is True:
-            return Files.of(asset_folder("case"), label)
+        if name := study.get("Bundled"):
+            case = BUNDLED[0] if name is True else bundled(str(name))  # there was one alone
+            return Files.of(case.folder, label)
         paths = [self._place(str(path)) for path in _list(study.get("Paths"))]
         there = [path for path in paths if path.exists()]
         if not there:

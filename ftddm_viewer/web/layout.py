@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
@@ -107,8 +108,12 @@ class Layout:
 
     def _study(self, uploads: bool) -> None:
         with gr.Row(elem_classes="study"):
-            bundled = _button("Simulated case", "bundled", interactive=True)
-            self.bundled = self._show("bundled", bundled)
+            self.bundled = {
+                case.name: self._show(
+                    name := f"bundled-{case.name}", _button(case.label, name, interactive=True)
+                )
+                for case in BUNDLED
+            }
             unfill = _button("Undo zero-filling", "unfill", interactive=True, visible=False)
             self.unfill = self._show("unfill", unfill)
         if uploads:

@@ -111,7 +111,6 @@ class Page:
         self.blocks.unload(self._end)
         self.pulse.tick(self._beat, None, layout.shown["message"], **AT_ONCE)
         for button, command in (
-            (layout.bundled, Tab.open_bundled),
             (layout.update, lambda tab: tab.do(tab.session.refresh)),
             (layout.volume, lambda tab: tab.do(tab.session.compute_volume)),
             (layout.cancel, lambda tab: tab.do(tab.session.cancel)),
@@ -119,6 +118,9 @@ class Page:
             (layout.show_all, lambda tab: tab.do(tab.session.toggle_detail)),
         ):
             self._follow(button.click(self._commands(command), None, None, **AT_ONCE))
+        for name, button in layout.bundled.items():
+            opened = self._commands(partial(Tab.open_bundled, name=name))
+            self._follow(button.click(opened, None, None, **AT_ONCE))
         if (upload := layout.upload) is not None:
             self._follow(upload.upload(self._take, upload, upload, **AT_ONCE))
 
@@ -362,7 +364,7 @@ class Page:
             "volume": {"interactive": case is not None and previews},
             "cancel": {"interactive": busy},
             "link": {"value": tab.query(state)},
-            "bundled": free,
+            **{f"bundled-{name}": free for name in self.layout.bundled},
             "all": {"value": detail_button(state), "interactive": case is not None},
             "little": {"value": status.little(state)},
             "tips": {"value": controls.tooltips(state, TIPS)},

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
-from ftddm_viewer import CASE_LABEL
+from ftddm_viewer.session.bundled import BUNDLED, LABELS, bundled
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.plain import plain
@@ -43,8 +43,8 @@ class Wishes:
         Settings, valid together with the session's defaults.
     mode, metabolite, slice_index
         None if the link does not name them.
-    uploaded
-        Whether it was made with an uploaded study, and waits for it.
+    study
+        Name of a bundled case, or `UPLOAD` for one that waits for its study.
     problems
         Messages about invalid parts of the link.
     """
@@ -53,8 +53,13 @@ class Wishes:
     mode: str | None = None
     metabolite: str | None = None
     slice_index: int | None = None
-    uploaded: bool = False
+    study: str = BUNDLED[0].name
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def uploaded(self) -> bool:
+        """Whether it was made with an uploaded study, and waits for it."""
+        return self.study == UPLOAD
 
 
 def query_of(state: State, awaited: Wishes | None = None) -> str:
@@ -85,12 +90,13 @@ def query_of(state: State, awaited: Wishes | None = None) -> str:
 
 
 def _looks(state: State, case: Case) -> dict[str, str]:
-    shown = (UPLOAD, str(state.mode), state.metabolite, str(state.slice_index + 1))
+    study = UPLOAD if is_uploaded(case) else _name_of(case)
+    shown = (study, str(state.mode), state.metabolite, str(state.slice_index + 1))
     looks = dict(zip(LOOKS, shown, strict=True))
-    if is_uploaded(case):
+    if study == UPLOAD:
         return looks
     usual = {
-        "study": UPLOAD,
+        "study": BUNDLED[0].name,
         "mode": str(case.usual_mode),
         "metabolite": case.first_metabolite,
         "slice": str(case.first_slice + 1),
@@ -100,7 +106,11 @@ def _looks(state: State, case: Case) -> dict[str, str]:
 
 def is_uploaded(case: Case) -> bool:
     """Return whether a case was uploaded, whatever the user calls it."""
-    return case.label != CASE_LABEL
+    return case.label not in LABELS
+
+
+def _name_of(case: Case) -> str:
+    return next(each.name for each in BUNDLED if each.label == case.label)
 
 
 def wishes_of(query: Mapping[str, str]) -> Wishes:
@@ -114,7 +124,7 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
             elif name == "slice":
                 wishes.slice_index = _whole(text) - 1
             elif name == "study":
-                wishes.uploaded = _is_upload(text)
+                wishes.study = text if text == UPLOAD else bundled(text).name
             elif name == "mode":
                 wishes.mode = text
             elif name == "metabolite":
@@ -178,9 +188,3 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise SettingsError(f"There is no slice '{text}': give its number, from 1.") from None
-
-
-def _is_upload(text: str) -> bool:
-    if text != UPLOAD:
-        raise SettingsError(f"There is no study '{text}': give {UPLOAD}, or leave it out.")
-    return True

@@ -14,10 +14,9 @@ from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.io import Choices, Limits
-from ftddm_viewer import CASE_LABEL
+from ftddm_viewer.session.bundled import BUNDLED, LABELS, bundled, bundled_at
 from ftddm_viewer.session.history import History
 from ftddm_viewer.session.inspection import Inspection
 from ftddm_viewer.session.messages import error_words
@@ -186,21 +185,23 @@ class Tab:
             self._shown.setdefault(part, {})["value"] = None
 
     def begin(self, wishes: Wishes, *, uploads: bool = True) -> None:
-        """Open the bundled case as a link requests; a request for an upload waits for the
+        """Open a bundled case as a link requests; a request for an upload waits for the
         upload."""
         self.do(lambda: self.session.update(**wishes.settings))
         said = [f"In the link: {problem}" for problem in wishes.problems]
+        study = BUNDLED[0].name if wishes.uploaded else wishes.study
         if not wishes.uploaded:
             self._wishes = wishes
         elif uploads:
             self._wishes, self._awaited = wishes, AWAITED
         else:
             said.insert(0, NOT_HERE)
-        self.open_bundled(" ".join(said))
+        self.open_bundled(study, " ".join(said))
 
-    def open_bundled(self, said: str = "") -> None:
-        """Open the simulated case."""
-        self.do(lambda: self.session.open(asset_folder("case"), label=CASE_LABEL), said)
+    def open_bundled(self, name: str = BUNDLED[0].name, said: str = "") -> None:
+        """Open a simulated case."""
+        case = bundled(name)
+        self.do(lambda: self.session.open(case.folder, label=case.label), said)
 
     def open_uploads(self, paths: Sequence[str]) -> None:
         """Copy uploaded files out of the served folder and open them."""
@@ -257,8 +258,10 @@ class Tab:
     def _reopen(self, choices: Choices) -> None:
         found = self.session.state.inspection
         if found is not None:
-            uploaded = any(path.is_relative_to(self._private) for path in found.paths)
-            label = choices.label or (UPLOADED if uploaded else CASE_LABEL)
+            case = bundled_at(*(path.absolute() for path in found.paths))
+            label = choices.label or (UPLOADED if case is None else case.label)
+            if case is None and label in LABELS:  # a measured study is never called simulated
+                label = UPLOADED
             self.session.open(found.paths, label=label, choices=choices)
 
     def _grant(self, old: State, new: State) -> None:
@@ -285,8 +288,9 @@ class Tab:
 
     def named(self, words: str) -> str:
         """Return a text with files under the names that the user knows, without folders."""
-        case = asset_folder("case")
-        words = words.replace(f"{case}{os.sep}", "").replace(str(case), "the simulated case")
+        for case in BUNDLED:
+            folder = str(case.folder)
+            words = words.replace(f"{folder}{os.sep}", "").replace(folder, case.label.lower())
         return plain(as_uploaded(words, self._private))
 
     # ---- what the page shows

@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_viewer.drawing.report_content import page_of_state
 from ftddm_viewer.drawing.report_page import report_bytes
 from ftddm_viewer.session.actions import action
+from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.repeating import as_command, as_python
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import State
@@ -21,8 +21,8 @@ from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.tab import Tab
 from ftddm_viewer.web.tools import Events
 
-CASE = "simulated-case"
-"""Stands for the folder of the bundled case, which has another place on every computer."""
+CASE = "simulated-{}"
+"""Stands for the folder of a bundled case, which has another place on every computer."""
 
 COPY_JS = "(text) => { if (text) window.ftddmCopy(text.slice(text.indexOf('\\n') + 1)); }"
 """The first line is a number, so that the same text can be copied twice."""
@@ -88,7 +88,7 @@ def without_places(words: str, tab: Tab) -> str:
     """Return a text with names of files in place of their folders on the server."""
     weights = Path(tab.session.model.weights)
     for place, name in (
-        (str(asset_folder("case")), CASE),
+        *((str(case.folder), CASE.format(case.name)) for case in BUNDLED),
         (str(weights.absolute()), weights.name),
     ):
         words = words.replace(place, name)

@@ -19,11 +19,10 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
-from ftddm_core.assets import asset_folder
 from ftddm_core.errors import FtddmError
 from ftddm_core.imaging.volume import Study
 from ftddm_core.saving.names import result_names, stale_names
-from ftddm_viewer import CASE_LABEL
+from ftddm_viewer.session.bundled import BUNDLED, Bundled
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.session import Session
@@ -135,6 +134,8 @@ class Engine:
         panel.files.clicked.connect(lambda *_: self._study.appear())
         self._study.wanted.connect(lambda choices: self._do(lambda: self.session.reopen(choices)))
         panel.sample.clicked.connect(lambda *_: self.open_sample())
+        for case, chosen in panel.samples.items():
+            chosen.triggered.connect(lambda *_, case=case: self.open_sample(case))
         panel.mode.activated.connect(
             lambda index: self._do(lambda: self.session.choose(mode=panel.mode.itemData(index)))
         )
@@ -256,9 +257,9 @@ class Engine:
         if folder:
             self._do(lambda: self.session.open(Path(folder)))
 
-    def open_sample(self) -> None:
-        """Open the bundled case."""
-        self._do(lambda: self.session.open(asset_folder("case"), label=CASE_LABEL))
+    def open_sample(self, case: Bundled = BUNDLED[0]) -> None:
+        """Open a bundled case."""
+        self._do(lambda: self.session.open(case.folder, label=case.label))
 
     def _save(self) -> None:
         finished = self.session.state.finished

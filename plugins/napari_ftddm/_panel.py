@@ -6,19 +6,23 @@ from collections.abc import Collection
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
+    QAction,
     QCheckBox,
     QComboBox,
     QFrame,
     QGridLayout,
     QLabel,
+    QMenu,
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QToolButton,
     QWidget,
 )
 
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.actions import action
+from ftddm_viewer.session.bundled import BUNDLED, Bundled
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import (
     SHOW_ALL,
@@ -62,7 +66,8 @@ class Panel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.open, self.sample = QPushButton("Open study…"), QPushButton("Simulated case")
+        self.open, self.sample = QPushButton("Open study…"), QToolButton()
+        self._offer_samples()
         self.files, self.reopen = QPushButton("Study…"), QPushButton("Reopen session…")
         self.mode, self.metabolite = QComboBox(), QComboBox()
         for mode, words in MODE_WORDS.items():
@@ -108,6 +113,19 @@ class Panel(QWidget):
         self.metrics.setMinimumHeight(30)
         self.files.setObjectName("ftddm_study")
         self._lay_out()
+
+    def _offer_samples(self) -> None:
+        """Let the button open the first bundled case, and its menu any of them."""
+        menu = QMenu(self.sample)
+        menu.setToolTipsVisible(True)
+        self.samples: dict[Bundled, QAction] = {}
+        for case in BUNDLED:
+            self.samples[case] = QAction(case.label, menu)
+            self.samples[case].setToolTip(case.words)
+            menu.addAction(self.samples[case])
+        self.sample.setText("Simulated case")
+        self.sample.setMenu(menu)
+        self.sample.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
 
     def _lay_out(self) -> None:
         self.study = QWidget()

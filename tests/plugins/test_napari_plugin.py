@@ -21,7 +21,7 @@ from layouts import metabolite, two_sessions, with_labels
 from napari_ftddm._bridge import from_layer, to_layer
 from napari_ftddm._layers import study_layers
 from napari_ftddm._reader import get_reader, read_layers
-from napari_ftddm._sample_data import simulated_case
+from napari_ftddm._sample_data import simulated_case, simulated_volunteer
 from properties import grids, head, linear, oblique_affine, save_nifti
 
 from ftddm_core.errors import FormatError
@@ -177,8 +177,12 @@ def test_masks_of_single_metabolites() -> None:
     ]
 
 
-def test_the_sample_says_that_it_is_simulated() -> None:
-    layers = simulated_case()
+@pytest.mark.parametrize(
+    ("sample", "label"),
+    [(simulated_case, "Simulated patient"), (simulated_volunteer, "Simulated volunteer")],
+)
+def test_a_sample_says_that_it_is_simulated(sample: Any, label: str) -> None:
+    layers = sample()
     names = [arguments["name"] for _, arguments, _ in layers]
     assert len(names) == 10
     assert all(name.endswith(" (simulated)") for name in names)
@@ -188,7 +192,7 @@ def test_the_sample_says_that_it_is_simulated() -> None:
     for centre in centres:  # map and MRI show one head
         np.testing.assert_allclose(centre, centres[0], atol=4)
     for _, arguments, _ in layers:
-        assert arguments["metadata"]["ftddm"]["label"] == "Simulated patient"
+        assert arguments["metadata"]["ftddm"]["label"] == label
 
 
 # ---------------------------------------------------------------- reading
@@ -319,8 +323,9 @@ def test_napari_would_choose_this_reader(folder: Path) -> None:
         reader = contribution.exec(kwargs=words, _registry=manager.commands)
         assert "tNAA" in [arguments["name"] for _, arguments, _ in reader([str(path)], stack=False)]
     assert list(manager.iter_compatible_readers([str(folder / "x.tif")])) == []
-    (sample,) = (sample for _, samples in manager.iter_sample_data() for sample in samples)
-    assert "imulated" in sample.display_name
+    samples = [sample for _, found in manager.iter_sample_data() for sample in found]
+    assert len(samples) == 2
+    assert all("imulated" in sample.display_name for sample in samples)
 
 
 def test_neither_napari_nor_torch_is_imported() -> None:

@@ -122,6 +122,9 @@ def test_the_sample_button_opens_the_simulated_case(unchecked: None, panel: Any)
     finish(panel)
     assert panel.panel.label.text() == "Simulated patient"
     assert not panel.panel.study.isHidden()
+    panel.panel.sample.menu().actions()[1].trigger()
+    finish(panel)
+    assert panel.panel.label.text() == "Simulated volunteer"
 
 
 def bad_mask(folder: Path) -> Path:

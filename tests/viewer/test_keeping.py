@@ -20,8 +20,10 @@ from ftddm_core.errors import FormatError
 from ftddm_core.imaging.fourier import zero_fill
 from ftddm_core.imaging.io import Choices
 from ftddm_core.model.checkpoint import load_weights
+from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.case import Mode
 from ftddm_viewer.session.keeping import keep, kept, named, reopen
+from ftddm_viewer.session.kept_file import Kept
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 
@@ -113,14 +115,18 @@ def test_study_and_session_move_together(chosen: Session, model: Model, tmp_path
     assert not said(session, "session")
 
 
-def test_the_bundled_case_is_known_by_name(bare: Session, tmp_path: Path) -> None:
-    from ftddm_core.assets import asset_folder
-
+def test_bundled_cases_are_known_by_name(bare: Session, tmp_path: Path) -> None:
     bare.choose(live=False)
-    bare.open(asset_folder("case"), label="Simulated patient")
-    done(bare)
-    record = kept(bare.state, bare.model, beside=tmp_path)["Study"]
-    assert (record["Bundled"], record["Paths"]) == (True, [])
+    for case in BUNDLED:
+        bare.open(case.folder, label=case.label)
+        done(bare)
+        record = kept(bare.state, bare.model, beside=tmp_path)["Study"]
+        assert (record["Bundled"], record["Paths"]) == (case.name, [])
+        path = keep(bare, tmp_path / case.name)
+        assert Kept.read(path).files().paths == (case.folder,)
+        older = path.read_text().replace(f'"Bundled": "{case.name}"', '"Bundled": true')
+        path.write_text(older)
+        assert Kept.read(path).files().paths == (BUNDLED[0].folder,)
 
 
 def test_undone_zero_filling_is_undone_again(bare: Session, model: Model, tmp_path: Path) -> None:

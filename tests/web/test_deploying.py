@@ -133,7 +133,7 @@ def test_a_space_refuses_as_the_page_does(
 def test_a_space_takes_no_uploads(started: str) -> None:
     config = httpx.get(f"{started}config", headers=THROUGH).json()
     ids = {part["props"].get("elem_id") for part in config["components"]}
-    assert "bundled" in ids
+    assert "bundled-patient" in ids
     assert "upload" not in ids
 
 

@@ -234,6 +234,20 @@ def test_the_bundled_case_shows_what_it_is(tab: Tab) -> None:
     assert f"Matrix{shape[0]} x {shape[1]} x {shape[2]}" in about
     assert "Missing" not in about  # it has everything but CRLB
     assert not draft.expanded
+    tab.open_bundled("volunteer")
+    panel(tab)
+    assert study_of(tab).grid.shape[2] == 12
+    assert tab.parameters["study"] == "volunteer"
+
+
+def test_a_study_of_the_users_is_never_called_simulated(tab: Tab, tmp_path: Path) -> None:
+    draft = uploaded(tab, put(tmp_path / "patient" / "tNAA.nii.gz", BRAIN).parent)
+    draft.label = "Simulated patient"
+    tab.open_chosen([])
+    panel(tab)
+    case = tab.session.state.case
+    assert case is not None
+    assert case.label == "Uploaded study"
 
 
 def test_no_folder_of_the_server_is_named(tab: Tab, tmp_path: Path) -> None:

@@ -11,11 +11,18 @@ import pytest
 from tiny import write_study
 
 from ftddm_core.settings import SamplerSettings, controls
-from ftddm_viewer import CASE_LABEL
+from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import State
-from ftddm_viewer.web.permalink import LOOKS, UPLOADED, query_of, slice_problem, wishes_of
+from ftddm_viewer.web.permalink import (
+    LOOKS,
+    UPLOADED,
+    Wishes,
+    query_of,
+    slice_problem,
+    wishes_of,
+)
 
 MOVED: dict[str, Any] = {
     "upscale": 2.7, "tau_flow": 0.123456789, "tau_diffusion": 0.0, "t_trunc": 1000, "steps": None,
@@ -57,7 +64,7 @@ def test_all_controls_survive_together(session: Session) -> None:
 
 
 def test_what_is_looked_at_survives(session: Session, tmp_path: Path) -> None:
-    session.open(write_study(tmp_path / "patient"), label=CASE_LABEL)
+    session.open(write_study(tmp_path / "patient"), label=BUNDLED[0].label)
     assert session.wait(60)
     assert query_of(session.state) == "?"
     k = 1 - session.state.slice_index
@@ -150,5 +157,15 @@ def test_a_link_to_an_upload_says_all_that_is_looked_at(
 
 def test_no_other_study_can_be_asked_for() -> None:
     wishes = wishes_of({"study": "/etc"})
-    assert not wishes.uploaded
-    assert "There is no study '/etc'" in wishes.problems[0]
+    assert wishes.study == BUNDLED[0].name
+    assert "There is no bundled case '/etc': choose patient or volunteer." in wishes.problems[0]
+
+
+def test_every_bundled_case_has_a_link(session: Session, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "patient")
+    for number, case in enumerate(BUNDLED):
+        session.open(study, label=case.label)
+        assert session.wait(60)
+        query = read(query_of(session.state))
+        assert query == ({"study": case.name} if number else {})
+        assert wishes_of(query) == Wishes(study=case.name)

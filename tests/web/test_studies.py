@@ -281,7 +281,7 @@ def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake
     brake.released.clear()
     assert brake.holding.wait(PATIENCE)
     ready(page, words="Computing the whole volume")
-    assert page.locator("#bundled").is_disabled()
+    assert page.locator("#bundled-patient").is_disabled()
     assert page.locator("#upload input[type=file]").count() == 0
     page.wait_for_function("document.querySelector('#control-seed input').disabled")
     assert page.locator("#control-seed").get_attribute("title").startswith("Locked until")
@@ -292,7 +292,7 @@ def test_a_whole_volume_can_be_cancelled(server: Any, visit: Visit, brake: Brake
     assert page.locator(".problem").count() == 0
     assert not page.locator("#files").is_visible()
     assert page.locator("#cancel").is_disabled()
-    assert page.locator("#bundled").is_enabled()
+    assert page.locator("#bundled-patient").is_enabled()
     page.wait_for_selector("#upload input[type=file]", state="attached")
 
 
@@ -329,7 +329,7 @@ def test_uploads_are_private_and_end_with_the_page(
             assert httpx.get(f"{own.url}gradio_api/file={path}").status_code == 404
         page.locator("#volume").click()
         page.wait_for_selector("#files a")
-        page.locator("#bundled").click()  # replaces the study, and its files
+        page.locator("#bundled-patient").click()  # replaces the study, and its files
         ready(page, heading="Simulated patient")
         page.wait_for_selector("#files a", state="detached")
         wait_until(lambda: holding(root) == [])

@@ -14,7 +14,7 @@ from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.state import Finished
 from ftddm_viewer.web import limits, start, tabs
-from ftddm_viewer.web.permalink import Wishes
+from ftddm_viewer.web.permalink import UPLOAD, Wishes
 from ftddm_viewer.web.tabs import Tabs
 
 PATIENCE = 60.0
@@ -297,7 +297,7 @@ def test_a_tab_that_was_closed_meanwhile_has_nothing_to_tidy(opened: Tabs) -> No
 
 
 def test_a_link_to_an_upload_waits_for_it(opened: Tabs, tmp_path: Path) -> None:
-    wishes = Wishes({"seed": 4}, "restore", "tCho", 1, uploaded=True)
+    wishes = Wishes({"seed": 4}, "restore", "tCho", 1, study=UPLOAD)
     tab = opened.open("a")
     tab.begin(wishes)
     assert tab.session.wait(PATIENCE)
@@ -320,7 +320,7 @@ def test_a_link_to_an_upload_waits_for_it(opened: Tabs, tmp_path: Path) -> None:
 
 def test_a_link_to_an_upload_where_there_are_none(opened: Tabs) -> None:
     tab = opened.open("a")
-    tab.begin(Wishes(metabolite="tCho", uploaded=True), uploads=False)
+    tab.begin(Wishes(metabolite="tCho", study=UPLOAD), uploads=False)
     assert tab.session.wait(PATIENCE)
     assert "uploads are disabled here" in tab.words
     assert tab.session.state.metabolite == "tNAA"

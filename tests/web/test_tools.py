@@ -147,7 +147,7 @@ def test_what_is_shown_is_taken_along(server: Any, visit: Visit, tmp_path: Path)
     page.wait_for_function("document.querySelector('#said').innerText.includes('Copied')")
     script = page.evaluate("navigator.clipboard.readText()")
     compile(script, "script", "exec")
-    assert "paths = ['simulated-case']" in script
+    assert "paths = ['simulated-patient']" in script
     page.locator("#copy_command").click()
     page.wait_for_selector(".problem")
     assert "copy it as Python" in page.locator(".problem").inner_text()
