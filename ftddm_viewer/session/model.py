@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Condition as Change
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-from ftddm_core.errors import Cancelled
 from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.session.jobs import apart
 from ftddm_viewer.session.pace import Pace, work_of
+from ftddm_viewer.session.turns import LATER, Turns
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.condition import Condition
@@ -32,9 +30,6 @@ FRAME = 1 / 30
 
 SLICES_CHECKED = 2
 """Slices per batch in a self-check on a CPU: it yields after every step."""
-
-GLANCE = 0.05
-"""In s: how often idle work that waits for its turn tests whether it was cancelled."""
 
 
 class Model:
@@ -71,7 +66,7 @@ class Model:
         self._memory = memory
         self._resolver: SuperResolver | None = None
         self._loading = Lock()
-        self._turns = _Turns()
+        self._turns = Turns()
         self.pace = Pace()
 
     @property
@@ -150,10 +145,10 @@ class Model:
     ) -> Iterator[Update]:
         """Yield the updates of `SuperResolver.sample`, limited to a visible rate.
 
-        Concurrent sessions take turns, one image each.
+        Concurrent sessions take turns, one step each; first images go before refined ones.
         """
         conditions = list(conditions)
-        spent = 0.0
+        spent, later = 0.0, 0.0
         updates = self.load().sample(
             conditions,
             settings,
@@ -166,10 +161,11 @@ class Model:
         )
         with self._turns.wanted():
             while True:
-                with self._turns.step:
+                with self._turns.step(later):
                     start = perf_counter()
                     update = next(updates, None)
                     spent += perf_counter() - start
+                later = LATER
                 if update is None:
                     break
                 yield update
@@ -189,7 +185,7 @@ class Model:
     ) -> Start:
         """Return the result of `SuperResolver.start`, when it is this image's turn."""
         resolver = self.load()
-        with self._turns.wanted(), self._turns.step:
+        with self._turns.wanted(), self._turns.step(LATER):
             return resolver.start(condition, settings, k, check=check, recall=recall)
 
     def check(
@@ -232,56 +228,5 @@ class Model:
             self._turns.give_way(cancelled)
             return cancelled()
 
-        with self._turns.idle(cancelled), self._turns.step:
+        with self._turns.idle(cancelled):
             return work(resolver, stop)
-
-
-class _Turns:
-    """Access to the networks.
-
-    Attributes
-    ----------
-    step
-        Held for one step of an image, and by idle work between two checks for cancellation.
-    """
-
-    def __init__(self) -> None:
-        self.step = Lock()
-        self._idle = Lock()
-        self._change = Change()
-        self._wanted = 0
-
-    @contextmanager
-    def wanted(self) -> Iterator[None]:
-        """Let idle work yield for the duration of this block."""
-        with self._change:
-            self._wanted += 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._wanted -= 1
-                self._change.notify_all()
-
-    @contextmanager
-    def idle(self, cancelled: Callable[[], bool]) -> Iterator[None]:
-        """Wait until no other idle work is being done, which may take long; then keep it out."""
-        while not self._idle.acquire(timeout=GLANCE):
-            if cancelled():
-                raise Cancelled("Superseded.")
-        try:
-            yield
-        finally:
-            self._idle.release()
-
-    def give_way(self, cancelled: Callable[[], bool]) -> None:
-        """Release `step`, held by the caller, until no image is waiting."""
-        if not self._wanted:
-            return
-        self.step.release()
-        try:
-            with self._change:
-                while self._wanted and not cancelled():
-                    self._change.wait(GLANCE)
-        finally:
-            self.step.acquire()
