@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,11 +106,16 @@ def tree_of(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
-def imports(module: str, *, typing: bool = True) -> Iterator[str]:
-    """Yield the full name of everything that a module imports anywhere in it.
+@cache
+def imports(module: str, *, typing: bool = True) -> frozenset[str]:
+    """Return the full name of everything that a module imports anywhere in it.
 
     Without `typing`, what it imports for type checkers alone is left out.
     """
+    return frozenset(_imports(module, typing=typing))
+
+
+def _imports(module: str, *, typing: bool) -> Iterator[str]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     tree = tree_of(module)
@@ -128,7 +134,7 @@ def imports(module: str, *, typing: bool = True) -> Iterator[str]:
 
 def modules_of(module: str, *, typing: bool = True) -> set[str]:
     """Return the project's modules that a module imports, each by its own name."""
-    names = set(imports(module, typing=typing))
+    names = imports(module, typing=typing)
     return {
         found
         for name in names
@@ -223,7 +229,7 @@ def test_each_toolkit_has_one_home(module: str) -> None:
     # The explorer's figure is a widget that is clicked.
     if room not in MATPLOTLIB_ROOMS and module != "napari_ftddm._explorer":
         assert "matplotlib" not in found
-    assert "matplotlib.pyplot" not in set(imports(module))
+    assert "matplotlib.pyplot" not in imports(module)
 
 
 def test_no_imports_form_a_circle() -> None:
