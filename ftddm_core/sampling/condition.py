@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ftddm_core.conventions import channel
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.degrade import WILD
-from ftddm_core.imaging.fit_quality import noise_of
+from ftddm_core.imaging.fit_quality import noise_of, top_of
 from ftddm_core.imaging.fourier import Matrix, zero_fill
 from ftddm_core.imaging.geometry import effective_upscale
 from ftddm_core.imaging.support import fit_inside
@@ -38,8 +38,6 @@ T = TypeVar("T")
 
 MULTIPLE = 8
 """Slices are padded to a multiple of this: the networks halve the grid three times."""
-
-SCALE_PERCENTILE = 99.0
 
 
 def cells(n: int, n_out: int) -> NDArray[np.intp]:
@@ -84,12 +82,11 @@ def intensity_scale(cleaned: FloatArray, trusted: BoolArray) -> float:
     FormatError
         If it is not positive: there is no signal.
     """
-    values = cleaned[trusted]
-    scale = float(np.percentile(values, SCALE_PERCENTILE)) if values.size else 0.0
+    scale = top_of(cleaned, trusted)
     if not scale > 0:
         raise FormatError(
-            f"The map has no signal inside the mask (99th percentile {scale:g} over {values.size} "
-            "trusted voxels). Check that the mask belongs to this map."
+            f"The map has no signal inside the mask (99th percentile {scale:g} over "
+            f"{int(trusted.sum())} trusted voxels). Check that the mask belongs to this map."
         )
     return scale
 
