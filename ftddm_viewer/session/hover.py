@@ -14,6 +14,11 @@ from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.ratios import Source, ratio_name, ratio_volume
 from ftddm_viewer.session.state import View
 
+OUTSIDE = "outside the mask"
+NO_RATIO = "no ratio here: outside the mask, or the denominator is too small"
+NOT_COMPUTED = "not computed"
+"""What is said where there is no value."""
+
 Point = Sequence[float]
 """Position (x, y, z) in display space, in mm."""
 

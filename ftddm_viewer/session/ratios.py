@@ -7,7 +7,7 @@ floor: a share of the scale of the denominator's acquired map.
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 from typing import Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -30,6 +30,8 @@ Source = Literal["input", "output", "reference", "deviation"]
 
 USUAL = (("tCho", "Cho", "GPC", "PCh"), ("tNAA", "NAA")), (("tCho", "Cho"), ("tCr", "Cr"))
 """Spellings of the numerator and the denominator of the ratios that are read most."""
+
+DIVIDES = "Divides two maps, sample by sample."
 
 
 class RatioImage(NamedTuple):
@@ -70,6 +72,20 @@ def usual_ratios(study: Study) -> tuple[Ratio, ...]:
         known = (Ratio(a, b) for a, b in pairs if a in study.maps and b in study.maps)
         found += [pair for pair in (next(known, None),) if pair is not None]
     return tuple(found)
+
+
+def offered_ratios(study: Study) -> tuple[Ratio, ...]:
+    """Return every ratio of two maps of a study, those that are read most first."""
+    others = (Ratio(*pair) for pair in permutations(parts(study), 2))
+    return tuple(dict.fromkeys((*usual_ratios(study), *others)))
+
+
+def not_divided(study: Study) -> str:
+    """Return which maps of a study are ratios already, in words; "" if none is."""
+    if not (found := already_ratios(study)):
+        return ""
+    are = "are ratios" if len(found) > 1 else "is a ratio"
+    return f"{', '.join(found)} {are} already and not divided again."
 
 
 def known_ratio(case: Case | None, above: str, below: str) -> Ratio | None:

@@ -18,7 +18,7 @@ from ftddm_core.imaging.fit_quality import FAILED_CRLB, crlb_on_grid, failed_fit
 from ftddm_core.imaging.volume import Volume
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.display import Display
-from ftddm_viewer.session.state import View
+from ftddm_viewer.session.state import State, View
 
 FloatArray = NDArray[np.floating[Any]]
 
@@ -30,6 +30,20 @@ LEAST = 0.1
 
 VEIL = 0.4
 """Grey value of the veil, 0..1."""
+
+NO_CRLB = "This study has no CRLB map of {name}: nothing is known of the reliability of its fits."
+
+FADE = "Fade unreliable voxels"
+FADE_HELP = (
+    "Grey covers the voxels whose fit is less certain than the limit. Values under the pointer and "
+    "in saved files stay as they are."
+)
+LIMIT_HELP = "CRLB above which a voxel counts as unreliable, in per cent."
+BY_DEVIATION = "by samples too"
+BY_DEVIATION_HELP = (
+    "A voxel also counts as unreliable where the deviation of the samples exceeds the same share "
+    "of its value."
+)
 
 _veils: WeakKeyDictionary[Volume, tuple[tuple[Any, ...], Volume]] = WeakKeyDictionary()
 
@@ -113,6 +127,29 @@ def share_beyond(case: Case, name: str, limit: float) -> float | None:
         return None
     failed = failed_fit(bound)
     return float((failed | (np.where(failed, FAILED_CRLB, bound) > limit))[trusted].mean())
+
+
+def share_words(state: State) -> str:
+    """Return the share of unreliable voxels of the map that is shown, or why it is unknown; ""
+    without a study. Those that the samples make unreliable are counted in the slice."""
+    view = state.view
+    if view is None:
+        return ""
+    name, limit = state.metabolite, state.display.limit
+    share = share_beyond(view.prepared.case, name, limit)
+    words = NO_CRLB.format(name=name)
+    if share is not None:
+        words = (
+            f"{name}: CRLB above {limit:g} % or failed fit in {share:.0%} of the trusted voxels."
+        )
+    judge, covering = judged_by(view, name, state.display), veil(view, name, state.display)
+    if covering is None or judge in ("", "CRLB") or state.image is None:
+        return words
+    frame, k = view.prepared.case.frame, state.slice_index
+    shown = np.take(covering.data, -1 - k if frame.reversed else k, axis=frame.axis)
+    here = shown[np.isfinite(shown)]
+    above = float((here > 0).mean()) if here.size else 0.0
+    return f"{words} {judge[0].upper()}{judge[1:]} above {limit:g} % in {above:.0%} of this slice."
 
 
 def reliability_notes(case: Case, limit: float) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.fading_tool import FadingTool
 from ftddm_viewer.web.pointing_tool import PointingTool
+from ftddm_viewer.web.ratio_tool import RatioTool
 from ftddm_viewer.web.scripts import script
 from ftddm_viewer.web.settings_tool import SettingsTool
 from ftddm_viewer.web.study_form import StudyForm
@@ -184,6 +186,7 @@ class Layout:
                 self._show("spread", _html("spread"))
             self._show("spread_tab", tab)
             views = ViewsTool()
+            self.tools += [RatioTool(), FadingTool()]
         views.listen()
         self.tools.append(views)
         with gr.Row(elem_classes="looks"):

@@ -21,13 +21,23 @@ from ftddm_viewer.session.messages import detail_button
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import Activity, State
-from ftddm_viewer.web import controls, limits, settings_tool, status, study_form, taking_tool
+from ftddm_viewer.web import (
+    controls,
+    fading_tool,
+    limits,
+    ratio_tool,
+    settings_tool,
+    status,
+    study_form,
+    taking_tool,
+)
 from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import Wishes, wishes_of
 from ftddm_viewer.web.plain import LONGEST, plain
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.tab import Properties, Tab
 from ftddm_viewer.web.tabs import Tabs
+from ftddm_viewer.web.tools import Steered
 
 TITLE = "FTDDM Viewer – research use only"
 
@@ -62,7 +72,7 @@ GLANCE = 0.05
 RELOADS = 60
 """How often it is looked whether the page before a reload is gone."""
 
-TIPS = settings_tool.tips() | taking_tool.tips()
+TIPS = settings_tool.tips() | taking_tool.tips() | fading_tool.tips() | ratio_tool.tips()
 """Element -> help of the tools."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -242,6 +252,10 @@ class Page:
         if follows:
             self._follow(after)
 
+    def moves(self, component: Any, name: str, set_to: Setter, js: str = controls.AS_IT_IS) -> None:
+        """See `tools.Events`."""
+        self._moves(component, name, name, set_to, js)
+
     def _take(self, paths: Sequence[str] | None, request: gr.Request) -> None:
         tab = self._tab(request)
         if tab is not None and paths:
@@ -348,6 +362,7 @@ class Page:
         slow["remarks"] = {"value": status.remarks(state, tab.named)}
         found = tab.changes(turn, slow, lambda newest: self._quick(tab, newest))
         study_form.whole(found, self.layout.form.properties(tab.draft, free=True))
+        study_form.whole(found, self._steered(tab, tab.session.state))
         if choices := found.get("background", {}).get("choices"):
             found["background"]["value"] = choices[0]  # the chosen one may no longer exist
         return found
@@ -373,6 +388,7 @@ class Page:
             found["upload"] = free
         tab.draft.take_up(state.inspection, tab.named)
         found |= self.layout.form.properties(tab.draft, free=free["interactive"])
+        found |= self._steered(tab, state)
         for part in self.layout.controls:
             found[part.key] = part.shown(state)
             if not free["interactive"] and part.control.name != "detail":
@@ -390,6 +406,11 @@ class Page:
             found["unfill"] = {"visible": case.zero_filled is not None, **free}
             found["background"] = {"choices": [*case.mri, "None"]}
         return found
+
+    def _steered(self, tab: Tab, state: State) -> dict[str, dict[str, Any]]:
+        """Return the properties of what the user changes in the tools."""
+        tools = (tool for tool in self.layout.tools if isinstance(tool, Steered))
+        return {name: found for tool in tools for name, found in tool.steered(tab, state).items()}
 
 
 def whose(request: gr.Request) -> tuple[str, str, str]:

@@ -11,7 +11,8 @@ import matplotlib
 import numpy as np
 
 from ftddm_viewer.session.case import Case
-from ftddm_viewer.session.derived import BUTTONS
+from ftddm_viewer.session.derived import BUTTONS, FADED
+from ftddm_viewer.session.ratios import ratio_name, unit_of
 from ftddm_viewer.session.scene import LayerSpec, Role, Scene
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.panels import (
@@ -21,9 +22,11 @@ from ftddm_viewer.web.panels import (
     drawing,
     grey,
     image_element,
+    kind_of,
     plane_of,
     png_url,
     store,
+    veiled,
     view_box,
     wrapped,
 )
@@ -94,16 +97,20 @@ class Painter:
 
     def beside_output(self, role: Role, state: State, scene: Scene) -> str:
         """Return the output and an image derived from it; "" unless it is asked for."""
-        if state.case is not self._case or scene.layer(role) is None:
+        return self.row(("output", role), state, scene, needed=role)
+
+    def row(self, roles: Sequence[Role], state: State, scene: Scene, needed: Role = "input") -> str:
+        """Return images side by side, as far as they are there; "" without the one needed."""
+        if state.case is not self._case or scene.layer(needed) is None:
             return ""
         shown = scene.layer("input")
         where = None if shown is None else plane_of(shown.volume, scene.axis, scene.position)
         letters = ("", "", "", "") if where is None else where.letters
-        return self._row(scene, ("output", role), letters, needed=role)
+        return self._row(scene, roles, letters, needed)
 
     def _element(self, layer: LayerSpec, scene: Scene) -> str:
         """Return a layer's slice as an image element; "" outside the layer."""
-        asked = (layer.volume, layer.limits, scene.position)
+        asked = (layer.volume, layer.limits, scene.position, layer.visible)
         known, element = self._kept.get(layer.role, ((), ""))
         if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
             return element
@@ -115,6 +122,10 @@ class Painter:
                 element = image_element(
                     _id(layer.role), png_url(grey(plane.image, layer)), plane.box
                 )
+        elif layer.role == "veil":
+            if plane is not None and layer.visible:
+                url = png_url(veiled(plane.image))
+                element = image_element(_id(layer.role), url, plane.box)
         elif plane is not None:
             url = png_url(coloured(plane.image, layer))
             element = image_element(_id(layer.role), url, plane.box)
@@ -141,7 +152,7 @@ class Painter:
                 _images(scene, layer.role),
                 Words(layer.name, letters, _padded(foot, lines)),
                 size,
-                kind=layer.role,
+                kind=kind_of(layer.role),
             )
             for layer, foot in zip(layers, feet, strict=True)
         )
@@ -175,11 +186,13 @@ class Painter:
 
 def _images(scene: Scene, role: Role) -> list[tuple[str, str]]:
     below = [(_id(layer.role), f"mri {layer.role}") for layer in scene.layers if layer.role in MRI]
-    return [*below, (_id(role), "map")]
+    veil = scene.layer("veil")
+    above = [(_id("veil"), "map")] if role in FADED and veil is not None and veil.visible else []
+    return [*below, (_id(role), "map"), *above]
 
 
 def _id(role: Role) -> str:
-    return f"image-{role}"
+    return f"image-{kind_of(role)}"
 
 
 def _short(name: str) -> str:
@@ -192,7 +205,7 @@ def _padded(lines: Sequence[str], count: int) -> list[str]:
 
 
 def _bars(scene: Scene, state: State) -> Iterator[str]:
-    """Yield a colour bar for the maps, and one for the deviation if there is one."""
+    """Yield a colour bar for the maps, and one for each further kind of image that there is."""
     if state.view is None:
         return
     unit = state.view.prepared.conditions[state.metabolite].unit or "a.u."
@@ -203,13 +216,19 @@ def _bars(scene: Scene, state: State) -> Iterator[str]:
     )
     for role, what in shown:
         if (layer := scene.layer(role)) is not None:
-            low, high = layer.limits
-            name = html.escape(plain(what, 24))
-            yield (
-                f'<div class="bar"><b>{name}</b><span>{_short_number(low)}</span>'
-                f'<img alt="" src="{_ramp(layer.colormap)}"><span>{_short_number(high)}</span>'
-                f"<span>{html.escape(unit)}</span></div>"
-            )
+            yield _bar(layer, what, unit)
+    layer, pair = scene.layer("ratio output"), state.ratio
+    if layer is not None and pair is not None:
+        yield _bar(layer, ratio_name(pair), unit_of(state.view.prepared.case, pair))
+
+
+def _bar(layer: LayerSpec, what: str, unit: str) -> str:
+    low, high = layer.limits
+    return (
+        f'<div class="bar"><b>{html.escape(plain(what, 24))}</b><span>{_short_number(low)}</span>'
+        f'<img alt="" src="{_ramp(layer.colormap)}"><span>{_short_number(high)}</span>'
+        f"<span>{html.escape(unit)}</span></div>"
+    )
 
 
 def _short_number(value: float) -> str:

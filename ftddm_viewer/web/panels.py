@@ -24,7 +24,8 @@ from PIL import Image
 from ftddm_core.imaging.volume import Volume, finite_or_zero
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.session.case import Case
-from ftddm_viewer.session.scene import LayerSpec
+from ftddm_viewer.session.reliability import VEIL
+from ftddm_viewer.session.scene import LayerSpec, Role
 from ftddm_viewer.web.plain import plain
 
 MARGIN = 14.0
@@ -153,6 +154,13 @@ def coloured(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
     return np.asarray(colours)
 
 
+def veiled(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the grey (rows, columns, RGBA) that covers a map, from its opacity, 0..1 or NaN."""
+    pixels = np.full((*image.shape, 4), round(255 * VEIL), np.uint8)
+    pixels[..., 3] = np.round(255 * np.clip(finite_or_zero(image), 0, 1))
+    return pixels
+
+
 def grey(image: NDArray[Any], layer: LayerSpec) -> NDArray[np.uint8]:
     """Return an MRI's grey values (rows, columns)."""
     low, high = layer.limits
@@ -178,6 +186,11 @@ def image_element(name: str, url: str, box: Box) -> str:
 def store(elements: Sequence[str]) -> str:
     """Return hidden images for drawings to refer to."""
     return f'<svg class="store" width="0" height="0"><defs>{"".join(elements)}</defs></svg>'
+
+
+def kind_of(role: Role) -> str:
+    """Return what a layer's image and drawing are called: a word without spaces."""
+    return role.replace(" ", "-")
 
 
 class Words(NamedTuple):

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 
 from ftddm_core.errors import SettingsError
 from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer.session.bundled import BUNDLED, LABELS, bundled
 from ftddm_viewer.session.case import Case
+from ftddm_viewer.session.display import Display
+from ftddm_viewer.session.ratios import ratio_name
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.plain import plain
 
 LOOKS = ("study", "mode", "metabolite", "slice")
 """Parameters in addition to the settings; slices count from 1, as on the page."""
+
+DISPLAYED = ("fade", "limit", "by_deviation")
+"""Parameters that say which voxels are faded, as in `Display`."""
+
+RATIO = "ratio"
+"""Parameter with the two metabolites of the ratio that is shown: tCho/tNAA."""
+
+YES_OR_NO = {"1": True, "true": True, "0": False, "false": False}
 
 UPLOADED = "Uploaded study"
 """Name of an uploaded study, unless the user gives it one."""
@@ -41,10 +52,12 @@ class Wishes:
     ----------
     settings
         Settings, valid together with the session's defaults.
-    mode, metabolite, slice_index
+    mode, metabolite, slice_index, ratio
         None if the link does not name them.
     study
         Name of a bundled case, or `UPLOAD` for one that waits for its study.
+    display
+        Changes of the initial `Display`, valid.
     problems
         Messages about invalid parts of the link.
     """
@@ -54,6 +67,8 @@ class Wishes:
     metabolite: str | None = None
     slice_index: int | None = None
     study: str = BUNDLED[0].name
+    ratio: tuple[str, str] | None = None
+    display: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -79,13 +94,21 @@ def query_of(state: State, awaited: Wishes | None = None) -> str:
         value = getattr(state.settings, control.name)
         if value != getattr(defaults, control.name):
             parameters[control.name] = _text(value)
+    for name in DISPLAYED:
+        value = getattr(state.display, name)
+        if value != getattr(Display(), name):
+            parameters[name] = f"{value:.6g}"
     if awaited is not None:
         k = awaited.slice_index
         looks = (UPLOAD, awaited.mode, awaited.metabolite, None if k is None else str(k + 1))
         found = zip(LOOKS, looks, strict=True)
         parameters |= {name: value for name, value in found if value is not None}
+        if awaited.ratio is not None:
+            parameters[RATIO] = "/".join(awaited.ratio)
     elif state.case is not None:
         parameters |= _looks(state, state.case)
+        if state.ratio is not None:
+            parameters[RATIO] = ratio_name(state.ratio)
     return f"?{urlencode(parameters)}"
 
 
@@ -129,6 +152,10 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
                 wishes.mode = text
             elif name == "metabolite":
                 wishes.metabolite = text
+            elif name == RATIO:
+                wishes.ratio = _pair(text)
+            elif name in DISPLAYED:
+                wishes.display[name] = _displayed(name, text)
             elif not name.startswith(OWN):
                 unknown.append(name)
         except SettingsError as error:
@@ -188,3 +215,25 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise SettingsError(f"There is no slice '{text}': give its number, from 1.") from None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    above, _, below = text.partition("/")
+    if not (above and below):
+        raise SettingsError(
+            f"There is no ratio '{plain(text, LONGEST_NAMED)}': give two metabolites, tCho/tNAA."
+        )
+    return above, below
+
+
+def _displayed(name: str, text: str) -> bool | float:
+    said = plain(text, LONGEST_NAMED)
+    if name != "limit":
+        if text.lower() not in YES_OR_NO:
+            raise SettingsError(f"{name} is '{said}': give 1 or 0.")
+        return YES_OR_NO[text.lower()]
+    try:
+        limit = float(text)
+    except ValueError:
+        raise SettingsError(f"The CRLB limit is '{said}': give a number.") from None
+    return Display().changed(limit=limit).limit

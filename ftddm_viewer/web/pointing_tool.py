@@ -9,9 +9,20 @@ from typing import Any
 
 import gradio as gr
 
-from ftddm_viewer.session.hover import details, deviation_at, value_at, value_words
-from ftddm_viewer.session.scene import NOT_COMPUTED, Scene, resolve
+from ftddm_viewer.session.hover import (
+    NO_RATIO,
+    NOT_COMPUTED,
+    OUTSIDE,
+    details,
+    deviation_at,
+    value_at,
+    value_words,
+)
+from ftddm_viewer.session.ratios import ratio_slice, unit_of
+from ftddm_viewer.session.scene import NOT_COMPUTED as EMPTY
+from ftddm_viewer.session.scene import RATIOS, Scene, resolve
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.panels import kind_of
 from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.scripts import script
 from ftddm_viewer.web.tab import Tab
@@ -56,23 +67,27 @@ def at(state: State, role: str, x: float, y: float) -> str:
     state
         What is shown.
     role
-        Of the image that is drawn.
+        Of the image that is drawn, as its drawing is called.
     x, y
         In the drawing's mm, whose axes run against those of the world.
     """
     view, scene = state.view, resolve(state)
-    layer = next((each for each in scene.layers if each.role == role), None)
+    layer = next((each for each in scene.layers if kind_of(each.role) == role), None)
     if view is None or layer is None or not (math.isfinite(x) and math.isfinite(y)):
         return ""
     across, down = (axis for axis in range(3) if axis != scene.axis)
     point = [0.0, 0.0, 0.0]
     point[across], point[down], point[scene.axis] = -x, -y, scene.position
-    value = value_at(layer.volume, point)
-    if math.isnan(value):
-        missing = role in NOT_COMPUTED and not scene.computed
-        return f"{layer.name}: {'not computed' if missing else 'outside the mask'}"
     name, case, pair = state.metabolite, view.prepared.case, state.ratio
+    value, of_ratio, computed = value_at(layer.volume, point), layer.role in RATIOS, scene.computed
     unit = view.prepared.conditions[name].unit
-    deviation = deviation_at(view, role, name, pair, point)
+    if of_ratio and pair is not None:
+        unit = unit_of(case, pair)
+        computed = ratio_slice(view, pair, state.slice_index) is not None
+    if math.isnan(value):
+        missing = layer.role in EMPTY and not computed
+        return f"{layer.name}: {NOT_COMPUTED if missing else NO_RATIO if of_ratio else OUTSIDE}"
+    deviation = deviation_at(view, layer.role, name, pair, point)
     said = [value_words(value, deviation, unit)]
-    return f"{layer.name}: {', '.join([*said, *details(case, view, role, name, pair, point)])}"
+    more = details(case, view, layer.role, name, pair, point)
+    return f"{layer.name}: {', '.join([*said, *more])}"

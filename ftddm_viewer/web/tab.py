@@ -90,6 +90,8 @@ class Tab:
         What can be undone.
     copies
         How many texts were handed out to be copied.
+    opened
+        Name of the tab of images that was opened last.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Tab:
         self.former: dict[str, Any] = {}
         self.history = History(self.session)
         self.copies = 0
+        self.opened = ""
         self._placed: Inspection | None = None
         self._placement = ""
         self._lock = RLock()
@@ -188,6 +191,7 @@ class Tab:
         """Open a bundled case as a link requests; a request for an upload waits for the
         upload."""
         self.do(lambda: self.session.update(**wishes.settings))
+        self.do(lambda: self.session.display(**wishes.display))
         said = [f"In the link: {problem}" for problem in wishes.problems]
         study = BUNDLED[0].name if wishes.uploaded else wishes.study
         if not wishes.uploaded:
@@ -284,6 +288,11 @@ class Tab:
                     self.session.choose(**wish)
                 except FtddmError as error:
                     problems.append(f"In the link: {error}")
+        if wishes.ratio is not None:
+            try:
+                self.session.choose_ratio(*wishes.ratio)
+            except FtddmError as error:
+                problems.append(f"In the link: {error}")
         self.problem = " ".join(filter(None, [self.problem, *problems]))
 
     def named(self, words: str) -> str:

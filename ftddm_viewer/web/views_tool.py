@@ -23,7 +23,8 @@ AT_START = ("flow", "estimate")
 
 OPENED_JS = """
 document.addEventListener('click', (e) => {
-  const tab = e.target instanceof Element && e.target.closest('#views [role=tab]');
+  const tab = e.target instanceof Element
+    && e.target.closest('#views [role=tab], #views .overflow-dropdown button');
   if (tab) trigger('input', { name: tab.innerText.trim() });
 });
 """
@@ -60,6 +61,7 @@ class ViewsTool:
 
 
 def _show(tab: Tab, name: Any) -> None:
+    tab.opened = str(name)
     role = next((role for role in ROLES if BUTTONS[role] == name), None)
     layers = frozenset(() if role is None else (role,))
     tab.session.display(layers=layers, start=role in AT_START)

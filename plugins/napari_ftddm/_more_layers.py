@@ -15,7 +15,14 @@ from qtpy.QtWidgets import (
 
 from ftddm_viewer.session.derived import BUTTONS, HELP, faded, unavailable
 from ftddm_viewer.session.display import CRLB_BOUNDS
-from ftddm_viewer.session.reliability import share_beyond
+from ftddm_viewer.session.reliability import (
+    BY_DEVIATION,
+    BY_DEVIATION_HELP,
+    FADE,
+    FADE_HELP,
+    LIMIT_HELP,
+    share_words,
+)
 from ftddm_viewer.session.state import State
 from napari_ftddm._parts import column, ignore_stray_wheel, line, quiet, row, say, text
 
@@ -23,8 +30,6 @@ NAME = "Layers and reliability"
 
 LINES = 30
 """Height of two lines of small words, in pixels."""
-
-NO_CRLB = "This study has no CRLB map of {name}: nothing is known of the reliability of its fits."
 
 
 class MoreLayers(QWidget):
@@ -45,21 +50,15 @@ class MoreLayers(QWidget):
         super().__init__()
         self.setObjectName("ftddm_more_layers")
         self.show_layer = {role: QPushButton(words) for role, words in BUTTONS.items()}
-        self.fade = QCheckBox("Fade unreliable voxels")
-        self.fade.setToolTip(
-            "<p>Grey covers the voxels whose fit is less certain than the limit. Values under the "
-            "pointer and in saved files stay as they are.</p>"
-        )
+        self.fade = QCheckBox(FADE)
+        self.fade.setToolTip(f"<p>{FADE_HELP}</p>")
         self.limit = QSlider(Qt.Orientation.Horizontal)
         self.limit.setRange(*(round(bound) for bound in CRLB_BOUNDS))
-        self.limit.setToolTip("CRLB above which a voxel counts as unreliable, in per cent.")
+        self.limit.setToolTip(LIMIT_HELP)
         self.percent = QLabel()
         self.percent.setMinimumWidth(38)
-        self.by_deviation = QCheckBox("by samples too")
-        self.by_deviation.setToolTip(
-            "<p>A voxel also counts as unreliable where the deviation of the samples exceeds the "
-            "same share of its value.</p>"
-        )
+        self.by_deviation = QCheckBox(BY_DEVIATION)
+        self.by_deviation.setToolTip(f"<p>{BY_DEVIATION_HELP}</p>")
         self.words = text(small=True)
         for name in ("fade", "limit", "by_deviation"):
             getattr(self, name).setObjectName(f"ftddm_{name}")
@@ -104,13 +103,4 @@ class MoreLayers(QWidget):
         known = view is not None and bool(faded(state, view))
         self.fade.setEnabled(known)
         self.limit.setEnabled(known)
-        say(self.words, self._reliability(state))
-
-    def _reliability(self, state: State) -> str:
-        if state.case is None:
-            return ""
-        name, limit = state.metabolite, state.display.limit
-        share = share_beyond(state.case, name, limit)
-        if share is None:
-            return NO_CRLB.format(name=name)
-        return f"{name}: CRLB above {limit:g} % or failed fit in {share:.0%} of the trusted voxels."
+        say(self.words, share_words(state))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from itertools import permutations
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 from ftddm_core.imaging.metabolites import Ratio
 from ftddm_viewer.session.case import Case
-from ftddm_viewer.session.ratios import already_ratios, parts, ratio_name, usual_ratios
+from ftddm_viewer.session.ratios import DIVIDES, not_divided, offered_ratios, ratio_name
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import State
 from napari_ftddm._dock import Dock
@@ -23,8 +22,6 @@ SHOWN = {"ratio input": "Input", "ratio output": "Output", "ratio reference": "R
 
 WIDTH = 270
 """In pixels: the rest is left to the dock beside it."""
-
-DIVIDES = "Divides two maps, sample by sample."
 
 
 class RatioDock(Dock):
@@ -78,23 +75,13 @@ class RatioDock(Dock):
         there = {layer.role for layer in scene.layers}
         for role, button in self.look_at.items():
             button.setEnabled(role in there)
-        say(self.words, not_divided(state))
+        say(self.words, "" if state.case is None else not_divided(state.case.study))
         self.ratio.setToolTip(f"<p>{escape(scene.captions.get('ratio output', DIVIDES))}</p>")
 
     def _offer(self, case: Case | None) -> None:
         self._of, self._pairs = case, [None]
         if case is not None:
-            others = (Ratio(*pair) for pair in permutations(parts(case.study), 2))
-            self._pairs += dict.fromkeys((*usual_ratios(case.study), *others))
+            self._pairs += offered_ratios(case.study)
         with quiet(self.ratio):
             self.ratio.clear()
             self.ratio.addItems(["none" if p is None else ratio_name(p) for p in self._pairs])
-
-
-def not_divided(state: State) -> str:
-    """Return which maps are ratios already, "" if none is."""
-    found = () if state.case is None else already_ratios(state.case.study)
-    if not found:
-        return ""
-    are = "are ratios" if len(found) > 1 else "is a ratio"
-    return f"{', '.join(found)} {are} already and not divided again."

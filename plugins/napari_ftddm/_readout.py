@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftddm_viewer.session.hover import details, deviation_at, value_words
+from ftddm_viewer.session.hover import (
+    NO_RATIO,
+    NOT_COMPUTED,
+    OUTSIDE,
+    details,
+    deviation_at,
+    value_words,
+)
 from ftddm_viewer.session.scene import NOT_COMPUTED as EMPTY
 from ftddm_viewer.session.scene import RATIOS
 from napari_ftddm._record import known_of
@@ -17,10 +24,6 @@ from napari_ftddm._words import computed_here, top_layer
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Layer
-
-OUTSIDE = "outside the mask"
-NO_RATIO = "no ratio here: outside the mask, or the denominator is too small"
-NOT_COMPUTED = "not computed"
 
 
 class Readout:

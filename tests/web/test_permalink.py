@@ -74,6 +74,21 @@ def test_what_is_looked_at_survives(session: Session, tmp_path: Path) -> None:
     assert wishes.settings == {}
 
 
+def test_fading_and_the_ratio_survive(session: Session, tmp_path: Path) -> None:
+    session.open(write_study(tmp_path / "patient"), label=CASE_LABEL)
+    assert session.wait(60)
+    session.choose_ratio("tCho", "tNAA")
+    session.display(fade=True, limit=35.5, by_deviation=True)
+    query = read(query_of(session.state))
+    assert query == {"fade": "1", "limit": "35.5", "by_deviation": "1", "ratio": "tCho/tNAA"}
+    wishes = wishes_of(query)
+    assert wishes.problems == []
+    assert wishes.display == {"fade": True, "limit": 35.5, "by_deviation": True}
+    assert wishes.ratio == ("tCho", "tNAA")
+    awaited = read(query_of(session.state, wishes))
+    assert awaited == query | {"study": "upload"}
+
+
 def test_a_link_follows_the_truncation(session: Session) -> None:
     """As a slider does: fewer timesteps than steps take the steps with them."""
     session.update(t_trunc=3)
@@ -96,6 +111,12 @@ def test_a_link_follows_the_truncation(session: Session) -> None:
         ({"steps": "101"}, "lower steps to 1..100"),
         ({"slice": "first"}, "give its number"),
         ({"colour": "red"}, "Unknown, ignored: colour."),
+        ({"limit": "1e3"}, "choose one from 5 to 100 %"),
+        ({"limit": "nan"}, "choose one from 5 to 100 %"),
+        ({"limit": "<b>"}, "The CRLB limit is '<b>': give a number."),
+        ({"fade": "perhaps"}, "fade is 'perhaps': give 1 or 0."),
+        ({"by_deviation": "2"}, "give 1 or 0"),
+        ({"ratio": "tCho"}, "give two metabolites, tCho/tNAA"),
     ],
 )
 def test_what_makes_no_sense_is_told_and_left_out(query: dict[str, str], words: str) -> None:

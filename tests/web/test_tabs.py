@@ -318,6 +318,21 @@ def test_a_link_to_an_upload_waits_for_it(opened: Tabs, tmp_path: Path) -> None:
     assert tab.query(state) == "?seed=4&study=upload&mode=restore&metabolite=tCho&slice=2"
 
 
+def test_a_link_fades_and_shows_a_ratio_where_there_is_one(opened: Tabs) -> None:
+    tab = opened.open("a")
+    tab.begin(Wishes(display={"fade": True, "limit": 30.0}, ratio=("tCho", "tNAA")))
+    assert tab.session.wait(PATIENCE)
+    state = tab.session.state
+    assert (state.display.fade, state.display.limit) == (True, 30)
+    assert state.ratio == ("tCho", "tNAA")
+    assert tab.words == ""
+    other = opened.open("b")
+    other.begin(Wishes(ratio=("tCho", "<b>")))
+    assert other.session.wait(PATIENCE)
+    assert other.session.state.ratio is None
+    assert other.words.startswith("In the link: ")
+
+
 def test_a_link_to_an_upload_where_there_are_none(opened: Tabs) -> None:
     tab = opened.open("a")
     tab.begin(Wishes(metabolite="tCho", study=UPLOAD), uploads=False)
