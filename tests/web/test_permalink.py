@@ -75,7 +75,7 @@ def test_what_is_looked_at_survives(session: Session, tmp_path: Path) -> None:
 
 
 def test_fading_and_the_ratio_survive(session: Session, tmp_path: Path) -> None:
-    session.open(write_study(tmp_path / "patient"), label=CASE_LABEL)
+    session.open(write_study(tmp_path / "patient"), label=BUNDLED[0].label)
     assert session.wait(60)
     session.choose_ratio("tCho", "tNAA")
     session.display(fade=True, limit=35.5, by_deviation=True)
