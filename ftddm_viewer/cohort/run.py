@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeGuard
 
 from ftddm_core.errors import FormatError
 from ftddm_core.saving.turns import alone_in
+from ftddm_viewer.cohort.changes import is_another
 from ftddm_viewer.cohort.job import MANIFEST, Job, known_items, manifest_in
 from ftddm_viewer.cohort.one import DONE, OUTCOME, THUMBNAIL, Outcome, outcome_in, treat
 from ftddm_viewer.cohort.plan import Item, studies_in
@@ -47,12 +49,14 @@ def run(
     work: Work,
     tell: Tell,
     *,
+    renewed: Callable[[Item], object] = lambda item: None,
     overwrite: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Outcome]:
     """Restore all studies that are not finished, and write the summary; return all outcomes.
 
-    Studies that failed before are tried again.
+    Studies that failed before are tried again; those whose files were changed since they were
+    restored are restored again, in place of what they had.
 
     Parameters
     ----------
@@ -64,6 +68,8 @@ def run(
         Restores them.
     tell
         Shows the progress.
+    renewed
+        Called with every study that is restored again.
     overwrite
         Whether an earlier batch in the folder is removed first.
     clock
@@ -91,6 +97,12 @@ def run(
         found: dict[str, Outcome | None] = {
             item.key: outcome_in(job.folder / item.key) for item in every
         }
+        for item in items:
+            outcome = found[item.key]
+            if _is_done(outcome) and is_another(job, item, outcome.get("Names", [])):
+                renewed(item)
+                _remove(job.folder, [item])
+                found[item.key] = None
         waiting = [item for item in items if not _is_done(found[item.key])]
         start, due = clock(), clock() + EVERY
         already = count = len(items) - len(waiting)
@@ -108,7 +120,7 @@ def run(
     return [done for item in items if (done := found[item.key]) is not None]
 
 
-def _is_done(outcome: Outcome | None) -> bool:
+def _is_done(outcome: Outcome | None) -> TypeGuard[Outcome]:
     return outcome is not None and outcome["Status"] == DONE
 
 

@@ -9,6 +9,7 @@ from ftddm_core.saving.files import check_writable
 from ftddm_core.saving.notice import NOTICE
 from ftddm_viewer.cohort.job import MANIFEST, Job
 from ftddm_viewer.cohort.one import FAILED, Outcome
+from ftddm_viewer.cohort.plan import Item
 from ftddm_viewer.cohort.run import Work, in_turn, run
 from ftddm_viewer.cohort.summary import time_words
 from ftddm_viewer.commands.options import choices_from, settings_from
@@ -42,7 +43,9 @@ def batch(options: Namespace) -> None:
         str(options.out.absolute()), settings, choices, lasting_weights(model), model.digest,
         options.device, options.half, options.unfill,
     )  # fmt: skip
-    outcomes = run(job, options.input, work, _tell, overwrite=options.overwrite)
+    outcomes = run(
+        job, options.input, work, _tell, renewed=_tell_renewed, overwrite=options.overwrite
+    )
     bad = [outcome for outcome in outcomes if outcome["Status"] == FAILED]
     print(f"\n{len(outcomes) - len(bad)} studies in {options.out}, see summary.html.")
     print(NOTICE)
@@ -59,6 +62,10 @@ def _work(options: Namespace) -> Work:
     from ftddm_viewer.cohort.cluster import on_workers
 
     return on_workers(options.workers, options.scheduler)
+
+
+def _tell_renewed(item: Item) -> None:
+    print(f"{item.key}: its files were changed since, so it is restored again.", flush=True)
 
 
 def _tell(outcome: Outcome, done: int, every: int, left: float | None) -> None:

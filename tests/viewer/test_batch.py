@@ -119,6 +119,41 @@ def test_resumed_as_if_never_interrupted(
     assert {row["Status"] for row in table} == {"done"}
 
 
+def test_a_study_whose_files_were_changed_is_restored_again(
+    cohort: list[Any], ftddm: Ftddm, tmp_path: Path
+) -> None:
+    """To the bytes of a batch that began with them; one that opens no more keeps its results."""
+    shutil.rmtree(tmp_path / "all" / "p1b")
+    assert ftddm(*cohort).code == 0
+    before = files_in(tmp_path / "out")
+    assert "restored again" not in ftddm(*cohort).out
+    assert files_in(tmp_path / "out") == before
+    (tmp_path / "out" / "p0" / "mine.txt").write_bytes(b"notes")
+    shutil.copy(tmp_path / "all" / "p1" / "tCho.nii.gz", tmp_path / "all" / "p1" / "tNAA.nii.gz")
+    (tmp_path / "all" / "p0" / "T1w.nii.gz").unlink()
+    (tmp_path / "all" / "p2" / "tNAA.nii.gz").write_bytes(b"damaged")
+    again = ftddm(*cohort)
+    assert again.code == 0, again.err
+    lines = again.out.splitlines()
+    assert lines[:2] == [
+        f"{name}: its files were changed since, so it is restored again." for name in ("p0", "p1")
+    ]
+    assert [line.partition(".")[0] for line in lines[2:4]] == ["2/3 p0: done", "3/3 p1: done"]
+    after = files_in(tmp_path / "out")
+    assert after.pop("p0/mine.txt") == b"notes"
+    assert {
+        name for name in after if name.startswith("p2/") and after[name] != before[name]
+    } == set()
+    shutil.rmtree(tmp_path / "out")
+    shutil.rmtree(tmp_path / "all" / "p2")
+    assert ftddm(*cohort).code == 0
+    fresh = files_in(tmp_path / "out")
+    for name in ("p0", "p1"):
+        assert {k: v for k, v in after.items() if k.startswith(f"{name}/")} == {
+            k: v for k, v in fresh.items() if k.startswith(f"{name}/")
+        }
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_killed_and_resumed(cohort: list[Any], ftddm: Ftddm, tmp_path: Path) -> None:
     """Whatever the moment; the short version of `python tests/killing.py batch`."""
