@@ -42,15 +42,16 @@ def simulate(options: Namespace) -> None:
         "n_slices": options.slices,
         "voxel": (options.voxel,) * 3,
     }
+    guarded = {"overwrite": options.overwrite, "inputs": options.anatomy}
     if options.report:
         from ftddm_viewer.commands.simulation_report import report
 
-        check_writable(options.out, ["report.md"], overwrite=options.overwrite)
+        check_writable(options.out, ["report.md"], **guarded)
         anatomies = [Anatomy.load(path) for path in options.anatomy] or [template()]
         report(options, anatomies, slab)
         return
     label = f"sub-sim{options.seed:02d}"
-    check_writable(options.out, [f"{label}.json"], overwrite=options.overwrite)
+    check_writable(options.out, [f"{label}.json"], **guarded)
     anatomy = Anatomy.load(options.anatomy[0]) if options.anatomy else template()
     rng = np.random.default_rng(options.seed)
     patient = Patient.draw(anatomy, rng, glioma=options.glioma)
@@ -75,6 +76,6 @@ def simulate(options: Namespace) -> None:
         said = {"DegradedBy": upscale, "OutsideMask": str(coarse.outside)}
         low = study_files(coarse, label, record | said)
         files |= {f"lowres/{name}": content for name, content in low.items()}
-    save_files(files, options.out, overwrite=options.overwrite)
+    save_files(files, options.out, **guarded)
     kind = "a glioma patient" if patient.glioma else "a healthy volunteer"
     print(f"Simulated {kind} from {anatomy.name}: {len(files)} files in {options.out}.")

@@ -89,7 +89,7 @@ def report(options: Namespace, anatomies: Sequence[Anatomy], slab: Mapping[str, 
         name: _png(rows[number * ROWS : (number + 1) * ROWS], title)
         for number, name in enumerate(sheets)
     }
-    save_files(files, options.out, overwrite=options.overwrite)
+    save_files(files, options.out, overwrite=options.overwrite, inputs=options.anatomy)
     print(text)
     print(f"\n{len(files)} files in {options.out}.")
 

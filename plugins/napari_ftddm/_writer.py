@@ -25,10 +25,11 @@ def write_layers(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     ------
     FormatError
         If a layer is not of this plugin, was not computed in every slice, was changed by hand, or
-        the files cannot be written. Nothing is written then.
+        the files cannot be written or are the study's own. Nothing is written then.
     """
     folder, stem, ending = _place(Path(path))
     files: dict[str, bytes] = {}
+    inputs: list[str] = []
     for data, arguments, _ in layers:
         known = _known(arguments)
         own = _slug(str(arguments.get("name", known["role"])))
@@ -37,8 +38,9 @@ def write_layers(path: str, layers: Sequence[LayerTuple]) -> list[str]:
             name += "_"
         image, sidecar = files_of(known, saved_volume(data, arguments), ending == ".nii.gz")
         files |= {f"{name}.json": sidecar, f"{name}{ending}": image}
+        inputs += known["study"].source.values()
     # napari's dialog has asked already whether files may be replaced.
-    return [str(each) for each in save_files(files, folder, overwrite=True)]
+    return [str(each) for each in save_files(files, folder, overwrite=True, inputs=inputs)]
 
 
 def _place(path: Path) -> tuple[Path, str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from napari_ftddm._writer import write_layers
 from panels import enter, layer
-from tiny import Ftddm, load, sidecar
+from tiny import Ftddm, files_in, load, sidecar
 from windows import finish
 
 from ftddm_core.errors import FormatError
@@ -118,6 +118,18 @@ def test_slices_that_are_missing_are_named(opened: Any, viewer: Any, tmp_path: P
     with pytest.raises(FormatError, match=r"1 of 2 slices"):  # through napari, unchanged
         layer(viewer, "output").save(str(tmp_path / "mine.nii.gz"), plugin="ftddm-viewer")
     assert not list(tmp_path.glob("mine*"))
+
+
+def test_the_studys_own_files_are_never_replaced(
+    opened: Any, viewer: Any, study: Path, tmp_path: Path
+) -> None:
+    """Napari's dialog offers their folder, and asks no more than whether to replace them."""
+    before = files_in(study)
+    (tmp_path / "link.nii.gz").symlink_to(study / "T1w.nii.gz")
+    for path in (study / "tNAA.nii.gz", tmp_path / "link.nii.gz"):
+        with pytest.raises(FormatError, match="one of the files that were read"):
+            write(path, layer(viewer, "input"))
+    assert files_in(study) == before
 
 
 def test_a_layer_of_someone_else_is_refused(viewer: Any, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,17 @@ def test_simulate_a_volunteer(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> 
     record = json.loads((tmp_path / "a" / "sub-sim00.json").read_text())
     assert record["Glioma"] is False
     assert record["ExcitedBox"] is False
+
+
+def test_the_label_map_is_never_replaced(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
+    words = ["--matrix", 16, "--slices", 1, "--voxel", 12.0, "--out", tmp_path / "a", "--overwrite"]
+    assert ftddm("simulate", "--anatomy", label_map, *words).code == 0
+    shutil.copy(label_map, own := tmp_path / "a" / "sub-sim00_T1w.nii.gz")
+    before = files_in(tmp_path / "a")
+    refused = ftddm("simulate", "--anatomy", own, *words)
+    assert refused.code == 2
+    assert "is one of the files that were read, which are never replaced" in refused.err
+    assert files_in(tmp_path / "a") == before
 
 
 def test_simulate_a_box(label_map: Path, tmp_path: Path, ftddm: Ftddm) -> None:
