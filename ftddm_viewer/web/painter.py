@@ -68,13 +68,36 @@ class Drawings(NamedTuple):
     bar: str = ""
 
 
+class Panel(NamedTuple):
+    """What one drawing shows.
+
+    Parameters
+    ----------
+    kind
+        CSS class of the drawing: what the pointer reads there.
+    images
+        See `panels.drawing`.
+    title, caption
+        Its words; escaped where they are drawn.
+    """
+
+    kind: str
+    images: Sequence[tuple[str, str]]
+    title: str
+    caption: str
+
+
+Letters = tuple[str, str, str, str]
+"""Directions (left, right, top, bottom)."""
+
+
 class Painter:
     """Draws states; reuses what did not change from one to the next."""
 
     def __init__(self) -> None:
         self._case: Case | None = None
         self._box = Box(0, 0, 1, 1)
-        self._kept: dict[Role, tuple[tuple[Any, ...], str]] = {}
+        self._kept: dict[str, tuple[tuple[Any, ...], str]] = {}
 
     def paint(self, state: State, scene: Scene) -> Drawings:
         """Return the drawings of a state and its scene."""
@@ -82,10 +105,8 @@ class Painter:
             return Drawings()
         if state.case is not self._case:
             self._case, self._box, self._kept = state.case, view_box(state.case), {}
-        shown = state.view.prepared.input(state.metabolite)
-        where = plane_of(shown, scene.axis, scene.position)
-        letters = ("", "", "", "") if where is None else where.letters
-        elements = {layer.role: self._element(layer, scene) for layer in scene.layers}
+        letters = letters_of(scene)
+        elements = {layer.role: self.element(layer, scene) for layer in scene.layers}
         return Drawings(
             backdrop=store([elements[role] for role in elements if role in MRI]),
             maps=store([elements[role] for role in elements if role not in MRI]),
@@ -103,15 +124,16 @@ class Painter:
         """Return images side by side, as far as they are there; "" without the one needed."""
         if state.case is not self._case or scene.layer(needed) is None:
             return ""
-        shown = scene.layer("input")
-        where = None if shown is None else plane_of(shown.volume, scene.axis, scene.position)
-        letters = ("", "", "", "") if where is None else where.letters
-        return self._row(scene, roles, letters, needed)
+        return self._row(scene, roles, letters_of(scene), needed)
 
-    def _element(self, layer: LayerSpec, scene: Scene) -> str:
-        """Return a layer's slice as an image element; "" outside the layer."""
+    def element(self, layer: LayerSpec, scene: Scene, name: str = "") -> str:
+        """Return a layer's slice as an image element; "" outside the layer.
+
+        `name` is by which drawings refer to it, the layer's role unless another is given.
+        """
+        name = name or layer.role
         asked = (layer.volume, layer.limits, scene.position, layer.visible)
-        known, element = self._kept.get(layer.role, ((), ""))
+        known, element = self._kept.get(name, ((), ""))
         if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
             return element
         element = ""
@@ -119,83 +141,104 @@ class Painter:
         if plane is not None and layer.role in MRI:
             plane = plane.within(self._box)
             if plane.image.size:
-                element = image_element(
-                    _id(layer.role), png_url(grey(plane.image, layer)), plane.box
-                )
+                element = image_element(id_of(name), png_url(grey(plane.image, layer)), plane.box)
         elif layer.role == "veil":
             if plane is not None and layer.visible:
-                url = png_url(veiled(plane.image))
-                element = image_element(_id(layer.role), url, plane.box)
+                element = image_element(id_of(name), png_url(veiled(plane.image)), plane.box)
         elif plane is not None:
             url = png_url(coloured(plane.image, layer))
-            element = image_element(_id(layer.role), url, plane.box)
-        self._kept[layer.role] = (asked, element)
+            element = image_element(id_of(name), url, plane.box)
+        self._kept[name] = (asked, element)
         return element
 
     def _row(
-        self,
-        scene: Scene,
-        roles: Sequence[Role],
-        letters: tuple[str, str, str, str],
-        needed: Role = "input",
+        self, scene: Scene, roles: Sequence[Role], letters: Letters, needed: Role = "input"
     ) -> str:
         """Return drawings side by side, each with its own caption."""
-        layers = [layer for role in roles if (layer := scene.layer(role)) is not None]
         if scene.layer(needed) is None:
             return ""
-        size = LETTERS * self._box.width / WIDTHS.get(len(layers), WIDTHS[3])
-        feet = [wrapped(scene.caption(layer.role), self._box, size) for layer in layers]
-        lines = max(RESERVED.get(len(layers), RESERVED[3]), *map(len, feet))
+        layers = [layer for role in roles if (layer := scene.layer(role)) is not None]
+        return self.side_by_side([panel_of(scene, layer) for layer in layers], letters)
+
+    def side_by_side(self, panels: Sequence[Panel], letters: Letters) -> str:
+        """Return drawings in a row."""
+        size = LETTERS * self._box.width / WIDTHS.get(len(panels), WIDTHS[3])
+        feet = [wrapped(panel.caption, self._box, size) for panel in panels]
+        lines = max(RESERVED.get(len(panels), RESERVED[3]), *map(len, feet))
         shown = "".join(
             drawing(
                 self._box,
-                _images(scene, layer.role),
-                Words(layer.name, letters, _padded(foot, lines)),
+                panel.images,
+                Words(panel.title, letters, _padded(foot, lines)),
                 size,
-                kind=kind_of(layer.role),
+                kind=kind_of(panel.kind),
             )
-            for layer, foot in zip(layers, feet, strict=True)
+            for panel, foot in zip(panels, feet, strict=True)
         )
-        return f'<div class="side of-{len(layers)} hands" tabindex="0" {HANDS}>{shown}</div>'
+        return f'<div class="side of-{len(panels)} hands" tabindex="0" {HANDS}>{shown}</div>'
 
-    def _swipe(self, scene: Scene, letters: tuple[str, str, str, str]) -> str:
+    def _swipe(self, scene: Scene, letters: Letters) -> str:
         """Return input and output on top of each other, with a movable edge between them."""
         left, right = scene.layer("input"), scene.layer("output")
         if left is None or right is None:
             return ""
+        sides = [
+            panel_of(scene, layer)._replace(title=short(layer.name)) for layer in (left, right)
+        ]
+        return self.swiped(sides[0], sides[1], letters, "input and output")
+
+    def swiped(self, left: Panel, right: Panel, letters: Letters, between: str) -> str:
+        """Return two drawings on top of each other, with a movable edge `between` them; the caption
+        below both is that at the right."""
         size = LETTERS * self._box.width / WIDTHS[1]
-        foot = wrapped(scene.caption(), self._box, size)
+        foot = wrapped(right.caption, self._box, size)
         sides = "".join(
             f'<div class="{side}">'
             + drawing(
                 self._box,
-                _images(scene, layer.role),
-                Words(_short(layer.name), letters, foot),
+                panel.images,
+                Words(panel.title, letters, foot),
                 size,
                 end=side == "right",
             )
             + "</div>"
-            for side, layer in (("left", left), ("right", right))
+            for side, panel in (("left", left), ("right", right))
         )
         return (
             f'<div class="swipe">{sides}<div class="edge"></div>'
             '<input type="range" min="0" max="100" step="0.1" value="50" '
-            'aria-label="Edge between input and output"></div>'
+            f'aria-label="Edge between {html.escape(plain(between))}"></div>'
         )
 
 
-def _images(scene: Scene, role: Role) -> list[tuple[str, str]]:
-    below = [(_id(layer.role), f"mri {layer.role}") for layer in scene.layers if layer.role in MRI]
+def letters_of(scene: Scene) -> Letters:
+    """Return the directions at the edges of a scene's drawings."""
+    shown = scene.layer("input")
+    where = None if shown is None else plane_of(shown.volume, scene.axis, scene.position)
+    return ("", "", "", "") if where is None else where.letters
+
+
+def panel_of(scene: Scene, layer: LayerSpec) -> Panel:
+    """Return the drawing of a layer over the MRI, and below what fades it."""
+    below = [(id_of(each.role), below_as(each.role)) for each in scene.layers if each.role in MRI]
     veil = scene.layer("veil")
-    above = [(_id("veil"), "map")] if role in FADED and veil is not None and veil.visible else []
-    return [*below, (_id(role), "map"), *above]
+    faded = layer.role in FADED and veil is not None and veil.visible
+    above = [(id_of("veil"), "map")] if faded else []
+    images = [*below, (id_of(layer.role), "map"), *above]
+    return Panel(layer.role, images, layer.name, scene.caption(layer.role))
 
 
-def _id(role: Role) -> str:
-    return f"image-{kind_of(role)}"
+def below_as(role: str) -> str:
+    """Return the CSS class of an MRI below a map."""
+    return f"mri {role}"
 
 
-def _short(name: str) -> str:
+def id_of(name: str) -> str:
+    """Return the id of an image."""
+    return f"image-{kind_of(name)}"
+
+
+def short(name: str) -> str:
     """Return a layer's name without the part in brackets, so that two names fit."""
     return name.partition(" (")[0]
 

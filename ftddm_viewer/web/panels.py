@@ -25,7 +25,7 @@ from ftddm_core.imaging.volume import Volume, finite_or_zero
 from ftddm_viewer.drawing.orientation import radiological_slice
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.reliability import VEIL
-from ftddm_viewer.session.scene import LayerSpec, Role
+from ftddm_viewer.session.scene import LayerSpec
 from ftddm_viewer.web.plain import plain
 
 MARGIN = 14.0
@@ -188,7 +188,7 @@ def store(elements: Sequence[str]) -> str:
     return f'<svg class="store" width="0" height="0"><defs>{"".join(elements)}</defs></svg>'
 
 
-def kind_of(role: Role) -> str:
+def kind_of(role: str) -> str:
     """Return what a layer's image and drawing are called: a word without spaces."""
     return role.replace(" ", "-")
 
