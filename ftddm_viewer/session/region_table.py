@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.regions import SOURCES, Line, Reading, Source, Statistics
@@ -74,6 +75,22 @@ def about(reading: Reading, metabolite: str) -> str:
 
 def as_csv(reading: Reading, state: State, delimiter: str = ",") -> str:
     """Return every statistic with its unit, below lines that say what was read and how."""
+    return csv_of({"": reading}, state, delimiter)
+
+
+def csv_of(readings: Mapping[str, Reading], state: State, delimiter: str = ",") -> str:
+    """Return the statistics of several regions below each other, as `as_csv` does of one.
+
+    Parameters
+    ----------
+    readings
+        Name of the region -> what was read; names are the first column, unless there are none.
+    state
+        What was read.
+    delimiter
+        Between two columns.
+    """
+    named = any(readings)
     view = state.view
     written = io.StringIO()
     writer = csv.writer(written, delimiter=delimiter, lineterminator="\n")
@@ -82,19 +99,23 @@ def as_csv(reading: Reading, state: State, delimiter: str = ",") -> str:
         label, mode = view.prepared.case.label, view.prepared.mode
         for words in (
             f"Study: {label}; mode: {mode}",
-            about(reading, state.metabolite),
+            *(
+                f"{name}: {about(each, state.metabolite)}".removeprefix(": ")
+                for name, each in readings.items()
+            ),
             scene.captions.get("output", f"{RESEARCH_ONLY}."),
             *([] if state.ratio is None else [scene.captions["ratio output"]]),
         ):
             writer.writerow([f"# {words}"])
-    head = ["map", "unit"]
+    head = [*["region"][:named], "map", "unit"]
     for source in SOURCES:
         for where in ("", " mirror"):
             head += [f"{source}{where} {name}" for name in KEPT.values()]
         head.append(f"{source} lesion/normal")
     writer.writerow(head)
-    for line in reading.lines:
-        writer.writerow([line.name, line.unit, *_values(line)])
+    for name, reading in readings.items():
+        for line in reading.lines:
+            writer.writerow([*[name][:named], line.name, line.unit, *_values(line)])
     return written.getvalue()
 
 

@@ -13,6 +13,7 @@ from ftddm_viewer.web import controls, status
 from ftddm_viewer.web.fading_tool import FadingTool
 from ftddm_viewer.web.pointing_tool import PointingTool
 from ftddm_viewer.web.ratio_tool import RatioTool
+from ftddm_viewer.web.regions_tool import RegionsTool
 from ftddm_viewer.web.scripts import script
 from ftddm_viewer.web.settings_tool import SettingsTool
 from ftddm_viewer.web.study_form import StudyForm
@@ -187,8 +188,10 @@ class Layout:
             self._show("spread_tab", tab)
             views = ViewsTool()
             self.tools += [RatioTool(), FadingTool()]
+            regions = RegionsTool()
         views.listen()
-        self.tools.append(views)
+        regions.listen()
+        self.tools += [views, regions]
         with gr.Row(elem_classes="looks"):
             self._show("bar", _html("bar"))
             backdrop = gr.Radio(

@@ -26,6 +26,7 @@ from ftddm_viewer.web import (
     fading_tool,
     limits,
     ratio_tool,
+    regions_tool,
     settings_tool,
     status,
     study_form,
@@ -72,7 +73,11 @@ GLANCE = 0.05
 RELOADS = 60
 """How often it is looked whether the page before a reload is gone."""
 
-TIPS = settings_tool.tips() | taking_tool.tips() | fading_tool.tips() | ratio_tool.tips()
+TIPS = {
+    name: words
+    for tool in (settings_tool, taking_tool, fading_tool, ratio_tool, regions_tool)
+    for name, words in tool.tips().items()
+}
 """Element -> help of the tools."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

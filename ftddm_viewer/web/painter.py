@@ -224,7 +224,7 @@ def panel_of(scene: Scene, layer: LayerSpec) -> Panel:
     veil = scene.layer("veil")
     faded = layer.role in FADED and veil is not None and veil.visible
     above = [(id_of("veil"), "map")] if faded else []
-    images = [*below, (id_of(layer.role), "map"), *above]
+    images = [*below, (id_of(layer.role), "map"), *above, ("regions", "regions")]
     return Panel(layer.role, images, layer.name, scene.caption(layer.role))
 
 

@@ -29,6 +29,7 @@ from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_s
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of, slice_problem
 from ftddm_viewer.web.plain import plain
+from ftddm_viewer.web.regions import Regions
 from ftddm_viewer.web.status import message
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.uploads import as_uploaded, size_below, take
@@ -92,6 +93,8 @@ class Tab:
         How many texts were handed out to be copied.
     opened
         Name of the tab of images that was opened last.
+    regions
+        What was drawn on the study.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Tab:
         self.history = History(self.session)
         self.copies = 0
         self.opened = ""
+        self.regions = Regions()
         self._placed: Inspection | None = None
         self._placement = ""
         self._lock = RLock()

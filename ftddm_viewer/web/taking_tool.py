@@ -108,6 +108,11 @@ def _report(ending: str, tab: Tab, _: Any) -> Any:
 def _stem(state: State) -> str:
     label = "" if state.case is None else state.case.label
     words = f"{label}-{state.metabolite}-slice-{state.slice_index + 1}"
+    return file_stem(words)
+
+
+def file_stem(words: str) -> str:
+    """Return words as the name of a file without its ending."""
     kept = "".join(c if c.isalnum() or c in "-_." else "-" for c in plain(words, 80))
     return kept.strip(".-") or "report"
 

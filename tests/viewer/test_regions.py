@@ -16,7 +16,7 @@ from ftddm_core.imaging.metabolites import Ratio
 from ftddm_core.imaging.volume import Volume
 from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.frame import Frame
-from ftddm_viewer.session.region_table import COLUMNS, about, as_csv, rows
+from ftddm_viewer.session.region_table import COLUMNS, about, as_csv, csv_of, rows
 from ftddm_viewer.session.regions import (
     Statistics,
     ellipse,
@@ -230,3 +230,22 @@ def test_a_saved_table_holds_every_number_with_its_unit() -> None:
     assert shown[0] == "tCho (mM)"
     assert shown[2].startswith("6 ± 0, n ")
     assert shown[5] == "3"
+
+
+def test_several_regions_are_saved_below_each_other() -> None:
+    """Each line names its region, and is that of the region saved alone."""
+    state = state_of(STACKS["axial"])
+    named = {}
+    for name, place in (("A", LESION), ("B", -LESION)):
+        reading = read(state, ball(state, place, 7), plane=0.0)
+        assert reading is not None
+        named[name] = reading
+    lines = list(csv.reader(io.StringIO(csv_of(named, state))))
+    notes = [line[0] for line in lines if line[0].startswith("#")]
+    assert f"# B: {about(named['B'], 'tCho')}" in notes
+    head, *body = (line for line in lines if not line[0].startswith("#"))
+    assert head[:3] == ["region", "map", "unit"]
+    assert [line[0] for line in body] == ["A"] * 3 + ["B"] * 3
+    alone = csv.reader(io.StringIO(as_csv(named["B"], state)))
+    expected = [line for line in alone if not line[0].startswith("#")]
+    assert [line[1:] for line in body[3:]] == expected[1:]
