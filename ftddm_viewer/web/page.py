@@ -234,7 +234,8 @@ class Page:
 
     def commands(self, event: Any, command: Callable[[Tab], object]) -> None:
         """See `tools.Events`."""
-        self._follow(event(self._commands(command), None, None, **AT_ONCE))
+        run = self._commands(command)
+        self._follow(event(run, None, None, trigger_mode="multiple", **AT_ONCE))
 
     def answers(
         self,
