@@ -13,6 +13,7 @@ ON_PAGE: Mapping[str, str] = {
     "previous_metabolite": "metabolite",
     "undo": "undo",
     "redo": "redo",
+    "reset": "reset",
     "detail": "all",
     "layers": "views",
     "ratio": "ratio-tab",
@@ -24,7 +25,6 @@ ON_PAGE: Mapping[str, str] = {
 """Action -> id of the element that does it."""
 
 IN_THE_WINDOW_ONLY: Mapping[str, str] = {
-    "reset": "not on the page yet: reload it without its parameters",
     "pin": "not on the page yet: open a second tab with the link",
     "unpin": "goes with pin",
     "flicker": "not on the page yet: the tab Swipe compares input and output",

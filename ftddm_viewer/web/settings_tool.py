@@ -1,4 +1,4 @@
-"""Undo, redo and named settings, as buttons."""
+"""Undo, redo, reset and named settings, as buttons."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import gradio as gr
 
 from ftddm_viewer.session.actions import action
-from ftddm_viewer.session.presets import BUILT_IN, Preset
+from ftddm_viewer.session.presets import BUILT_IN, Preset, defaults
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
 from ftddm_viewer.web.tab import Tab
 from ftddm_viewer.web.tools import Events
 
 STEPS = ("undo", "redo")
+RESET = "reset"
 
 
 class SettingsTool:
@@ -28,6 +29,7 @@ class SettingsTool:
                 self._button(preset.name, f"preset-{preset.name.lower()}", scale=3)
             for name in STEPS:
                 self._button(action(name).short, name, scale=1)
+            self._button(RESET.capitalize(), RESET, scale=2)
 
     def _button(self, words: str, name: str, scale: int) -> None:
         self.shown[name] = gr.Button(
@@ -40,7 +42,9 @@ class SettingsTool:
         events.commands(self.shown["redo"].click, lambda tab: tab.do(tab.history.redo))
         for preset in BUILT_IN:
             button = self.shown[f"preset-{preset.name.lower()}"]
-            events.commands(button.click, partial(_take, preset))
+            events.commands(button.click, partial(take, preset))
+        everything = Preset(RESET, defaults())
+        events.commands(self.shown[RESET].click, partial(take, everything))
 
     def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
         """Return which buttons do something now."""
@@ -51,7 +55,8 @@ class SettingsTool:
         return found
 
 
-def _take(preset: Preset, tab: Tab) -> None:
+def take(preset: Preset, tab: Tab) -> None:
+    """Use a preset's settings; that is one step to undo."""
     tab.history.settle()
     tab.do(lambda: tab.session.update(**preset.settings))
 
@@ -59,4 +64,4 @@ def _take(preset: Preset, tab: Tab) -> None:
 def tips() -> dict[str, str]:
     """Return element -> what its button does."""
     found = {f"preset-{preset.name.lower()}": preset.words for preset in BUILT_IN}
-    return found | {name: action(name).tooltip for name in STEPS}
+    return found | {name: action(name).tooltip for name in (*STEPS, RESET)}
