@@ -11,6 +11,8 @@ from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
 from ftddm_viewer.web.fading_tool import FadingTool
+from ftddm_viewer.web.offered_tool import OfferedTool
+from ftddm_viewer.web.pins_tool import PinsTool
 from ftddm_viewer.web.pointing_tool import PointingTool
 from ftddm_viewer.web.ratio_tool import RatioTool
 from ftddm_viewer.web.regions_tool import RegionsTool
@@ -142,7 +144,7 @@ class Layout:
             self.slice = self._show("slice", slices)
 
     def _controls(self) -> None:
-        self.tools.append(SettingsTool())
+        self.tools += [SettingsTool(), OfferedTool()]
         self.controls += controls.build("upscale")
         self.controls += controls.build("tau_flow", "tau_diffusion", "t_trunc")
         self.controls += controls.build("steps")
@@ -174,7 +176,9 @@ class Layout:
                 self.cancel = self._show("cancel", _button("Cancel", "cancel"))
 
     def _images(self) -> None:
-        self._show("heading", _html("heading"))
+        with gr.Row(elem_id="top"):
+            self._show("heading", _html("heading"))
+            pins = PinsTool()
         for name in ("backdrop", "maps"):
             self._show(name, _html(name))
         with gr.Tabs(elem_id="views"):
@@ -183,6 +187,7 @@ class Layout:
                 self._show("pair", _html("pair"))
             with gr.Tab("Swipe"):
                 self._show("swipe", _html("swipe", js_on_load=SWIPE_JS))
+            pins.add_tab()
             with gr.Tab("Deviation", visible=False) as tab:
                 self._show("spread", _html("spread"))
             self._show("spread_tab", tab)
@@ -191,7 +196,8 @@ class Layout:
             regions = RegionsTool()
         views.listen()
         regions.listen()
-        self.tools += [views, regions]
+        pins.listen()
+        self.tools += [views, regions, pins]
         with gr.Row(elem_classes="looks"):
             self._show("bar", _html("bar"))
             backdrop = gr.Radio(

@@ -25,6 +25,8 @@ from ftddm_viewer.web import (
     controls,
     fading_tool,
     limits,
+    offered_tool,
+    pins_tool,
     ratio_tool,
     regions_tool,
     settings_tool,
@@ -75,7 +77,7 @@ RELOADS = 60
 
 TIPS = {
     name: words
-    for tool in (settings_tool, taking_tool, fading_tool, ratio_tool, regions_tool)
+    for tool in (settings_tool, pins_tool, taking_tool, fading_tool, ratio_tool, regions_tool)
     for name, words in tool.tips().items()
 }
 """Element -> help of the tools."""
@@ -388,7 +390,7 @@ class Page:
             **{f"bundled-{name}": free for name in self.layout.bundled},
             "all": {"value": detail_button(state), "interactive": case is not None},
             "little": {"value": status.little(state)},
-            "tips": {"value": controls.tooltips(state, TIPS)},
+            "tips": {"value": controls.tooltips(state, TIPS | offered_tool.tips(tab))},
         }
         if self.uploads:
             found["upload"] = free

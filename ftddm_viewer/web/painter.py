@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 
+from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.derived import BUTTONS, FADED
 from ftddm_viewer.session.ratios import ratio_name, unit_of
@@ -182,14 +183,22 @@ class Painter:
         left, right = scene.layer("input"), scene.layer("output")
         if left is None or right is None:
             return ""
-        sides = [
-            panel_of(scene, layer)._replace(title=short(layer.name)) for layer in (left, right)
-        ]
-        return self.swiped(sides[0], sides[1], letters, "input and output")
+        first, second = panel_of(scene, left), panel_of(scene, right)
+        return self.swiped(
+            first._replace(title=short(left.name)),
+            second._replace(
+                title=short(right.name),
+                caption=f"{without_notice(first.caption)} {second.caption}",
+            ),
+            letters,
+            "input and output",
+        )
 
     def swiped(self, left: Panel, right: Panel, letters: Letters, between: str) -> str:
-        """Return two drawings on top of each other, with a movable edge `between` them; the caption
-        below both is that at the right."""
+        """Return two drawings on top of each other, with a movable edge `between` them.
+
+        Below both is the caption of `right`, which speaks of both: either may be seen alone.
+        """
         size = LETTERS * self._box.width / WIDTHS[1]
         foot = wrapped(right.caption, self._box, size)
         sides = "".join(
@@ -236,6 +245,11 @@ def below_as(role: str) -> str:
 def id_of(name: str) -> str:
     """Return the id of an image."""
     return f"image-{kind_of(name)}"
+
+
+def without_notice(caption: str) -> str:
+    """Return a caption that another one follows, which has the notice."""
+    return caption.removesuffix(f" {RESEARCH_ONLY}.")
 
 
 def short(name: str) -> str:

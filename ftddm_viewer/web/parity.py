@@ -15,6 +15,11 @@ ON_PAGE: Mapping[str, str] = {
     "redo": "redo",
     "reset": "reset",
     "detail": "all",
+    "pin": "pin",
+    "unpin": "unpin",
+    "flicker": "flicker",
+    "side_by_side": "views",
+    "swipe": "views",
     "layers": "views",
     "ratio": "ratio-tab",
     "regions": "regions-tab",
@@ -25,13 +30,8 @@ ON_PAGE: Mapping[str, str] = {
 """Action -> id of the element that does it."""
 
 IN_THE_WINDOW_ONLY: Mapping[str, str] = {
-    "pin": "not on the page yet: open a second tab with the link",
-    "unpin": "goes with pin",
-    "flicker": "not on the page yet: the tab Swipe compares input and output",
-    "side_by_side": "goes with pin: input, output and reference are side by side",
-    "swipe": "goes with pin: the tab Swipe compares input and output",
-    "divider_left": "goes with swipe",
-    "divider_right": "goes with swipe",
+    "divider_left": "the pointer moves the edge, or the arrow keys once it has the focus",
+    "divider_right": "the pointer moves the edge, or the arrow keys once it has the focus",
     "three": "the page shows the slices as they were acquired",
     "axial": "the page shows the slices as they were acquired",
     "coronal": "the page shows the slices as they were acquired",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,8 @@ from ftddm_core.settings import Control, SamplerSettings, Value, controls
 from ftddm_viewer.session.bundled import BUNDLED, LABELS, bundled
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.display import Display
+from ftddm_viewer.session.exploration import limited_steps
+from ftddm_viewer.session.pins import LETTERS
 from ftddm_viewer.session.ratios import ratio_name
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.plain import plain
@@ -26,6 +29,11 @@ RATIO = "ratio"
 """Parameter with the two metabolites of the ratio that is shown: tCho/tNAA."""
 
 YES_OR_NO = {"1": True, "true": True, "0": False, "false": False}
+PINS = "pins"
+"""Parameter with the settings of pins: "A,tau_flow:0.2,seed:3~B" are A's, and B's, which are the
+defaults. None of these letters needs to be encoded in an address."""
+
+BETWEEN_PINS, BETWEEN_SETTINGS, IS = "~", ",", ":"
 
 UPLOADED = "Uploaded study"
 """Name of an uploaded study, unless the user gives it one."""
@@ -38,7 +46,7 @@ OWN = ("__", "view", "logs", "deep_link")
 """Prefix of gradio's own parameters."""
 
 MOST_NAMED, LONGEST_NAMED = 3, 24
-"""How many unknown parameters a message names, and how much of each."""
+"""How many parts of a link a message names, and how much of each."""
 
 OLDER = {"true": "exact", "1": "exact", "false": "off", "0": "off"}
 """Data consistency in the form of older links."""
@@ -58,6 +66,8 @@ class Wishes:
         Name of a bundled case, or `UPLOAD` for one that waits for its study.
     display
         Changes of the initial `Display`, valid.
+    pins
+        Letter -> settings of a pin.
     problems
         Messages about invalid parts of the link.
     """
@@ -69,6 +79,7 @@ class Wishes:
     study: str = BUNDLED[0].name
     ratio: tuple[str, str] | None = None
     display: dict[str, Any] = field(default_factory=dict)
+    pins: dict[str, SamplerSettings] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -77,7 +88,11 @@ class Wishes:
         return self.study == UPLOAD
 
 
-def query_of(state: State, awaited: Wishes | None = None) -> str:
+def query_of(
+    state: State,
+    awaited: Wishes | None = None,
+    pins: Mapping[str, SamplerSettings] = MappingProxyType({}),
+) -> str:
     """Return "?" and all differences from the initial state of a session with this study.
 
     Parameters
@@ -87,17 +102,21 @@ def query_of(state: State, awaited: Wishes | None = None) -> str:
         of them for an upload, since a session starts with another study.
     awaited
         The requested view, written instead while an upload is awaited.
+    pins
+        Letter -> settings of a pin.
     """
-    defaults = State().settings
-    parameters: dict[str, str] = {}
-    for control in controls():
-        value = getattr(state.settings, control.name)
-        if value != getattr(defaults, control.name):
-            parameters[control.name] = _text(value)
+    parameters = _chosen(state.settings)
     for name in DISPLAYED:
         value = getattr(state.display, name)
         if value != getattr(Display(), name):
             parameters[name] = f"{value:.6g}"
+    if pins:
+        parameters[PINS] = BETWEEN_PINS.join(
+            BETWEEN_SETTINGS.join(
+                [letter, *(f"{name}{IS}{text}" for name, text in _chosen(settings).items())]
+            )
+            for letter, settings in pins.items()
+        )
     if awaited is not None:
         k = awaited.slice_index
         looks = (UPLOAD, awaited.mode, awaited.metabolite, None if k is None else str(k + 1))
@@ -109,7 +128,14 @@ def query_of(state: State, awaited: Wishes | None = None) -> str:
         parameters |= _looks(state, state.case)
         if state.ratio is not None:
             parameters[RATIO] = ratio_name(state.ratio)
-    return f"?{urlencode(parameters)}"
+    return f"?{urlencode(parameters, safe=BETWEEN_SETTINGS + IS)}"
+
+
+def _chosen(settings: SamplerSettings) -> dict[str, str]:
+    """Return name -> text of the settings that are not as the program starts."""
+    defaults = State().settings
+    found = {control.name: getattr(settings, control.name) for control in controls()}
+    return {name: _text(value) for name, value in found.items() if value != getattr(defaults, name)}
 
 
 def _looks(state: State, case: Case) -> dict[str, str]:
@@ -139,6 +165,7 @@ def _name_of(case: Case) -> str:
 def wishes_of(query: Mapping[str, str]) -> Wishes:
     """Return the view that a query requests; invalid parts are left out and reported."""
     wishes, unknown = Wishes(), []
+    no_pins: list[str] = []
     known = {control.name: control for control in controls()}
     for name, text in query.items():
         try:
@@ -156,12 +183,16 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
                 wishes.ratio = _pair(text)
             elif name in DISPLAYED:
                 wishes.display[name] = _displayed(name, text)
+            elif name == PINS:
+                wishes.pins, no_pins = _pins(text)
             elif not name.startswith(OWN):
                 unknown.append(name)
         except SettingsError as error:
             wishes.problems.append(str(error))
     if unknown:
-        wishes.problems.append(_ignored(unknown))
+        wishes.problems.append(_ignored("Unknown", unknown))
+    if no_pins:
+        wishes.problems.append(_ignored("Not the settings of a pin", no_pins))
     try:
         _together(wishes.settings)
     except SettingsError as error:
@@ -170,11 +201,42 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
     return wishes
 
 
-def _ignored(names: Sequence[str]) -> str:
-    """Return one short line about parameters that are not known, however many and long."""
+def _pins(text: str) -> tuple[dict[str, SamplerSettings], list[str]]:
+    """Return letter -> settings of the pins in a text, and its parts that make no sense."""
+    found: dict[str, SamplerSettings] = {}
+    wrong = []
+    for part in text.split(BETWEEN_PINS):
+        letter, *changes = part.split(BETWEEN_SETTINGS)
+        try:
+            if letter not in tuple(LETTERS) or letter in found:
+                raise SettingsError(f"There is no other pin '{letter}'.")
+            found[letter] = _changed(dict(_split(change) for change in changes))
+        except SettingsError:
+            wrong.append(part)
+    return found, wrong
+
+
+def _split(change: str) -> tuple[str, str]:
+    name, _, text = change.partition(IS)
+    return name, text
+
+
+def _changed(changes: Mapping[str, str]) -> SamplerSettings:
+    """Return the settings as the program starts, with changes: name -> text."""
+    known = {control.name: control for control in controls()}
+    if unknown := changes.keys() - known.keys():
+        raise SettingsError(f"There is no setting '{min(unknown)}'.")
+    settings = State().settings.to_dict()
+    settings |= {name: known[name].check(_value(known[name], changes[name])) for name in changes}
+    settle = SamplerSettings.from_dict if "steps" in changes else limited_steps
+    return settle(settings)
+
+
+def _ignored(what: str, names: Sequence[str]) -> str:
+    """Return one short line about parts of a link, however many and long."""
     named = ", ".join(plain(name, LONGEST_NAMED) for name in names[:MOST_NAMED])
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"Unknown, ignored: {named}{more}."
+    return f"{what}, ignored: {named}{more}."
 
 
 def slice_problem(k: int, count: int) -> str:

@@ -23,6 +23,7 @@ from ftddm_viewer.session.scene import NOT_COMPUTED as EMPTY
 from ftddm_viewer.session.scene import RATIOS, Scene, resolve
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.panels import kind_of
+from ftddm_viewer.web.pinned import ROLE, in_slice
 from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.scripts import script
 from ftddm_viewer.web.tab import Tab
@@ -56,7 +57,17 @@ def _answered(tab: Tab, asked: Any) -> str:
         x, y = float(words[1]), float(words[2])
     except ValueError:
         return ""
-    return f"<span>{escape(plain(at(tab.session.state, words[0], x, y), 200))}</span>"
+    return f"<span>{escape(plain(pointed(tab, words[0], x, y), 200))}</span>"
+
+
+def pointed(tab: Tab, role: str, x: float, y: float) -> str:
+    """Return what `at` says of the state of a tab, or of the pin that is compared with it."""
+    state, pin = tab.session.state, tab.pinning.chosen
+    if role != ROLE:
+        return at(state, role, x, y)
+    if pin is None:
+        return ""
+    return f"{pin.letter} (pinned): {at(in_slice(pin, state.slice_index), 'output', x, y)}"
 
 
 def at(state: State, role: str, x: float, y: float) -> str:

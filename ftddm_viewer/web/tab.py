@@ -28,6 +28,7 @@ from ftddm_viewer.web import study_panel
 from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of, slice_problem
+from ftddm_viewer.web.pinning import Pinning
 from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.regions import Regions
 from ftddm_viewer.web.status import message
@@ -89,6 +90,8 @@ class Tab:
         Setting -> the number that was in force when "automatic" or its like replaced it.
     history
         What can be undone.
+    pinning
+        Its pinned outputs.
     copies
         How many texts were handed out to be copied.
     opened
@@ -113,6 +116,7 @@ class Tab:
         self.draft = Draft()
         self.former: dict[str, Any] = {}
         self.history = History(self.session)
+        self.pinning = Pinning(self.session)
         self.copies = 0
         self.opened = ""
         self.regions = Regions()
@@ -196,6 +200,7 @@ class Tab:
         upload."""
         self.do(lambda: self.session.update(**wishes.settings))
         self.do(lambda: self.session.display(**wishes.display))
+        self.pinning.offered = wishes.pins
         said = [f"In the link: {problem}" for problem in wishes.problems]
         study = BUNDLED[0].name if wishes.uploaded else wishes.study
         if not wishes.uploaded:
@@ -341,7 +346,7 @@ class Tab:
     def query(self, state: State) -> str:
         """Return the link to a state; while an upload is awaited, the link to the requested
         view."""
-        return query_of(state, self._wishes if self._awaited else None)
+        return query_of(state, self._wishes if self._awaited else None, self.pinning.linked)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -366,7 +371,8 @@ class Tab:
         with self._lock:
             now = self.session.state
             busy = now.activity is not Activity.IDLE or now.checking is not None
-            if now is not state or busy or self._written is not now.finished:
+            moved = self.pinning.moved()
+            if now is not state or busy or moved or self._written is not now.finished:
                 return False
             self._followed = False
             return True

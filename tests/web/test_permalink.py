@@ -148,6 +148,17 @@ def test_unknown_parameters_are_one_short_line_however_many_and_long() -> None:
     assert "\u202e" not in found.problems[0]
 
 
+def test_pins_that_make_no_sense_are_one_short_line_and_the_others_stay() -> None:
+    wrong = ["AB", "", "A,seed:3", "C,tau_flow:2", "C,colour:red", "C,steps:500", "D,seed"]
+    found = wishes_of({"pins": "~".join(["A", *wrong, "B,mri_weight:,steps:,t_trunc:5"])})
+    assert found.pins["A"] == State().settings
+    assert found.pins["B"] == State().settings.replace(steps=None, t_trunc=5)
+    assert found.pins.keys() == {"A", "B"}
+    assert found.problems == ["Not the settings of a pin, ignored: AB, , A,seed:3 and 4 more."]
+    assert len(wishes_of({"pins": "x" * 9999}).problems[0]) < 100
+    assert wishes_of({"pins": "A,t_trunc:5"}).pins["A"].steps == 5
+
+
 @pytest.mark.parametrize("k", [-1, 16])
 def test_a_slice_that_is_not_there_is_named_as_the_page_counts(k: int) -> None:
     assert slice_problem(k, 16) == f"There is no slice {k + 1}: give its number, from 1 to 16."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny import write_study
-from visiting import Visit, holds, ready
+from visiting import READY, Visit, holds, ready
 
 from ftddm_core.assets import asset_folder
 from ftddm_viewer.session.actions import ACTIONS
@@ -24,6 +24,13 @@ from ftddm_viewer.web.parity import IN_THE_WINDOW_ONLY, ON_PAGE
 from ftddm_viewer.web.pointing_tool import at
 from ftddm_viewer.web.tab import Tab
 from ftddm_viewer.web.taking_tool import without_places
+
+FLICKERS = """(side) => {
+  const right = document.querySelector('#swipe .swipe .right');
+  const seen = right && getComputedStyle(right).visibility === 'visible';
+  return document.getElementById('images').dataset.flicker === side && seen === (side === 'right');
+}"""
+"""Whether a side is seen, and the other one covered by it or hidden."""
 
 
 @pytest.fixture
@@ -116,6 +123,42 @@ def test_settings_are_undone_and_named(server: Any, visit: Visit) -> None:
     holds(page, "control-tau_flow", 0.5)
     page.locator("#redo").click()
     ready(page, "τ_f 1, τ_d 1,")
+
+
+def test_an_output_is_pinned_and_compared(server: Any, visit: Visit) -> None:
+    """By keys, but not while something is typed; a reload keeps the pins, a link offers them."""
+    page = visit(server.url)
+    ready(page)
+    page.locator("#control-tau_flow input[type=number]").press("k")
+    page.locator("#pair .hands").press("w")
+    for side in ("left", "right", "left"):
+        page.wait_for_function(FLICKERS, arg=side)
+    assert page.locator(".swipe .left .name").text_content() == "Input tNAA"
+    assert page.get_by_role("tab", name="A|B").count() == 0
+    page.keyboard.press("w")
+    page.wait_for_selector("#images:not([data-flicker])")
+    page.keyboard.press("k")
+    page.get_by_role("tab", name="A|B").click()
+    page.locator("#preset-sharp").click()
+    page.wait_for_function(READY, arg={"#beside": "A: τ_f 0.5, τ_d 0.5 | now: τ_f 1, τ_d 1."})
+    page.keyboard.press("k")
+    page.locator("#against").get_by_label("A", exact=True).check()
+    page.wait_for_function(READY, arg={"#beside": "A (pinned): Output", "#swipe": "A (pinned)"})
+    page.locator("#reset").click()
+    page.wait_for_function(READY, arg={"#beside": "A and now: same settings."})
+    page.wait_for_url(re.compile(r"/\?pins=A~B,tau_flow:1.0,tau_diffusion:1.0$"))
+    link = page.url
+    page.reload()
+    page.get_by_role("tab", name="A|B").click()
+    page.wait_for_function(READY, arg={"#beside": "A (pinned): Output tNAA"})
+    page.keyboard.press("Shift+K")
+    page.keyboard.press("Shift+K")
+    page.get_by_role("tab", name="A|B").wait_for(state="detached")
+    other = visit(link)
+    ready(other, "τ_f 0.5,")
+    other.get_by_role("button", name="B: τ_f 1, τ_d 1").click()
+    ready(other, "τ_f 1,")
+    assert other.url.endswith("pins=A~B,tau_flow:1.0,tau_diffusion:1.0")
 
 
 def test_derived_images_are_computed_while_their_tab_is_open(server: Any, visit: Visit) -> None:

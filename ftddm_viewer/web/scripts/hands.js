@@ -24,10 +24,18 @@ document.addEventListener('wheel', (e) => {
 const typing = (e) => e.closest('textarea, select, [role=combobox], [contenteditable]')
   || (e.tagName === 'INPUT' && !['checkbox', 'radio', 'button', 'range'].includes(e.type));
 const click = (id) => document.getElementById(id)?.click();
+const view = (name) => [...document.querySelectorAll('#views [role=tab]')]
+  .find((tab) => tab.innerText.trim() === name && tab.checkVisibility());
+const open = (name) => {
+  const there = view(name)?.getAttribute('aria-selected') === 'true';
+  view(there ? 'Side by side' : name)?.click();
+};
 const does = {
   PageUp: () => turn(1), PageDown: () => turn(-1),
   'Ctrl+Z': () => click('undo'), 'Ctrl+Shift+Z': () => click('redo'),
   U: () => click('update'), Q: () => click('cancel'), D: () => click('all'),
+  K: () => click('pin'), 'Shift+K': () => click('unpin'), W: () => click('flicker'),
+  'Shift+W': () => open('A|B'), 'Shift+S': () => open('Swipe'),
 };
 document.addEventListener('keydown', (e) => {
   if (!(e.target instanceof Element) || typing(e.target) || e.altKey) return;
