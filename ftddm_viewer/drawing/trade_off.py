@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -28,6 +28,7 @@ from ftddm_viewer.session.exploration import FIDELITY, SHARPNESS, Exploration, P
 
 SHAPES = "osD^vP*X"
 HERE_COLOUR = "#d55e00"
+HERE, BASELINE = "settings of the sliders", "zero-filled: {:.3g}"
 MOST_CORNERS = 8
 SIZE, DPI = (11.0, 4.6), 130
 """Of a saved figure, in inches, and its dots per inch."""
@@ -37,6 +38,24 @@ LEAST_SIZE = (4.0, 1.9)
 
 NEAR = 15.0
 """Largest distance of a click from its point, in pixels."""
+
+
+class Look(NamedTuple):
+    """How a point is drawn.
+
+    Parameters
+    ----------
+    colour
+        As "#rrggbb"; "" where the colour says nothing.
+    shape
+        A marker of matplotlib.
+    size
+        In points.
+    """
+
+    colour: str
+    shape: str
+    size: float
 
 
 def trade_off_figure(exploration: Exploration, measure: str = "") -> Figure:
@@ -79,9 +98,6 @@ def draw_trade_off(
     left, right = parts
     axes: Axes = left.subplots()
     _scatter(axes, exploration if here else replace(exploration, here=None), measure)
-    if here and exploration.here is not None:
-        at = position(exploration.here, measure)
-        axes.plot(*at, "o", ms=15, mfc="none", mec=HERE_COLOUR, mew=2, zorder=4, clip_on=False)
     _corners(right, exploration)
     figure.suptitle(_title(exploration), fontsize=8)
     figure.supxlabel(f"AI-generated. {RESEARCH_ONLY}.", fontsize=8, color=NOTICE_COLOUR)
@@ -135,26 +151,26 @@ def _scatter(axes: Axes, exploration: Exploration, measure: str) -> None:
     axes.set_ylabel(FIDELITY[measure], fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.25)
-    colour, shape, size = (*sweep.axes, None, None, None)[:3]
     for point in exploration.points:
-        axes.plot(
-            *position(point, measure),
-            color=_colour(exploration, colour, point),
-            marker=_shape(exploration, shape, point),
-            ms=_size(exploration, size, point),
-            mec="white",
-            mew=0.5,
-            ls="",
-        )
-    handles = list(_legend(exploration, colour, shape, size))
+        colour, shape, size = look_of(exploration, point)
+        at = position(point, measure)
+        axes.plot(*at, color=colour, marker=shape, ms=size, mec="white", mew=0.5, ls="")
+    if exploration.here is not None:
+        at = position(exploration.here, measure)
+        axes.plot(*at, "o", ms=15, mfc="none", mec=HERE_COLOUR, mew=2, zorder=4, clip_on=False)
+    handles = [
+        Line2D([], [], color=look.colour or "black", marker=look.shape, ms=look.size, ls="",
+               label=words)
+        for words, look in key_of(exploration)
+    ]  # fmt: skip
     if np.isfinite(level := exploration.baseline.get(measure, np.nan)):
         axes.set_ylim(axes.get_ylim())  # a line far below must not squeeze the points
         axes.axhline(level, color="gray", ls="--", lw=1)
-        words = f"zero-filled: {level:.3g}"
+        words = BASELINE.format(level)
         handles.append(Line2D([], [], color="gray", ls="--", lw=1, label=words))
     if exploration.here is not None:
         ring = {"marker": "o", "mfc": "none", "mec": HERE_COLOUR, "mew": 2.0, "ms": 8.0}
-        handles.append(Line2D([], [], ls="", label="settings of the sliders", **ring))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], ls="", label=HERE, **ring))  # type: ignore[arg-type]
     legend = axes.legend(
         handles=handles,
         fontsize=6,
@@ -166,6 +182,27 @@ def _scatter(axes: Axes, exploration: Exploration, measure: str) -> None:
     legend.set_in_layout(True)
 
 
+def look_of(exploration: Exploration, point: Point) -> Look:
+    """Return how a point is drawn."""
+    ranks = [_rank(exploration, control, point) for control in exploration.sweep.axes[:3]]
+    colour, shape, size = (*ranks, 0, 0, 0)[:3]
+    return Look(_colour_of(exploration, colour), SHAPES[shape % len(SHAPES)], _size_of(size))
+
+
+def key_of(exploration: Exploration) -> Iterator[tuple[str, Look]]:
+    """Yield words and look of each value of the three axes that are shown."""
+    for place, control in enumerate(exploration.sweep.axes[:3]):
+        for rank, value in enumerate(exploration.sweep.values[control.name]):
+            yield (
+                f"{control.symbol} {value:.4g}",
+                Look(
+                    _colour_of(exploration, rank) if place == 0 else "",
+                    SHAPES[rank % len(SHAPES)] if place == 1 else "o",
+                    _size_of(rank) if place == 2 else 6.0,
+                ),
+            )
+
+
 def _rank(exploration: Exploration, control: Control, point: Point) -> int:
     """Return the number of a point's value along an axis."""
     values = exploration.sweep.values[control.name]
@@ -173,46 +210,13 @@ def _rank(exploration: Exploration, control: Control, point: Point) -> int:
     return values.index(value) if value in values else 0
 
 
-def _colour(exploration: Exploration, control: Control | None, point: Point) -> str:
-    rank = 0 if control is None else _rank(exploration, control, point)
-    return _colour_of(exploration, control, rank)
-
-
-def _colour_of(exploration: Exploration, control: Control | None, rank: int) -> str:
-    count = 1 if control is None else len(exploration.sweep.values[control.name])
+def _colour_of(exploration: Exploration, rank: int) -> str:
+    count = len(exploration.sweep.values[exploration.sweep.axes[0].name])
     return to_hex(colormaps["viridis"](0.9 * rank / max(count - 1, 1)))
-
-
-def _shape(exploration: Exploration, control: Control | None, point: Point) -> str:
-    rank = 0 if control is None else _rank(exploration, control, point)
-    return SHAPES[rank % len(SHAPES)]
-
-
-def _size(exploration: Exploration, control: Control | None, point: Point) -> float:
-    return _size_of(0 if control is None else _rank(exploration, control, point))
 
 
 def _size_of(rank: int) -> float:
     return 5.0 + 2.5 * rank
-
-
-def _legend(
-    exploration: Exploration, colour: Control | None, shape: Control | None, size: Control | None
-) -> Iterator[Line2D]:
-    """Yield one entry for each value of the three axes that are shown."""
-    for place, control in enumerate((colour, shape, size)):
-        if control is None:
-            continue
-        for rank, value in enumerate(exploration.sweep.values[control.name]):
-            yield Line2D(
-                [],
-                [],
-                ls="",
-                color=_colour_of(exploration, control, rank) if place == 0 else "black",
-                marker=SHAPES[rank % len(SHAPES)] if place == 1 else "o",
-                ms=_size_of(rank) if place == 2 else 6,
-                label=f"{control.symbol} {value:.4g}",
-            )
 
 
 def _corners(figure: SubFigure, exploration: Exploration) -> None:

@@ -82,10 +82,15 @@ class Explorer:
         Which.
     recall
         That of the live images.
+    too_long
+        Whether the image at the chosen settings takes longer than what is computed unasked.
     """
 
-    def __init__(self, sweep: Sweep, recall: Recall) -> None:
+    def __init__(
+        self, sweep: Sweep, recall: Recall, too_long: Callable[[], bool] = lambda: False
+    ) -> None:
         self.sweep = sweep
+        self._too_long = too_long
         self._prepared = {sweep.prepared.upscale: sweep.prepared}
         self._recalls = {sweep.prepared.upscale: recall}
         self._check: SelfCheck | None = None
@@ -99,7 +104,8 @@ class Explorer:
             return None
         if state.place == self.sweep.place and state.view is not None:
             here, check = found.here, state.view.check
-            if here is None or here.settings != state.settings or here.check is not check:
+            known = here is not None and here.settings == state.settings and here.check is check
+            if not known and not self._too_long():
                 return state.settings, True
         if found.running and found.missing:
             return found.missing[0], False

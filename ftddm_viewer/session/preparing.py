@@ -47,12 +47,19 @@ class Preparing(Starts):
         state = self.state
         if state.view is None:
             return 0.0
-        prepared = state.view.prepared
-        nx, ny = prepared.conditions.plane
+        work = self._work(state.settings, state.view.prepared, state.mode)
+        return self._if_long(work * len(state.ratio or ("one",)))
+
+    def _work(self, settings: SamplerSettings, prepared: Prepared, mode: Mode) -> float:
+        """Return the work of a slice with settings, whose factor may not be prepared yet."""
         grown = 1.0
-        if state.mode is Mode.ENLARGE and state.settings.upscale is not None:
-            grown = (state.settings.upscale / prepared.upscale) ** 2
-        work = grown * work_of(state.settings, (nx, ny)) * len(state.ratio or ("one",))
+        if mode is Mode.ENLARGE and settings.upscale is not None:
+            grown = (settings.upscale / prepared.upscale) ** 2
+        return grown * work_of(settings, prepared.conditions.plane)
+
+    def _if_long(self, work: float) -> float:
+        """Return how many seconds work will take, if that is longer than unasked work may take;
+        else 0."""
         seconds = self.model.pace.seconds(work, self.model.place)
         return seconds if seconds > self._longest_unasked else 0.0
 

@@ -15,6 +15,7 @@ from ftddm_viewer.session.exploration import BoolArray, Exploration
 from ftddm_viewer.session.exploring import Explorer, sweep_of
 from ftddm_viewer.session.jobs import Jobs, Token, Work
 from ftddm_viewer.session.model import Model
+from ftddm_viewer.session.pace import work_of
 from ftddm_viewer.session.preparing import Preparing
 
 
@@ -34,13 +35,30 @@ class Sweeping(Preparing):
         super().__init__(model, limits, longest_unasked)
         self._explorer: Explorer | None = None
 
+    @property
+    def exploring(self) -> bool:
+        """Whether a point is computed now or as soon as nothing else is."""
+        due = self._explorer is not None and self._explorer.due(self.state) is not None
+        return due and not self.state.error
+
+    def long_sweep(self, values: Mapping[str, Sequence[Value]]) -> float:
+        """Return how many seconds a sweep will take, if that is longer than unasked work may take;
+        else 0. Errors as for `explore`."""
+        with self._lock:
+            sweep = sweep_of(self.state, self._wanted, values)
+        work = sum(self._work(point, sweep.prepared, sweep.prepared.mode) for point in sweep.points)
+        if not sweep.has_reference:  # each is tried on the acquired matrix, too
+            nx, ny = sweep.prepared.acquired.grid.shape[:2]
+            work += sum(work_of(point, (nx, ny)) for point in sweep.points)
+        return self._if_long(work)
+
     def explore(
         self, values: Mapping[str, Sequence[Value]], *, region: BoolArray | None = None
     ) -> None:
         """Sweep settings on the slice that is shown, while the session is idle; see `sweep_of`."""
         with self._changing():
             sweep = sweep_of(self.state, self._wanted, values, region)
-            self._explorer = Explorer(sweep, self._recall)
+            self._explorer = Explorer(sweep, self._recall, lambda: self._too_long() > 0)
             self._replace(error="", exploration=Exploration(sweep))
             self._explore_later()
 

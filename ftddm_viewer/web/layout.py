@@ -10,6 +10,7 @@ from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.explorer_tool import ExplorerTool
 from ftddm_viewer.web.fading_tool import FadingTool
 from ftddm_viewer.web.offered_tool import OfferedTool
 from ftddm_viewer.web.pins_tool import PinsTool
@@ -192,7 +193,7 @@ class Layout:
                 self._show("spread", _html("spread"))
             self._show("spread_tab", tab)
             views = ViewsTool()
-            self.tools += [RatioTool(), FadingTool()]
+            self.tools += [RatioTool(), FadingTool(), ExplorerTool()]
             regions = RegionsTool()
         views.listen()
         regions.listen()

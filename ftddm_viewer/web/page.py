@@ -23,6 +23,7 @@ from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import Activity, State
 from ftddm_viewer.web import (
     controls,
+    explorer_tool,
     fading_tool,
     limits,
     offered_tool,
@@ -77,7 +78,15 @@ RELOADS = 60
 
 TIPS = {
     name: words
-    for tool in (settings_tool, pins_tool, taking_tool, fading_tool, ratio_tool, regions_tool)
+    for tool in (
+        settings_tool,
+        pins_tool,
+        taking_tool,
+        fading_tool,
+        ratio_tool,
+        regions_tool,
+        explorer_tool,
+    )
     for name, words in tool.tips().items()
 }
 """Element -> help of the tools."""

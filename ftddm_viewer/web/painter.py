@@ -121,11 +121,23 @@ class Painter:
         """Return the output and an image derived from it; "" unless it is asked for."""
         return self.row(("output", role), state, scene, needed=role)
 
-    def row(self, roles: Sequence[Role], state: State, scene: Scene, needed: Role = "input") -> str:
-        """Return images side by side, as far as they are there; "" without the one needed."""
+    def alone(self, role: Role, state: State, scene: Scene) -> str:
+        """Return one image, as large as one of three; "" where there is none."""
+        return self.row((role,), state, scene, needed=role, of=3)
+
+    def row(
+        self,
+        roles: Sequence[Role],
+        state: State,
+        scene: Scene,
+        needed: Role = "input",
+        of: int = 0,
+    ) -> str:
+        """Return images side by side, as far as they are there, as large as one of so many; ""
+        without the one needed."""
         if state.case is not self._case or scene.layer(needed) is None:
             return ""
-        return self._row(scene, roles, letters_of(scene), needed)
+        return self._row(scene, roles, letters_of(scene), needed, of)
 
     def element(self, layer: LayerSpec, scene: Scene, name: str = "") -> str:
         """Return a layer's slice as an image element; "" outside the layer.
@@ -153,19 +165,25 @@ class Painter:
         return element
 
     def _row(
-        self, scene: Scene, roles: Sequence[Role], letters: Letters, needed: Role = "input"
+        self,
+        scene: Scene,
+        roles: Sequence[Role],
+        letters: Letters,
+        needed: Role = "input",
+        of: int = 0,
     ) -> str:
         """Return drawings side by side, each with its own caption."""
         if scene.layer(needed) is None:
             return ""
         layers = [layer for role in roles if (layer := scene.layer(role)) is not None]
-        return self.side_by_side([panel_of(scene, layer) for layer in layers], letters)
+        return self.side_by_side([panel_of(scene, layer) for layer in layers], letters, of)
 
-    def side_by_side(self, panels: Sequence[Panel], letters: Letters) -> str:
-        """Return drawings in a row."""
-        size = LETTERS * self._box.width / WIDTHS.get(len(panels), WIDTHS[3])
+    def side_by_side(self, panels: Sequence[Panel], letters: Letters, of: int = 0) -> str:
+        """Return drawings in a row, as large as one of so many, or as there are."""
+        of = of or len(panels)
+        size = LETTERS * self._box.width / WIDTHS.get(of, WIDTHS[3])
         feet = [wrapped(panel.caption, self._box, size) for panel in panels]
-        lines = max(RESERVED.get(len(panels), RESERVED[3]), *map(len, feet))
+        lines = max(RESERVED.get(of, RESERVED[3]), *map(len, feet))
         shown = "".join(
             drawing(
                 self._box,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from psygnal import SignalInstance
+
 from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.session.pins import Pin, Pins
 from ftddm_viewer.session.session import Session
@@ -27,9 +29,12 @@ class Pinning:
     def __init__(self, session: Session) -> None:
         self._pins = Pins(session)
         self._letter = ""
-        self._moved = False
         self.offered: Mapping[str, SamplerSettings] = {}
-        self._pins.changed.connect(self._move)
+
+    @property
+    def changed(self) -> SignalInstance:
+        """Emitted when pins came or went."""
+        return self._pins.changed
 
     @property
     def pins(self) -> tuple[Pin, ...]:
@@ -59,12 +64,3 @@ class Pinning:
     def choose(self, letter: str) -> None:
         """Compare with another pin."""
         self._letter = letter
-        self._move()
-
-    def moved(self) -> bool:
-        """Return whether anything changed since this was asked last."""
-        moved, self._moved = self._moved, False
-        return moved
-
-    def _move(self) -> None:
-        self._moved = True

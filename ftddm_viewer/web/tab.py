@@ -98,6 +98,8 @@ class Tab:
         Name of the tab of images that was opened last.
     regions
         What was drawn on the study.
+    kept
+        What tools remember.
     """
 
     def __init__(
@@ -120,6 +122,8 @@ class Tab:
         self.copies = 0
         self.opened = ""
         self.regions = Regions()
+        self.kept: dict[str, Any] = {}
+        self._news = False
         self._placed: Inspection | None = None
         self._placement = ""
         self._lock = RLock()
@@ -134,6 +138,7 @@ class Tab:
         self._due = 0.0
         self._results: list[str] = []
         self.session.changed.connect(self._grant)
+        self.pinning.changed.connect(self._renew)
 
     # ---- commands
 
@@ -361,18 +366,24 @@ class Tab:
     def follow(self) -> int:
         """Return the caller's turn as follower of the page; 0 while there is another one."""
         with self._lock:
-            if self._followed:
+            if self._followed:  # what the caller did is still to be shown
+                self._news = True
                 return 0
             self._followed, self._turn = True, self._turn + 1
             return self._turn
 
+    def _renew(self) -> None:
+        """Have the page shown once more: more than the session's state changed."""
+        with self._lock:
+            self._news = True
+
     def leave(self, state: State) -> bool:
         """Stop following if nothing has changed since a state; return whether it stopped."""
         with self._lock:
-            now = self.session.state
+            now, news, self._news = self.session.state, self._news, False
             busy = now.activity is not Activity.IDLE or now.checking is not None
-            moved = self.pinning.moved()
-            if now is not state or busy or moved or self._written is not now.finished:
+            busy = busy or news or self.session.exploring
+            if now is not state or busy or self._written is not now.finished:
                 return False
             self._followed = False
             return True

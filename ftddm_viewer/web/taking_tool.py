@@ -102,10 +102,11 @@ def _report(ending: str, tab: Tab, _: Any) -> Any:
     except FtddmError as error:
         tab.say(str(error))
         return gr.skip()
-    return str(tab.give(f"{_stem(state)}{ending}", content))
+    return str(tab.give(f"{stem(state)}{ending}", content))
 
 
-def _stem(state: State) -> str:
+def stem(state: State) -> str:
+    """Return what names of files about a state begin with: study, metabolite and slice."""
     label = "" if state.case is None else state.case.label
     words = f"{label}-{state.metabolite}-slice-{state.slice_index + 1}"
     return file_stem(words)

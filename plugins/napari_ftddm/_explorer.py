@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_core.saving.files import save_files
-from ftddm_core.settings import Value, controls
+from ftddm_core.settings import controls
 from ftddm_viewer.drawing.figures import save_figure
 from ftddm_viewer.drawing.trade_off import draw_trade_off, point_at, trade_off_figure
 from ftddm_viewer.session.exploration import (
@@ -37,10 +37,10 @@ from ftddm_viewer.session.exploration import (
     USUALLY_SWEPT,
     Exploration,
     table_of,
-    words_of,
 )
 from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.state import State
+from ftddm_viewer.session.sweep_words import numbers_of, said_of
 from napari_ftddm._engine import Engine, engine_in, panels
 from napari_ftddm._parts import quiet, row, say, text
 from napari_ftddm._relay import Relay
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     import napari
 
 NO_PANEL = "Open the panel FTDDM (Plugins > FTDDM) and a study in it first."
-HINT = "A click on a point sets the sliders to it."
 
 
 class ExplorerWidget(QWidget):
@@ -143,7 +142,11 @@ class ExplorerWidget(QWidget):
 
     def _begin(self) -> None:
         self._session.explore(
-            {name: _numbers(box.text()) for name, (on, box) in self.rows.items() if on.isChecked()}
+            {
+                name: numbers_of(box.text())
+                for name, (on, box) in self.rows.items()
+                if on.isChecked()
+            }
         )
 
     def _clicked(self, event: Any) -> None:
@@ -197,7 +200,7 @@ class ExplorerWidget(QWidget):
         self.stop.setEnabled(found is not None and found.running)
         for button in (self.png, self.csv):
             button.setEnabled(found is not None and bool(found.points))
-        say(self._said, NO_PANEL if self.engine is None else _words(state))
+        say(self._said, NO_PANEL if self.engine is None else said_of(state))
         here = found is not None and state.place == found.sweep.place
         if (found, here) == self._drawn and not again:
             return
@@ -247,43 +250,3 @@ def save_exploration(found: Exploration, path: Path, measure: str = "") -> None:
         save_files({path.name: table_of(found).encode()}, path.parent, overwrite=True)
     else:
         save_figure(trade_off_figure(found, measure), path)
-
-
-def _numbers(words: str) -> list[Value]:
-    """Return the numbers of a list with commas or semicolons.
-
-    Raises
-    ------
-    SettingsError
-        If one is not a number.
-    """
-    listed = [word.strip() for word in words.replace(";", ",").split(",") if word.strip()]
-    try:
-        return [float(word) for word in listed]
-    except ValueError:
-        raise SettingsError(
-            f"'{words}' is not a list of numbers: separate them by commas, as in 0, 0.5, 1."
-        ) from None
-
-
-def _words(state: State) -> str:
-    """Return what the sweep does, in words."""
-    found = state.exploration
-    if state.case is None:
-        return "No study is open."
-    if found is None:
-        return "Sweeps the slice that is shown while nothing else is computed."
-    if found.problem:
-        return found.problem
-    done = f"{len(found.points)} of {len(found.sweep.points)} points"
-    words = [f"{done}." if not found.running else f"Sweeping: {done}."]
-    if state.place == found.sweep.place:
-        words.append(f"Sliders: {words_of(state.settings, found.sweep.axes)}.")
-        if found.here is not None:
-            residual, noise = (found.here.figures[key] for key in ("residual", "noise_residual"))
-            words.append(f"k-space residual {residual:.2g} (noise alone {noise:.2g}).")
-    else:
-        words.append("Another slice is shown now; start again to sweep it.")
-    if found.note:
-        words.append(found.note)
-    return " ".join([*words, HINT])

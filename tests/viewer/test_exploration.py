@@ -363,3 +363,15 @@ def test_a_small_figure_has_room_for_its_points(quiet: Session) -> None:
         figure.canvas.draw()
         box = axes.get_window_extent()
         assert min(box.width, box.height) > 20, size
+
+
+def test_the_ring_lies_within_the_axes_wherever_the_sliders_are(quiet: Session) -> None:
+    """Far from the points, beside which a baseline far below has no place."""
+    found = explored(quiet, {"tau_flow": (0.0, 1.0)})
+    assert found.here is not None
+    far = {**found.here.figures, "psnr": 7.0}
+    axes = draw_trade_off(
+        trade_off_figure(found), replace(found, here=replace(found.here, figures=far))
+    )
+    low, high = axes.get_ylim()
+    assert low < 7.0 < high
