@@ -144,6 +144,8 @@ def test_an_output_is_pinned_and_compared(server: Any, visit: Visit) -> None:
     page.keyboard.press("k")
     page.locator("#against").get_by_label("A", exact=True).check()
     page.wait_for_function(READY, arg={"#beside": "A (pinned): Output", "#swipe": "A (pinned)"})
+    place = page.locator("#flicker").bounding_box()
+    assert place["x"] + place["width"] <= 1280
     page.locator("#reset").click()
     page.wait_for_function(READY, arg={"#beside": "A and now: same settings."})
     page.wait_for_url(re.compile(r"/\?pins=A~B,tau_flow:1.0,tau_diffusion:1.0$"))
