@@ -6,7 +6,7 @@ against those of the display; the voxels follow from `session.regions`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,7 @@ class Regions:
         self._drawn: tuple[Region, ...] = ()
         self._formed: dict[Region, tuple[Prepared, float, BoolArray, BoolArray]] = {}
         self._read: tuple[Any, dict[Region, Reading | None]] = (None, {})
+        self._outlined: tuple[Any, str] = (None, "")
 
     # ---- commands
 
@@ -197,15 +198,22 @@ class Regions:
 
     def outlines(self, state: State, scene: Scene) -> str:
         """Return the outlines in the current slice as one SVG group, mirror images dashed."""
-        view, drawn = state.view, []
-        if view is not None:
-            affine = grid_of(view.prepared).affine
-            for region in self.of(state):
-                names = ("region", region.letter), ("region mirror", f"{region.letter}′")
-                formed = self._form(state, view.prepared, region)
-                for (css, name), inside in zip(names, formed, strict=True):
-                    drawn.append(_outlined(Volume(inside.astype("f4"), affine), scene, css, name))
-        return store([f'<g id="regions">{"".join(drawn)}</g>'])
+        prepared = None if state.view is None else state.view.prepared
+        made_of = (prepared, scene.axis, scene.position, self._plane, self.of(state))
+        if self._outlined[0] != made_of:
+            drawn: Iterable[str] = ()
+            if prepared is not None:
+                drawn = self._groups(state, prepared, scene)
+            self._outlined = made_of, store([f'<g id="regions">{"".join(drawn)}</g>'])
+        return self._outlined[1]
+
+    def _groups(self, state: State, prepared: Prepared, scene: Scene) -> Iterator[str]:
+        affine = grid_of(prepared).affine
+        for region in self.of(state):
+            names = ("region", region.letter), ("region mirror", f"{region.letter}′")
+            formed = self._form(state, prepared, region)
+            for (css, name), inside in zip(names, formed, strict=True):
+                yield _outlined(Volume(inside.astype("f4"), affine), scene, css, name)
 
     def _form(
         self, state: State, prepared: Prepared, region: Region

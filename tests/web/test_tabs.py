@@ -98,6 +98,15 @@ def test_an_abandoned_follower_changes_nothing_beside_the_next(opened: Tabs) -> 
     assert tab.changes(second, heading, lambda state: {}) == heading
 
 
+def test_a_follower_stays_for_what_a_command_changed_beside_the_session(opened: Tabs) -> None:
+    """As regions are: the state of the session stays the same."""
+    tab = opened.open("a")
+    assert tab.follow()
+    assert tab.follow() == 0  # after the command
+    assert not tab.leave(tab.session.state)
+    assert tab.leave(tab.session.state)
+
+
 @pytest.mark.parametrize("key", ["", None])
 def test_a_page_without_a_name_is_none(key: str | None, opened: Tabs) -> None:
     with pytest.raises(FtddmError):
