@@ -76,6 +76,17 @@ LONGEST_QUEUE = 512
 MOST_TOLD = 20
 """Number of unknown hosts that are written to the log."""
 
+# ---- regions
+
+MOST_REGIONS = 8
+"""Largest number of regions on a study."""
+
+MOST_POINTS = 500
+"""Largest number of points of a region."""
+
+FARTHEST = 1000.0
+"""In mm: no point of a region, and no mirror, lies farther from the origin."""
+
 # ---- work
 
 LONGEST_UNASKED = 30.0

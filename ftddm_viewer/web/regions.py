@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -30,23 +31,20 @@ from ftddm_viewer.session.regions import (
 )
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.limits import FARTHEST, MOST_POINTS, MOST_REGIONS
 from ftddm_viewer.web.outlines import outline, top_of
 from ftddm_viewer.web.panels import plane_of, store
 from ftddm_viewer.web.plain import plain
 
 SHAPES = ("ellipse", "rectangle", "polygon")
-LETTERS = "ABCDEFGH"
-"""Names of regions; there are no more of them."""
-
-MOST_POINTS = 500
-FARTHEST = 1000.0
-"""In mm: no point of a region lies farther out."""
+LETTERS = ascii_uppercase[:MOST_REGIONS]
+"""Names of regions."""
 
 NOT_DRAWN = (
     f"This is no region: give one of {', '.join(SHAPES)}, and points in mm, {MOST_POINTS} at most."
 )
 OTHER_STUDY = "This region was drawn on the study before: draw it again."
-MANY = f"There are {len(LETTERS)} regions, which is the limit: remove one first."
+MANY = f"There are {MOST_REGIONS} regions, which is the limit: remove one first."
 
 
 @dataclass(frozen=True, eq=False)

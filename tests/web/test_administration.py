@@ -40,6 +40,8 @@ TABLE = {
     "left free on the disk": "SPARED bytes",
     "other request": "LONGEST_CALL bytes",
     "waiting events": "LONGEST_QUEUE",
+    "regions on a study": "MOST_REGIONS",
+    "points of a region": "MOST_POINTS",
     "work that starts without a click": "LONGEST_UNASKED s",
     "wrong passwords before a pause": "FREE_FAILURES",
     "longest pause": "LONGEST_WAIT s",
@@ -49,7 +51,7 @@ TABLE = {
 
 TECHNICAL = {
     *("EXPANSION_FROM", "BYTES_PER_MAP_VOXEL", "BYTES_PER_MRI_VOXEL", "OWN"),
-    *("READ_FOR", "LONGEST_KEY", "MOST_TOLD"),
+    *("READ_FOR", "LONGEST_KEY", "MOST_TOLD", "FARTHEST"),
 }
 """What no administrator needs."""
 

@@ -21,11 +21,13 @@ from ftddm_core.errors import SettingsError
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.limits import MOST_POINTS
 from ftddm_viewer.web.outlines import contours
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.panels import view_box
-from ftddm_viewer.web.regions import LETTERS, MOST_POINTS, Regions
+from ftddm_viewer.web.regions import LETTERS, Regions
 from ftddm_viewer.web.regions_tool import EMPTY, RegionsTool, _csv, _told
+from ftddm_viewer.web.scripts import script
 from ftddm_viewer.web.tab import Tab
 
 BOX = [[-12.0, -9.0], [14.0, 10.0]]
@@ -182,6 +184,10 @@ def test_what_is_nothing_is_refused(told: Any) -> None:
         Regions().add(State(), drawn(Regions(), State()))
 
 
+def test_the_browser_draws_no_more_points_than_are_taken() -> None:
+    assert f"MOST = {MOST_POINTS};" in script("regions")
+
+
 def test_the_mirror_is_moved_to_positions_only() -> None:
     state, _ = lesion_in("axial")
     regions = Regions()
@@ -282,6 +288,9 @@ def test_tables_are_made_once_there_is_a_region(
         f"A (ellipse in slice {k + 1})",
     }
     assert str(tmp_path) not in path.read_text("utf-8-sig")
+    tab.session.update(upscale=3)  # another output grid of the same study
+    assert tab.session.wait(PATIENCE)
+    assert properties()["regions-read"].count("<table") == len(counted) == 2
     _told(tab, {"remove": "A"})
     assert properties()["regions-read"].count("<table") == 1
     _told(tab, {"drawn": {"shape": "<b>"}})

@@ -9,7 +9,7 @@ const say = (words) => {
   if (place) place.textContent = words;
 };
 
-let draft = null;
+let draft = null;  // what is being drawn; it ends where another slice or study comes
 const inner = () => document.querySelector(`${drawings}.${draft.kind} svg`);
 const place = (svg, e) => {
   const { x, y } = new DOMPoint(e.clientX, e.clientY).matrixTransform(svg.getScreenCTM().inverse());
@@ -23,7 +23,12 @@ const outline = ({ shape, points }) => {
   const half = `a${rx} ${ry} 0 1 0`;
   return `M${(a + c) / 2 - rx} ${(b + d) / 2}${half} ${2 * rx} 0${half} ${-2 * rx} 0Z`;
 };
+const holds = () => {
+  const seen = inner()?.closest('[data-study]')?.dataset;
+  return seen && Number(seen.slice) === draft.slice && Number(seen.study) === draft.study;
+};
 const show = () => {
+  if (draft && !holds()) draft = null;
   document.querySelectorAll('path.draft').forEach((path) => path.remove());
   const svg = draft && inner();
   if (!svg) return;
@@ -46,11 +51,11 @@ const large = (points) => [0, 1].every((i) => {
   return Math.max(...values) - Math.min(...values) >= NEAR;
 });
 const end = (keep) => {
-  const { shape, points, study, slice } = draft;
+  const { shape, points, study, slice } = draft, fits = holds();
   draft = null;
   show();
   say('');
-  if (keep && large(points)) trigger('input', { told: { drawn: { shape, points, study, slice } } });
+  if (keep && fits && large(points)) trigger('input', { told: { drawn: { shape, points, study, slice } } });
 };
 
 document.addEventListener('pointerdown', (e) => {
@@ -58,7 +63,7 @@ document.addEventListener('pointerdown', (e) => {
   const svg = drawing && drawing.querySelector('svg');
   if (!svg || e.button || !e.isPrimary) return;
   e.preventDefault();
-  drawing.closest('.hands')?.focus();
+  drawing.closest('.hands')?.focus({ preventScroll: true });
   const at = place(svg, e);
   begin(drawing, chosen() === 'polygon' ? [at] : [at, at], false);
 });
@@ -108,7 +113,7 @@ document.addEventListener('keydown', (e) => {
     if (!e.shiftKey) draft.points = [moved(a), to];
     else if (to[0] - a[0] >= STEP && to[1] - a[1] >= STEP) draft.points = [a, to];
     show();
-    tell();
+    if (draft) tell(); else say('');
   } else return;
   e.preventDefault();
   e.stopPropagation();  // arrows would turn the slices
