@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 
+from ftddm_core.model.unet import UNet
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.result import Update
@@ -34,6 +36,40 @@ class Recorder:
 
     def add(self, old: State, new: State) -> None:
         self.states.append(new)
+
+
+class Failing:
+    """Networks that raise whatever a device does, while there is something to raise.
+
+    Attributes
+    ----------
+    error
+        What every call of the denoiser raises; None to let it work.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.error: Exception | None = None
+        original = UNet.forward
+
+        def forward(network: UNet, *args: Any) -> Any:
+            if self.error is not None:
+                raise self.error
+            return original(network, *args)
+
+        monkeypatch.setattr(UNet, "forward", forward)
+
+
+DEVICE_ERRORS = {
+    "memory": (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB. GPU 0 has a total"),
+        "not have enough memory .*: choose a smaller upscaling, or another device",
+    ),
+    "lost": (
+        RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be"),
+        "the GPU does not work any more; start the program again, or compute on the CPU",
+    ),
+}
+"""What torch raises -> what must be said."""
 
 
 class Brake:

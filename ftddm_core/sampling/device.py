@@ -23,6 +23,13 @@ SHARE = 0.5
 
 MOST_SLICES = 1024
 
+LOST = (
+    "unspecified launch failure", "launch timed out", "no cuda-capable device",
+    "cuda error: unknown", "busy or unavailable", "uncorrectable ecc error", "gpu is lost",
+    "device lost", "fallen off the bus", "nvlink error", "hardware error",
+)  # fmt: skip
+"""In lower case: what torch and the drivers say of a GPU that does not work any more."""
+
 
 def pick_device(wanted: str = "auto") -> torch.device:
     """Return the requested device, or the fastest available one.
@@ -117,6 +124,15 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and (
         "out of memory" in words or "can't allocate memory" in words
     )
+
+
+def lost_device(error: BaseException) -> bool:
+    """Return whether an error means that a GPU does not work any more, whatever the program does.
+
+    What a fault of the program brings about as well, such as an illegal memory access, is none.
+    """
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and any(each in words for each in LOST)
 
 
 def release_memory(device: torch.device) -> None:

@@ -410,7 +410,8 @@ class SuperResolver:
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
-                lacking = str(error)  # not the error itself, which keeps the step's tensors alive
+                # Not the error itself, which keeps the step's tensors alive, nor torch's advice.
+                lacking = ". ".join(str(error).split(". ")[:2]) or type(error).__name__
             if lacking is not None:
                 size = self._less(len(batch), (height, width), lacking)
                 continue

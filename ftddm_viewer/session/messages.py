@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "out of memory; use a smaller upscaling factor or matrix."
 
+DEVICE_LOST = "the GPU does not work any more; start the program again, or compute on the CPU."
+
 UNDO_ZERO_FILLING = "undo that to start from the acquired maps"
 """Advice on maps that look zero-filled; front ends have their own words for it."""
 
@@ -56,10 +58,12 @@ WELL_COVERED = 0.8
 def error_words(error: BaseException) -> str | None:
     """Return an error in one line for the user, None for a fault of the program."""
     if isinstance(error, MemoryError | RuntimeError):
-        from ftddm_core.sampling.device import ran_out_of_memory  # imports torch
+        from ftddm_core.sampling.device import lost_device, ran_out_of_memory  # imports torch
 
         if ran_out_of_memory(error):
             return OUT_OF_MEMORY
+        if lost_device(error):
+            return DEVICE_LOST
     if isinstance(error, FtddmError | OSError):
         return " ".join(str(error).split())
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ftddm_viewer.session.messages import OUT_OF_MEMORY, error_words, going_on
+from ftddm_viewer.session.messages import DEVICE_LOST, OUT_OF_MEMORY, error_words, going_on
 from ftddm_viewer.session.state import Activity, State
 
 
@@ -32,15 +32,20 @@ def test_a_whole_volume_says_how_long_it_takes_and_how_to_stop_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "lacks_memory"),
+    ("error", "words"),
     [
-        (MemoryError(), True),
-        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
-        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
-        (RuntimeError("memory format option is only supported by strided tensors"), False),
+        (MemoryError(), OUT_OF_MEMORY),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"), OUT_OF_MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9"), OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: unspecified launch failure"), DEVICE_LOST),
+        (RuntimeError("CUDA error: uncorrectable ECC error encountered"), DEVICE_LOST),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), None),
+        (RuntimeError("memory format option is only supported by strided tensors"), None),
+        (ValueError("the GPU is lost"), None),
     ],
 )
-def test_only_a_lack_of_memory_is_called_one(error: Exception, lacks_memory: bool) -> None:
+def test_only_a_device_without_memory_or_life_is_called_so(
+    error: Exception, words: str | None
+) -> None:
     """Any other is a fault of the program, whose traceback nobody may lose."""
-    assert error_words(error) == (OUT_OF_MEMORY if lacks_memory else None)
+    assert error_words(error) == words

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
+from sessions import DEVICE_ERRORS, Failing
 from tiny import write_study
 
 from ftddm_core.errors import FtddmError, SettingsError
@@ -105,6 +107,24 @@ def test_a_follower_stays_for_what_a_command_changed_beside_the_session(opened: 
     assert tab.follow() == 0  # after the command
     assert not tab.leave(tab.session.state)
     assert tab.leave(tab.session.state)
+
+
+@pytest.mark.parametrize(("error", "said"), DEVICE_ERRORS.values(), ids=DEVICE_ERRORS)
+def test_a_page_survives_its_device(
+    error: Exception, said: str, opened: Tabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what happened, and shows the next image."""
+    tab, device = opened.open("a"), Failing(monkeypatch)
+    tab.begin(Wishes())
+    assert tab.session.wait(PATIENCE)
+    device.error = error
+    tab.do(lambda: tab.session.update(tau_flow=0.3))
+    assert tab.session.wait(PATIENCE)
+    assert re.search(said, tab.words)
+    device.error = None
+    tab.do(lambda: tab.session.update(tau_flow=0.4))
+    assert tab.session.wait(PATIENCE)
+    assert (tab.words, tab.session.state.up_to_date) == ("", True)
 
 
 @pytest.mark.parametrize("key", ["", None])
