@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ftddm_core.imaging.volume import FloatArray, Volume
+from ftddm_core.settings import SamplerSettings, controls
 
 Shape = tuple[int, int, int]
 
@@ -89,3 +90,19 @@ def grids(draw: st.DrawFn, max_size: int = 12) -> tuple[Shape, FloatArray]:
     angles = (draw(st.floats(-180, 180)), draw(st.floats(-90, 90)), draw(st.floats(-180, 180)))
     flip = (draw(st.sampled_from((-1, 1))), 1, 1)
     return (x, y, z), oblique_affine((x, y, z), sizes, angles, flip=flip)
+
+
+@st.composite
+def any_settings(draw: st.DrawFn) -> SamplerSettings:
+    """Draw valid settings: every control within its bounds, or empty where it may be."""
+    values: dict[str, Any] = {}
+    for control in controls():
+        value: st.SearchStrategy[Any] = st.sampled_from(control.choices or (None,))
+        if control.bounds is not None and control.type is int:
+            value = st.integers(*map(int, control.bounds))
+        elif control.bounds is not None:
+            value = st.floats(*control.bounds)
+        values[control.name] = draw(st.none() | value if control.optional else value)
+    if values["steps"] is not None:
+        values["steps"] = min(values["steps"], values["t_trunc"]) or None
+    return SamplerSettings(**values)

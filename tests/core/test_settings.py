@@ -7,10 +7,16 @@ import inspect
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+from properties import any_settings
 
 from ftddm_core import settings
 from ftddm_core.errors import SettingsError
@@ -131,6 +137,26 @@ def test_dict_and_json_round_trip() -> None:
     assert SamplerSettings.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
     assert SamplerSettings.from_dict({}) == SamplerSettings()
     assert hash(SamplerSettings.from_dict(chosen.to_dict())) == hash(chosen)
+
+
+@given(any_settings())
+def test_any_settings_survive_a_file(chosen: SamplerSettings) -> None:
+    assert SamplerSettings.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@bounded(max_examples=50)
+@given(st.dictionaries(st.sampled_from([c.name for c in controls()]) | st.text(), ANYTHING))
+def test_whatever_a_file_holds_is_settings_or_refused(values: dict[str, Any]) -> None:
+    with suppress(SettingsError):
+        chosen = SamplerSettings.from_dict(values)
+        assert SamplerSettings.from_dict(chosen.to_dict()) == chosen
 
 
 def test_files_and_links_from_before_say_consistency_with_true_and_false() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties import any_settings
 from tiny import write_study
 
 from ftddm_core.settings import SamplerSettings, controls
@@ -61,6 +64,19 @@ def test_all_controls_survive_together(session: Session) -> None:
     session.update(**SamplerSettings().to_dict())
     session.update(**wishes.settings)
     assert session.state.settings == SamplerSettings(**MOVED)
+
+
+@given(any_settings())
+def test_any_settings_survive_a_link(chosen: SamplerSettings) -> None:
+    wishes = wishes_of(read(query_of(State(settings=chosen))))
+    assert wishes.problems == []
+    assert State().settings.replace(**wishes.settings) == chosen
+
+
+@given(st.dictionaries(st.sampled_from([c.name for c in controls()]) | st.text(), st.text()))
+def test_whatever_a_link_holds_is_told_or_valid(query: dict[str, str]) -> None:
+    wishes = wishes_of(query)
+    State().settings.replace(**wishes.settings)
 
 
 def test_what_is_looked_at_survives(session: Session, tmp_path: Path) -> None:
