@@ -39,6 +39,9 @@ T = TypeVar("T")
 MULTIPLE = 8
 """Slices are padded to a multiple of this: the networks halve the grid three times."""
 
+LEAST_SCALE, LARGEST_SCALE = 1e-30, 1e30
+"""Between these a map can be computed with in single precision."""
+
 
 def cells(n: int, n_out: int) -> NDArray[np.intp]:
     """Return for each of n_out >= n output voxels the acquired voxel in whose cell it lies.
@@ -80,13 +83,18 @@ def intensity_scale(cleaned: FloatArray, trusted: BoolArray) -> float:
     Raises
     ------
     FormatError
-        If it is not positive: there is no signal.
+        If it is not positive: there is no signal; or if it is beyond what can be computed with.
     """
     scale = top_of(cleaned, trusted)
     if not scale > 0:
         raise FormatError(
             f"The map has no signal inside the mask (99th percentile {scale:g} over "
             f"{int(trusted.sum())} trusted voxels). Check that the mask belongs to this map."
+        )
+    if not LEAST_SCALE <= scale <= LARGEST_SCALE:
+        raise FormatError(
+            f"The map's values reach {scale:g}, which cannot be computed with. Check the scale "
+            "factor in its header, or the fit or export that made it."
         )
     return scale
 

@@ -179,9 +179,13 @@ class Visitor:
                     raise Failed(str(message.get("output", {}).get("error")))
                 if message["msg"] == "process_generating":
                     shown = merged(shown, message["output"]["data"])
-                    self._see(shown[self._images])
+                    self._take(shown)
                 if message["msg"] == "process_completed":
                     return
+
+    def _take(self, shown: Any) -> None:
+        """Take up what the page shows: the outputs of a follower, in their order."""
+        self._see(shown[self._images])
 
     def _see(self, part: Any) -> None:
         """Compare an image with the moves that are without one."""

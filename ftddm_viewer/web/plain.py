@@ -13,6 +13,14 @@ LONGEST = 120
 """Most letters of a name on the page; the middle of a longer one is left out."""
 
 
+WORD = re.compile(rf"\S{{{LONGEST + 1},}}")
+
+
+def shortened(text: str) -> str:
+    """Return a text in which no word has more than `LONGEST` letters, whatever a file is called."""
+    return WORD.sub(lambda found: plain(found[0], LONGEST), text)
+
+
 def plain(text: str, longest: int = 0) -> str:
     """Return a text without marks of direction and control characters.
 

@@ -29,7 +29,7 @@ from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_s
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of, slice_problem
 from ftddm_viewer.web.pinning import Pinning
-from ftddm_viewer.web.plain import plain
+from ftddm_viewer.web.plain import plain, shortened
 from ftddm_viewer.web.regions import Regions
 from ftddm_viewer.web.status import message
 from ftddm_viewer.web.study_draft import Draft
@@ -324,7 +324,8 @@ class Tab:
         error = self.named(self.session.state.error)
         long = self.session.long_wait
         asks = LONG.format(in_words(long)) if long else ""
-        return self.problem or error or asks or self._awaited or self.notice
+        said = self.problem or error or asks or self._awaited or self.notice
+        return shortened(plain(said))
 
     def notify(self, words: str) -> None:
         """Say something until the next command, but long enough to be read."""

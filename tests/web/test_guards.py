@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from hostile_cases import BODIES
 
 from ftddm_core.errors import SettingsError
-from ftddm_viewer.web import limits
 from ftddm_viewer.web.guards import Caller, Guard, _cookie
 from ftddm_viewer.web.hosts import Hosts, checked_host, checked_origin, own_names, split_host
 
@@ -145,24 +145,7 @@ def test_no_stranger_uploads(server: Any) -> None:
     assert "Open the page first" in sent.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"{", 400),
-        (b"[]", 400),
-        (b"\xff\xfe", 400),
-        (b"{}", 400),
-        (b'{"data": [], "session_hash": "a", "fn_index": 9999}', 400),
-        (b'{"data": 7, "session_hash": "a", "fn_index": 0}', 400),
-        (b'{"data": [1, 2, 3, 4, 5, 6, 7], "session_hash": "a", "fn_index": 0}', 400),
-        (b'{"data": [""], "session_hash": {"a": 1}, "fn_index": 0}', 400),
-        (b'{"data": [""], "session_hash": "a", "fn_index": "x"}', 400),
-        (b'{"data": [""], "session_hash": "a", "fn_index": []}', 400),
-        (b'{"data": [], "fn_index": 0}', 400),
-        (b"[" * 100_000, 400),
-        (b" " * (limits.LONGEST_CALL + 1), 413),
-    ],
-)
+@pytest.mark.parametrize(("body", "status"), BODIES)
 def test_what_no_page_sends_is_refused_without_a_word_in_the_log(
     body: bytes, status: int, server: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
