@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import layouts
+import pytest
 from panels import slide
 from random_docks import (
     PLUGIN,
@@ -26,6 +27,7 @@ from windows import settle
 from ftddm_core.imaging.io import Choices
 from ftddm_core.settings import controls
 from ftddm_viewer.session.actions import ACTIONS, Group
+from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.presets import BUILT_IN
 
 MOST_LEVELS = 200
@@ -84,6 +86,21 @@ class Hand:
     def known(self) -> list[Any]:
         """Return the layers that the program made."""
         return [each for each in self.viewer.layers if "ftddm" in each.metadata]
+
+
+def with_weights(weights: Path, patch: pytest.MonkeyPatch) -> None:
+    """Have panels that open from here on start with other weights."""
+    patch.setattr("napari_ftddm._widget.Model", lambda *_, **__: Model(str(weights), "cpu"))
+
+
+def answered(hand: Hand, patch: pytest.MonkeyPatch) -> None:
+    """Have every dialog answered by itself, with the hand's file."""
+    from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+    patch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(hand.file))
+    for name in ("getSaveFileName", "getOpenFileName"):
+        patch.setattr(QFileDialog, name, lambda *_: (str(hand.file), ""))
+    patch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
 
 
 # ---- the panel and what it opens

@@ -42,14 +42,9 @@ def hand(
     viewer: Any, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> Any:
     """Return a user with tiny weights and studies, whose dialogs answer by themselves."""
-    from qtpy.QtWidgets import QFileDialog, QMessageBox
-
-    monkeypatch.setattr("napari_ftddm._widget.Model", lambda *_, **__: Model(str(weights), "cpu"))
+    random_moves.with_weights(weights, monkeypatch)
     user = Hand(viewer, tmp_path, SEED)
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(user.file))
-    for name in ("getSaveFileName", "getOpenFileName"):
-        monkeypatch.setattr(QFileDialog, name, lambda *_: (str(user.file), ""))
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.StandardButton.Yes)
+    random_moves.answered(user, monkeypatch)
     return user
 
 
