@@ -63,12 +63,12 @@ class PinsTool:
 
     def properties(self, tab: Tab, state: State, scene: Scene) -> Mapping[str, dict[str, Any]]:
         """Return the drawings of the chosen pin, and which buttons do something now."""
-        pins, pin, image = tab.pinning.pins, tab.pinning.chosen, state.image
+        pins, pin = tab.pinning.pins, tab.pinning.chosen
         drawn = Comparison()
         if pin is not None and pin.state.case is state.case:
             drawn = compare(pin, state, scene, tab.painter)
         found: dict[str, dict[str, Any]] = {
-            "pin": {"interactive": image is not None and image.final},
+            "pin": {"interactive": state.image is not None},  # and says if it is not finished
             "unpin": {"interactive": bool(pins)},
             "flicker": {"interactive": scene.layer("output") is not None},
             "against": {"visible": len(pins) > 1},

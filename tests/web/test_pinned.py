@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
+import gradio as gr
 import pytest
 from sessions import done
 from tiny import write_study
@@ -15,13 +17,14 @@ from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.presets import defaults
 from ftddm_viewer.session.scene import resolve
-from ftddm_viewer.session.session import Session
+from ftddm_viewer.web.offered_tool import OfferedTool
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import wishes_of
 from ftddm_viewer.web.pinned import Comparison, compare
-from ftddm_viewer.web.pinning import Pinning
+from ftddm_viewer.web.pins_tool import PinsTool
 from ftddm_viewer.web.pointing_tool import pointed
 from ftddm_viewer.web.tab import Tab
+from ftddm_viewer.web.tools import Command, Tool
 
 
 @pytest.fixture
@@ -175,7 +178,21 @@ def test_a_page_is_followed_until_it_shows_the_pins(tab: Tab) -> None:
     assert tab.leave(tab.session.state)
 
 
-def test_the_link_has_the_settings_of_the_pins_and_offers_them(tab: Tab, model: Model) -> None:
+class Pressed:
+    """What a tool's buttons do: see `tools.Events`."""
+
+    def __init__(self, tool: Tool) -> None:
+        self.does: dict[str, Command] = {}
+        tool.wire(self)
+
+    def commands(self, event: Any, command: Command) -> None:
+        self.does[event.__self__.elem_id] = command
+
+    def answers(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+def test_the_link_has_the_settings_of_the_pins(tab: Tab) -> None:
     tab.pinning.pin()
     tab.session.update(tau_flow=0.2, t_trunc=5, noise=None, sampler="ddim")
     done(tab.session)
@@ -187,8 +204,54 @@ def test_the_link_has_the_settings_of_the_pins_and_offers_them(tab: Tab, model: 
     wishes = wishes_of(dict(parse_qsl(query[1:], keep_blank_values=True)))
     assert wishes.problems == []
     assert wishes.pins == {pin.letter: pin.view.asked for pin in tab.pinning.pins}
-    session = Session(model)
-    other = Pinning(session)
-    other.offered = wishes.pins
-    assert other.linked == tab.pinning.linked
-    assert session.close(60)
+
+
+def test_a_link_offers_the_settings_of_pins_and_computes_none(tab: Tab) -> None:
+    before, query = tab.session.state.settings, {"pins": "A~C,tau_flow:0.2,t_trunc:5"}
+    with gr.Blocks(analytics_enabled=False):
+        tool = OfferedTool()
+        pressed = Pressed(tool)
+    tab.begin(wishes_of(query))
+    state = done(tab.session)
+    assert state.settings == before
+    assert tab.parameters == {"pins": "A~C,tau_flow:0.2,t_trunc:5,steps:5"}
+    found = tool.properties(tab, state, resolve(state))
+    visible = {name for name, each in found.items() if each["visible"]}
+    assert visible == {"offered", "offered-A", "offered-C"} <= tool.shown.keys()
+    assert found["offered-A"]["value"] == "A: defaults"
+    assert found["offered-C"]["value"] == "C: τ_f 0.2, T_trunc 5, steps 5"
+    pressed.does["offered-C"](tab)
+    state = done(tab.session)
+    assert state.settings == before.replace(tau_flow=0.2, t_trunc=5, steps=5)
+    tab.history.undo()
+    assert done(tab.session).settings == before
+
+
+def test_buttons_act_where_there_is_something_to_pin_or_to_compare(tab: Tab) -> None:
+    with gr.Blocks(analytics_enabled=False):
+        tool = PinsTool()
+        with gr.Tabs():
+            tool.add_tab()
+        tool.listen()
+        pressed = Pressed(tool)
+
+    def now() -> dict[str, dict[str, Any]]:
+        state = tab.session.state
+        scene = resolve(state)
+        tab.painter.paint(state, scene)
+        return dict(tool.properties(tab, state, scene))
+
+    assert now()["pin"] == {"interactive": True}
+    assert now()["unpin"] == {"interactive": False}
+    assert now()["beside_tab"] == {"visible": False}
+    assert "swipe" not in now()
+    for _ in range(2):
+        pressed.does["pin"](tab)
+    assert now()["against"] == {"visible": True, "choices": ["A", "B"], "value": "B"}
+    assert now()["beside_tab"] == {"visible": True}
+    assert "B (pinned)" in now()["swipe"]["value"]
+    pressed.does["unpin"](tab)
+    assert not now()["against"]["visible"]
+    tab.session.reopen(None)  # as another study
+    done(tab.session)
+    assert now()["unpin"] == {"interactive": False}
