@@ -108,7 +108,9 @@ document.addEventListener('keydown', (e) => {
     }
   } else if (draft?.byKeys && by) {
     const [a, b] = draft.points;
-    const moved = ([x, y]) => [x + STEP * by[0], y + STEP * by[1]];
+    // Arrows lead where they point on the screen, even where the drawing is mirrored.
+    const sense = e.shiftKey ? 1 : Math.sign(inner()?.getScreenCTM()?.a ?? 1);
+    const moved = ([x, y]) => [x + STEP * sense * by[0], y + STEP * by[1]];
     const to = moved(b);
     if (!e.shiftKey) draft.points = [moved(a), to];
     else if (to[0] - a[0] >= STEP && to[1] - a[1] >= STEP) draft.points = [a, to];
