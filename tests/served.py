@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from ending import heed_signals
 
-FTDDM = [sys.executable, "-m", "ftddm_viewer"]
+RUN = "from ftddm_viewer.cli import main; raise SystemExit(main())"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Served:
 
 
 @contextmanager
-def served(weights: Path, folder: Path, before: Sequence[str] = ()) -> Iterator[Served]:
+def served(
+    weights: Path, folder: Path, before: Sequence[str] = (), changed: str = "pass"
+) -> Iterator[Served]:
     """Serve the page with some weights until the end of a block.
 
     Parameters
@@ -55,10 +57,13 @@ def served(weights: Path, folder: Path, before: Sequence[str] = ()) -> Iterator[
         An empty one, for its log and temporary files.
     before
         The words of a program that runs it, as strace does.
+    changed
+        Code that is run first, in its process.
     """
     temporary, log = folder / "temporary", folder / "log"
     temporary.mkdir()
-    words = [*before, *FTDDM, "web", "--port", "0", "--weights", str(weights), "--device", "cpu"]
+    program = [sys.executable, "-c", f"{changed}; {RUN}"]
+    words = [*before, *program, "web", "--port", "0", "--weights", str(weights), "--device", "cpu"]
     own = {"TMPDIR": str(temporary), "XDG_STATE_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
     with log.open("w") as errors:
         running = subprocess.Popen(
