@@ -16,7 +16,7 @@ from ftddm_core.saving.notice import RESEARCH_ONLY
 from ftddm_core.settings import Value, controls
 from ftddm_viewer.session.case import Case, Mode
 from ftddm_viewer.session.derived import FADED, derived_captions, derived_layers, faded
-from ftddm_viewer.session.display import DerivedRole
+from ftddm_viewer.session.display import DerivedRole, Display
 from ftddm_viewer.session.fidelity import fidelity
 from ftddm_viewer.session.messages import called, nominal_voxels, value_words
 from ftddm_viewer.session.ratios import (
@@ -155,9 +155,9 @@ def resolve(state: State) -> Scene:
     return Scene(
         layers=(
             *layers,
-            *_maps(view, state.metabolite),
+            *_shown(_maps(view, state.metabolite), state.display),
             *(LayerSpec(*each) for each in derived_layers(state, view)),
-            *_ratios(state, view),
+            *_shown(_ratios(state, view), state.display),
         ),
         axis=case.frame.axis,
         position=float(case.positions[state.slice_index]),
@@ -172,6 +172,13 @@ def resolve(state: State) -> Scene:
         computed=state.image is not None,
         metrics=_metrics(state),
     )
+
+
+def _shown(layers: Iterator[LayerSpec], display: Display) -> Iterator[LayerSpec]:
+    """Yield layers with the colours that are chosen for those that share them."""
+    for layer in layers:
+        limits = display.limits(layer.limits)
+        yield replace(layer, colormap=display.colormap, limits=limits) if layer.linked else layer
 
 
 def _maps(view: View, name: str) -> Iterator[LayerSpec]:

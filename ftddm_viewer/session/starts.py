@@ -61,7 +61,7 @@ class Starts(Holder):
         Raises
         ------
         SettingsError
-            If the limit of the CRLB is out of range; nothing changes.
+            If it cannot be so, see `Display.changed`; nothing changes.
         """
         with self._changing():
             display, view = self.state.display.changed(**changes), self.state.view

@@ -10,6 +10,7 @@ from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.contrast_tool import ContrastTool
 from ftddm_viewer.web.explorer_tool import ExplorerTool
 from ftddm_viewer.web.fading_tool import FadingTool
 from ftddm_viewer.web.offered_tool import OfferedTool
@@ -201,6 +202,7 @@ class Layout:
         self.tools += [views, regions, pins]
         with gr.Row(elem_classes="looks"):
             self._show("bar", _html("bar"))
+            self.tools.append(ContrastTool())
             backdrop = gr.Radio(
                 BACKDROPS,
                 value="T1",

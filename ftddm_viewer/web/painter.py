@@ -145,7 +145,7 @@ class Painter:
         `name` is by which drawings refer to it, the layer's role unless another is given.
         """
         name = name or layer.role
-        asked = (layer.volume, layer.limits, scene.position, layer.visible)
+        asked = (layer.volume, layer.limits, layer.colormap, scene.position, layer.visible)
         known, element = self._kept.get(name, ((), ""))
         if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
             return element

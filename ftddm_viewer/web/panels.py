@@ -176,10 +176,11 @@ def png_url(pixels: NDArray[np.uint8]) -> str:
 
 
 def image_element(name: str, url: str, box: Box) -> str:
-    """Return an image element for drawings to refer to by id, without interpolation."""
+    """Return an image element for drawings to refer to by id; without interpolation, unless the
+    page says otherwise."""
     return (
         f'<image id="{name}" {box.svg()} preserveAspectRatio="none" decoding="sync" '
-        f'style="image-rendering:pixelated" href="{url}"/>'
+        f'style="image-rendering:var(--pixels,pixelated)" href="{url}"/>'
     )
 
 
@@ -216,8 +217,9 @@ def drawing(
     *,
     end: bool = False,
     kind: str = "",
+    over: str = "",
 ) -> str:
-    """Return one drawing as inline SVG.
+    """Return one drawing as inline SVG; what is in the group "turned" can be mirrored.
 
     Parameters
     ----------
@@ -233,6 +235,8 @@ def drawing(
         Whether the title is right-aligned.
     kind
         CSS class of the drawing.
+    over
+        Elements above the images, in the drawing's mm.
     """
     line = LINE * size
     foot = len(words.foot) * line + 0.5 * size
@@ -240,9 +244,9 @@ def drawing(
     middle, centre = box.x + box.width / 2, box.y + box.height / 2
     inset = 0.45 * size
     left, right, top, bottom = words.letters
+    sides = _text(box.x + inset, centre, left, "start", "letter")
+    sides += _text(box.x + box.width - inset, centre, right, "end", "letter")
     texts = [
-        _text(box.x + inset, centre, left, "start", "letter"),
-        _text(box.x + box.width - inset, centre, right, "end", "letter"),
         _text(middle, box.y + 0.95 * size, top, "middle", "letter"),
         _text(middle, box.y + box.height - inset, bottom, "middle", "letter"),
     ]
@@ -260,7 +264,8 @@ def drawing(
     return (
         f'<svg class="drawing {kind}" viewBox="{around}" role="img" '
         f'aria-label="{_escaped(words.title)}" font-size="{size:.4g}"><rect {whole.svg()}/>'
-        f'<svg {box.svg()} viewBox="{bounds}">{uses}</svg>{"".join(texts)}</svg>'
+        f'<g class="turned" style="transform-origin:{middle:.5g}px {centre:.5g}px">'
+        f'<svg {box.svg()} viewBox="{bounds}">{uses}{over}</svg>{sides}</g>{"".join(texts)}</svg>'
     )
 
 

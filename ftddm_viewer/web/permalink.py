@@ -22,8 +22,8 @@ from ftddm_viewer.web.plain import plain
 LOOKS = ("study", "mode", "metabolite", "slice")
 """Parameters in addition to the settings; slices count from 1, as on the page."""
 
-DISPLAYED = ("fade", "limit", "by_deviation")
-"""Parameters that say which voxels are faded, as in `Display`."""
+DISPLAYED = ("fade", "limit", "by_deviation", "colormap", "low", "high")
+"""Parameters that are fields of a `Display`: which voxels are faded, and the maps' colours."""
 
 RATIO = "ratio"
 """Parameter with the two metabolites of the ratio that is shown: tCho/tNAA."""
@@ -65,7 +65,7 @@ class Wishes:
     study
         Name of a bundled case, or `UPLOAD` for one that waits for its study.
     display
-        Changes of the initial `Display`, valid.
+        Changes of the initial `Display`, valid together.
     pins
         Letter -> settings of a pin.
     problems
@@ -109,7 +109,7 @@ def query_of(
     for name in DISPLAYED:
         value = getattr(state.display, name)
         if value != getattr(Display(), name):
-            parameters[name] = f"{value:.6g}"
+            parameters[name] = value if isinstance(value, str) else f"{value:.6g}"
     if pins:
         parameters[PINS] = BETWEEN_PINS.join(
             BETWEEN_SETTINGS.join(
@@ -198,6 +198,11 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
     except SettingsError as error:
         wishes.problems.append(str(error))
         wishes.settings = {}
+    try:
+        Display().changed(**wishes.display)
+    except SettingsError as error:
+        wishes.problems.append(plain(str(error)))
+        wishes.display = {}
     return wishes
 
 
@@ -288,14 +293,16 @@ def _pair(text: str) -> tuple[str, str]:
     return above, below
 
 
-def _displayed(name: str, text: str) -> bool | float:
-    said = plain(text, LONGEST_NAMED)
-    if name != "limit":
+def _displayed(name: str, text: str) -> bool | float | str:
+    """Return the value of a field of a display, of the type that it has there."""
+    usual, said = getattr(Display(), name), plain(text, LONGEST_NAMED)
+    if isinstance(usual, str):
+        return text
+    if isinstance(usual, bool):
         if text.lower() not in YES_OR_NO:
             raise SettingsError(f"{name} is '{said}': give 1 or 0.")
         return YES_OR_NO[text.lower()]
     try:
-        limit = float(text)
+        return float(text)
     except ValueError:
-        raise SettingsError(f"The CRLB limit is '{said}': give a number.") from None
-    return Display().changed(limit=limit).limit
+        raise SettingsError(f"{name} is '{said}': give per cent, as in {usual:g}.") from None

@@ -15,7 +15,7 @@ from ftddm_viewer.drawing.report_page import report_bytes
 from ftddm_viewer.session.actions import action
 from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.repeating import as_command, as_python
-from ftddm_viewer.session.scene import Scene
+from ftddm_viewer.session.scene import Scene, resolve
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.plain import plain
 from ftddm_viewer.web.tab import Tab
@@ -98,7 +98,9 @@ def without_places(words: str, tab: Tab) -> str:
 def _report(ending: str, tab: Tab, _: Any) -> Any:
     state = tab.session.state
     try:
-        content = report_bytes([page_of_state(state, tab.session.model)], ending)
+        output = resolve(state).layer("output")
+        colours = () if output is None else (output.limits, output.colormap)
+        content = report_bytes([page_of_state(state, tab.session.model, *colours)], ending)
     except FtddmError as error:
         tab.say(str(error))
         return gr.skip()

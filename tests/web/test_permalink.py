@@ -129,7 +129,7 @@ def test_a_link_follows_the_truncation(session: Session) -> None:
         ({"colour": "red"}, "Unknown, ignored: colour."),
         ({"limit": "1e3"}, "choose one from 5 to 100 %"),
         ({"limit": "nan"}, "choose one from 5 to 100 %"),
-        ({"limit": "<b>"}, "The CRLB limit is '<b>': give a number."),
+        ({"limit": "<b>"}, "limit is '<b>': give per cent, as in 20."),
         ({"fade": "perhaps"}, "fade is 'perhaps': give 1 or 0."),
         ({"by_deviation": "2"}, "give 1 or 0"),
         ({"ratio": "tCho"}, "give two metabolites, tCho/tNAA"),
