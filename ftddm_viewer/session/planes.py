@@ -29,6 +29,9 @@ HEAD = 0.1
 VIEWS = ("sagittal", "coronal", "axial")
 """By the display axis that a view's planes are normal to."""
 
+PARTLY = "OUTPUT ONLY in the slices that were computed; elsewhere, the layer below shows."
+"""Before the caption of an output that crosses the slices of the study."""
+
 _boxes: WeakKeyDictionary[Case, tuple[Point, Point]] = WeakKeyDictionary()
 
 

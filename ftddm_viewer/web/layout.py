@@ -15,6 +15,7 @@ from ftddm_viewer.web.explorer_tool import ExplorerTool
 from ftddm_viewer.web.fading_tool import FadingTool
 from ftddm_viewer.web.offered_tool import OfferedTool
 from ftddm_viewer.web.pins_tool import PinsTool
+from ftddm_viewer.web.planes_tool import PlanesTool
 from ftddm_viewer.web.pointing_tool import PointingTool
 from ftddm_viewer.web.ratio_tool import RatioTool
 from ftddm_viewer.web.regions_tool import RegionsTool
@@ -194,7 +195,7 @@ class Layout:
                 self._show("spread", _html("spread"))
             self._show("spread_tab", tab)
             views = ViewsTool()
-            self.tools += [RatioTool(), FadingTool(), ExplorerTool()]
+            self.tools += [PlanesTool(), RatioTool(), FadingTool(), ExplorerTool()]
             regions = RegionsTool()
         views.listen()
         regions.listen()

@@ -28,6 +28,7 @@ from ftddm_viewer.web import (
     limits,
     offered_tool,
     pins_tool,
+    planes_tool,
     ratio_tool,
     regions_tool,
     settings_tool,
@@ -86,6 +87,7 @@ TIPS = {
         ratio_tool,
         regions_tool,
         explorer_tool,
+        planes_tool,
     )
     for name, words in tool.tips().items()
 }

@@ -44,7 +44,7 @@ RESERVED = {1: 3, 2: 4, 3: 5}
 
 HANDS = 'role="group" aria-label="Images; arrow keys turn the slices"'
 
-MRI = ("T1", "FLAIR")
+MRI: tuple[Role, ...] = ("T1", "FLAIR")
 
 
 class Drawings(NamedTuple):
@@ -144,23 +144,38 @@ class Painter:
 
         `name` is by which drawings refer to it, the layer's role unless another is given.
         """
-        name = name or layer.role
-        asked = (layer.volume, layer.limits, layer.colormap, scene.position, layer.visible)
+        name = id_of(name or layer.role)
+        return self.plane(name, layer, scene.axis, scene.position, self._box)
+
+    def plane(self, name: str, layer: LayerSpec, axis: int, position: float, box: Box) -> str:
+        """Return a plane of a layer as an image element; "" outside the layer.
+
+        Parameters
+        ----------
+        name
+            Id of the element.
+        layer
+            What to draw.
+        axis, position
+            See `plane_of`.
+        box
+            What is seen of an MRI, whose other pixels are left out.
+        """
+        asked = (layer.volume, layer.limits, layer.colormap, axis, position, layer.visible)
         known, element = self._kept.get(name, ((), ""))
         if len(known) == len(asked) and known[0] is asked[0] and known[1:] == asked[1:]:
             return element
         element = ""
-        plane = plane_of(layer.volume, scene.axis, scene.position)
+        plane = plane_of(layer.volume, axis, position)
         if plane is not None and layer.role in MRI:
-            plane = plane.within(self._box)
+            plane = plane.within(box)
             if plane.image.size:
-                element = image_element(id_of(name), png_url(grey(plane.image, layer)), plane.box)
+                element = image_element(name, png_url(grey(plane.image, layer)), plane.box)
         elif layer.role == "veil":
             if plane is not None and layer.visible:
-                element = image_element(id_of(name), png_url(veiled(plane.image)), plane.box)
+                element = image_element(name, png_url(veiled(plane.image)), plane.box)
         elif plane is not None:
-            url = png_url(coloured(plane.image, layer))
-            element = image_element(id_of(name), url, plane.box)
+            element = image_element(name, png_url(coloured(plane.image, layer)), plane.box)
         self._kept[name] = (asked, element)
         return element
 

@@ -17,7 +17,7 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtGui import QFont, QFontMetricsF, QGuiApplication
 
 from ftddm_core.saving.notice import NOTICE, RESEARCH_ONLY
-from ftddm_viewer.session.planes import VIEWS, middle_of
+from ftddm_viewer.session.planes import PARTLY, VIEWS, middle_of
 from ftddm_viewer.session.scene import NOT_COMPUTED, title_of
 from napari_ftddm._bridge import AXES, dims_order, layer_axis
 from napari_ftddm._record import (
@@ -60,9 +60,6 @@ MOST_LINES, TOO_LOW = 3, 8
 
 DRAWN_LARGER = 96 / 72
 """Width of a text on the canvas relative to Qt's font metrics, as measured on screenshots."""
-
-PARTLY = "OUTPUT ONLY in the slices that were computed; elsewhere, the layer below shows."
-"""Before the caption of an output that crosses the slices of the study."""
 
 YELLOW, WHITE, BOX = "#ffe04d", "#f0f0f0", "#000000b0"
 

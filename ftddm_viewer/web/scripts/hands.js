@@ -58,7 +58,7 @@ const hide = () => { clearTimeout(waiting); element.style.visibility = 'hidden';
 document.addEventListener('pointermove', (e) => {
   const drawing = e.target instanceof Element && e.target.closest('.drawing');
   const role = drawing && [...drawing.classList].find((name) => name !== 'drawing');
-  if (!role || drawing.closest('.swipe')) { hide(); return; }
+  if (!role || drawing.closest('.swipe, .planes')) { hide(); return; }
   clearTimeout(waiting);
   const left = Math.min(e.clientX + 14, innerWidth - 260);
   element.style.left = `${Math.max(4, left)}px`;
