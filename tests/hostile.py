@@ -1,4 +1,4 @@
-"""A hostile visitor of the page: `python tests/hostile.py [--only WORDS]`.
+"""A hostile visitor of the page: `python tests/hostile.py`.
 
 Serves the page, and sends all that `hostile_cases` has to it: uploads, links and requests. Each
 must end in a status of 400 and above, a closed connection, or a clear line on the page; the server
@@ -16,8 +16,8 @@ import socket
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ from ftddm_viewer.bench.visits import held_by
 
 GROWTH = 100_000_000
 """Most bytes that the server may hold more after something was sent than before."""
+
+KINDS: dict[str, Mapping[str, object]] = {"upload": UPLOADS, "link": LINKS, "request": REQUESTS}
+
+SOON = "from ftddm_viewer.web import limits; limits.GRACE = 5.0"
+"""Pages that were left are closed in seconds: they would work on beside the next one."""
 
 PATIENCE = 20.0
 """In s: how long an answer to a raw request may take."""
@@ -145,30 +150,16 @@ class Trial:
         if not clear or len(said) > LONGEST or PLACES.search(said) or "Unexpected" in said:
             self.fault(kind, what, f"the page says {said[:LONGEST]!r}")
 
-    async def run(self, only: str = "") -> None:
-        """Send everything whose name or query has some words."""
-        async with self._client() as client:
+    async def run(self, kinds: Sequence[str], only: str = "") -> None:
+        """Send everything of some kinds whose name or query has some words."""
+        async with httpx.AsyncClient(base_url=self.page.url, timeout=120) as client:
             config = (await client.get("config")).json()
             one = Attacker(client, config, 1)
             await one.visit()
-            for what, case in UPLOADS.items():
-                if only in what:
-                    with self.sending("upload", what):
-                        self.judge(
-                            "upload", what, await one.upload(case.sent()), one.said, case.said
-                        )
-            for query, wanted in LINKS.items():
-                if only in query:
-                    with self.sending("link", query):
-                        other = Attacker(client, config, 2)
-                        status = await other.visit(query)
-                        self.judge("link", query, status, other.said, wanted)
-                        await other.leave()
-            for what, content in REQUESTS.items():
-                if only in what:
-                    with self.sending("request", what):
-                        if fault := fault_of(self.page.url, content):
-                            self.fault("request", what, fault)
+            for kind, table in KINDS.items():
+                for what in (what for what in table if kind in kinds and only in what):
+                    with self.sending(kind, what):
+                        await self._send(kind, what, one)
             await one.press("bundled")
             if one.said:
                 self.faults.append(f"at the end, the page says {one.said}")
@@ -176,10 +167,16 @@ class Trial:
             if one.errors:
                 self.faults.append(f"at the end: {one.errors}")
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        async with httpx.AsyncClient(base_url=self.page.url, timeout=120) as client:
-            yield client
+    async def _send(self, kind: str, what: str, one: Attacker) -> None:
+        if kind == "upload":
+            case = UPLOADS[what]
+            self.judge(kind, what, await one.upload(case.sent()), one.said, case.said)
+        elif kind == "link":
+            other = Attacker(one.client, one.config, 2)
+            self.judge(kind, what, await other.visit(what), other.said, LINKS[what])
+            await other.leave()
+        elif fault := fault_of(self.page.url, REQUESTS[what]):
+            self.fault(kind, what, fault)
 
 
 def fault_of(url: str, request: bytes) -> str:
@@ -203,13 +200,14 @@ def fault_of(url: str, request: bytes) -> str:
 def main() -> int:
     """Send everything; return 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=list(KINDS), help="all by default")
     parser.add_argument("--only", default="", help="words of those to send, all by default")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        with served(write_weights(folder / "tiny"), folder) as page:
+        with served(write_weights(folder / "tiny"), folder, changed=SOON) as page:
             trial = Trial(page)
-            asyncio.run(trial.run(options.only))
+            asyncio.run(trial.run([options.kind] if options.kind else list(KINDS), options.only))
             sent = ", ".join(f"{count} {kind}s" for kind, count in trial.counts.items())
             print(page.logged()[-2000:])
     print(f"{sent}: {len(trial.faults)} faults, at most {trial.grown / 1e6:.0f} MB more at once.")

@@ -1,9 +1,9 @@
 """The front ends in use for a long time: `python tests/soak.py window|page --minutes 60 --seed 0`.
 
-A window on the virtual screen of xvfb-run, or a page with eight visitors, is used at random. Every
-minute its memory, threads, open files and temporary files are looked at. It fails if memory grows
-by more than 50 MB after the warm-up, if threads or files become ever more, or if anything raises
-or is logged as an error.
+A window on the virtual screen of xvfb-run, or a page with eight visitors, is used at random. The
+window's memory, threads, open files and temporary files are looked at every minute, the page's
+whenever all have left it. It fails if memory grows by more than 50 MB after the warm-up, if threads
+or files become ever more, or if anything raises or is logged as an error.
 """
 
 from __future__ import annotations
@@ -47,8 +47,15 @@ VISITORS = 8
 STAYS = (20.0, 120.0)
 """In s: how long a visitor stays, at least and at most; another one comes then."""
 
-SOON = "from ftddm_viewer.web import limits; limits.GRACE = 20.0"
-"""A page that was left is kept for 20 s and not for 10 min, so that a soak sees what it leaves."""
+ROUND = 4.0
+"""Minutes for which the page is used until all have left it, and it is looked at; less in a short
+soak."""
+
+SOON = "from ftddm_viewer.web import limits; limits.GRACE = limits.UNTAKEN = 5.0"
+"""A page that was left is kept for seconds and not for 10 min: what stays then is a leak."""
+
+CLOSED_WITHIN = 300.0
+"""In s."""
 
 FAULTS = ("Traceback", "Error", "A call failed", "Exception")
 """What no log may hold."""
@@ -136,9 +143,9 @@ class Course:
         """Whether it is not over yet."""
         return not self.faults and time.monotonic() - self._start < 60 * self.minutes
 
-    def sample(self, look: Callable[[], Sample]) -> None:
-        """Take a sample if it is time to, and print it."""
-        if time.monotonic() - self._last >= 60 * min(BETWEEN, self.minutes / 8):
+    def sample(self, look: Callable[[], Sample], *, now: bool = False) -> None:
+        """Take a sample if it is time to, or now, and print it."""
+        if now or time.monotonic() - self._last >= 60 * min(BETWEEN, self.minutes / 8):
             self._last = time.monotonic()
             self.samples.append(look())
             minute = (self._last - self._start) / 60
@@ -256,33 +263,45 @@ BUTTONS = ["volume", "volume", "cancel", "update", "bundled"]
 
 
 async def soak_page(course: Course, page: Served, seed: int) -> None:
-    """Have a page used by visitors who come and go."""
+    """Have a page used in rounds by visitors who come and go, and look at it between these."""
     most = httpx.Limits(max_connections=None, max_keepalive_connections=4 * VISITORS)
     async with httpx.AsyncClient(base_url=page.url, timeout=None, limits=most) as client:
         config = (await client.get("config")).json()
         rngs = [random.Random(f"{seed} {number}") for number in range(VISITORS)]
-        visitors = [asyncio.create_task(_visited(course, client, config, rng)) for rng in rngs]
-        while course.goes_on and not any(each.done() for each in visitors):
-            await asyncio.sleep(1)
-            course.sample(lambda: Sample.of(page.process, page.temporary))
+        while course.goes_on:
+            end = time.monotonic() + 60 * min(ROUND, course.minutes / 8)
+            visits = (_visited(course, client, config, rng, end) for rng in rngs)
+            await asyncio.gather(*visits)
+            print(f"in use: {Sample.of(page.process, page.temporary)}", flush=True)
+            await _left(course, page)
+            course.sample(lambda: Sample.of(page.process, page.temporary), now=True)
             if any(fault in page.logged() for fault in FAULTS):
                 course.faults.append(page.logged())
-        await asyncio.gather(*visitors)
 
 
 async def _visited(
-    course: Course, client: httpx.AsyncClient, config: Any, rng: random.Random
+    course: Course, client: httpx.AsyncClient, config: Any, rng: random.Random, end: float
 ) -> None:
-    while course.goes_on:
+    while time.monotonic() < end:
         visitor = Wanderer(client, config, rng.randrange(1, 2**31))
-        end = time.monotonic() + rng.uniform(*STAYS)
+        goes = min(end, time.monotonic() + rng.uniform(*STAYS))
         await visitor.open()
-        while course.goes_on and time.monotonic() < end:
+        while time.monotonic() < goes:
             await visitor.do(rng)
             course.moves += 1
             await asyncio.sleep(rng.expovariate(2))
         await visitor.leave()
         course.faults += [fault for fault in visitor.errors if "peer closed" not in fault]
+
+
+async def _left(course: Course, page: Served) -> None:
+    """Wait until the server has closed every page that was left."""
+    end = time.monotonic() + CLOSED_WITHIN
+    while list(page.temporary.glob("ftddm-web-*/private/*")):
+        if time.monotonic() > end:
+            course.faults.append("pages that were left are not closed")
+            return
+        await asyncio.sleep(0.5)
 
 
 def main() -> int:
