@@ -159,7 +159,11 @@ class Tabs:
                 return None
             if active:
                 visit.touched = monotonic()
-            self._found_again(visit)
+            if self._beating.get(key or ""):
+                self._found_again(visit)
+            elif visit.lost is not None:
+                # Not open for sure: what a page asked for may still be worked on when it is closed.
+                visit.lost = monotonic()
             return visit.tab
 
     def resume(self, token: str, key: str | None, user: str = "") -> Tab | None:

@@ -210,12 +210,13 @@ def test_a_lost_connection_and_a_reload_keep_the_tab(
     now[0] += limits.GRACE - 1
     opened.close_lost()
     assert opened.get("a") is tab
+    assert opened.beats("a", "", "192.0.2.7")
     tab.do(lambda: None)
     assert tab.words == tabs.KEPT  # it can be read
     monkeypatch.setattr("ftddm_viewer.web.tab.READ_FOR", 0.0)
     tab.do(lambda: None)
     assert tab.words == ""
-    opened.lose("a")
+    opened.stopped("a")
     assert opened.resume("nonsense", "b") is None
     assert opened.resume(tab.token, "b") is tab
     assert tab.words == tabs.KEPT
@@ -224,6 +225,25 @@ def test_a_lost_connection_and_a_reload_keep_the_tab(
     now[0] += limits.GRACE + 1
     opened.close_lost()
     assert opened.get("b") is None
+
+
+def test_what_a_closed_page_still_works_on_does_not_keep_it(
+    opened: Tabs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its follower ends after its connection, and asks for its tab once more."""
+    now = [1000.0]
+    monkeypatch.setattr(tabs, "monotonic", lambda: now[0])
+    tab = opened.open("a")
+    assert opened.beats("a", "", "192.0.2.7")
+    opened.stopped("a")
+    now[0] += 5
+    assert opened.get("a") is tab
+    now[0] += limits.GRACE - 1
+    opened.close_lost()
+    assert opened.get("a", active=False) is tab  # it may be a page without its connection
+    now[0] += limits.GRACE + 1
+    opened.close_lost()
+    assert opened.get("a") is None
 
 
 def test_a_tab_whose_connection_is_lost_makes_room_first(opened: Tabs) -> None:
