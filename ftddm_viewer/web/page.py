@@ -36,11 +36,12 @@ from ftddm_viewer.web import (
     study_form,
     taking_tool,
 )
+from ftddm_viewer.web.followed import Properties
 from ftddm_viewer.web.layout import Layout
 from ftddm_viewer.web.permalink import Wishes, wishes_of
 from ftddm_viewer.web.plain import LONGEST, plain
 from ftddm_viewer.web.study_draft import Draft
-from ftddm_viewer.web.tab import Properties, Tab
+from ftddm_viewer.web.tab import Tab
 from ftddm_viewer.web.tabs import Tabs
 from ftddm_viewer.web.tools import Steered
 

@@ -7,9 +7,9 @@ import secrets
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,6 +25,7 @@ from ftddm_viewer.session.pace import in_words
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web import study_panel
+from ftddm_viewer.web.followed import Followed, Properties
 from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
 from ftddm_viewer.web.permalink import UPLOADED, Wishes, is_uploaded, query_of, slice_problem
@@ -34,9 +35,6 @@ from ftddm_viewer.web.regions import Regions
 from ftddm_viewer.web.status import message
 from ftddm_viewer.web.study_draft import Draft
 from ftddm_viewer.web.uploads import as_uploaded, size_below, take
-
-Properties = Mapping[str, Mapping[str, Any]]
-"""Component -> its properties."""
 
 OWNED = "tab-"
 """Prefix of the folders of results; everything else that is served was uploaded."""
@@ -56,7 +54,7 @@ NOT_HERE = (
 )
 
 
-class Tab:
+class Tab(Followed):
     """Server side of one page.
 
     Parameters
@@ -105,6 +103,7 @@ class Tab:
     def __init__(
         self, model: Model, private: Path, served: Path, limits: Limits | None = None
     ) -> None:
+        super().__init__()
         self.session = Session(
             model, limits=limits or of_studies(), longest_unasked=LONGEST_UNASKED
         )
@@ -123,22 +122,16 @@ class Tab:
         self.opened = ""
         self.regions = Regions()
         self.kept: dict[str, Any] = {}
-        self._news = False
         self._placed: Inspection | None = None
         self._placement = ""
-        self._lock = RLock()
-        self._turn = 0
-        self._stamps: dict[str, float] = {}
-        self._shown: dict[str, dict[str, Any]] = {}
         self._wishes: Wishes | None = None
         self._awaited = ""
-        self._followed = False
         self._finished: Finished | None = None
         self._written: Finished | None = None
         self._due = 0.0
         self._results: list[str] = []
         self.session.changed.connect(self._grant)
-        self.pinning.changed.connect(self._renew)
+        self.pinning.changed.connect(self.renew)
 
     # ---- commands
 
@@ -173,32 +166,11 @@ class Tab:
     def move(
         self, part: str, key: str, stamp: float, value: Any, command: Callable[[], object]
     ) -> None:
-        """Run the command of a component that the user changed, unless it was changed again since.
-
-        Parameters
-        ----------
-        part
-            Component.
-        key
-            What it sets; changes of the same key are ordered by their time.
-        stamp
-            Time of the change in ms.
-        value
-            Its current value.
-        command
-            The command to run.
-        """
+        """Run the command of a component that the user changed, unless it was changed again since;
+        the other parameters as for `moved`."""
         with self._lock:
-            if stamp < self._stamps.get(key, 0):
-                return
-            self._stamps[key] = stamp
-            self._shown.setdefault(part, {})["value"] = value
-            self.do(command)
-
-    def restore(self, part: str) -> None:
-        """Restore the proper value of a component, e.g. after the user emptied it."""
-        with self._lock:
-            self._shown.setdefault(part, {})["value"] = None
+            if self.moved(part, key, stamp, value):
+                self.do(command)
 
     def begin(self, wishes: Wishes, *, uploads: bool = True) -> None:
         """Open a bundled case as a link requests; a request for an upload waits for the
@@ -237,7 +209,7 @@ class Tab:
         """Take up that the user opened or closed the study panel."""
         with self._lock:
             self.draft.expanded = expanded
-            self._shown.setdefault("study", {})["open"] = expanded
+            self.shows("study", "open", expanded)
 
     def placement(self) -> str:
         """Return where the MRI of the study panel lies on the maps, as HTML; "" while the panel is
@@ -336,7 +308,7 @@ class Tab:
         """Return `words`, which the page now shows."""
         with self._lock:
             words = self.words
-            self._shown.setdefault("message", {})["value"] = message(words)
+            self.shows("message", "value", message(words))
             return words
 
     @property
@@ -359,48 +331,15 @@ class Tab:
         """The parameters of the link to what it shows."""
         return dict(parse_qsl(self.query(self.session.state)[1:], keep_blank_values=True))
 
-    @property
-    def followed(self) -> bool:
-        """Whether a follower is updating its page."""
-        return self._followed
-
-    def follow(self) -> int:
-        """Return the caller's turn as follower of the page; 0 while there is another one."""
-        with self._lock:
-            if self._followed:  # what the caller did is still to be shown
-                self._news = True
-                return 0
-            self._followed, self._turn = True, self._turn + 1
-            return self._turn
-
-    def _renew(self) -> None:
-        """Have the page shown once more: more than the session's state changed."""
-        with self._lock:
-            self._news = True
-
     def leave(self, state: State) -> bool:
         """Stop following if nothing has changed since a state; return whether it stopped."""
-        with self._lock:
-            now, news, self._news = self.session.state, self._news, False
-            busy = now.activity is not Activity.IDLE or now.checking is not None
-            busy = busy or news or self.session.exploring
-            if now is not state or busy or self._written is not now.finished:
-                return False
-            self._followed = False
-            return True
+        return self.leave_unless(lambda: self._differs(state))
 
-    def abandon(self) -> None:
-        """Stop following early: the next follower sends everything again.
-
-        The last changes may never have reached the page.
-        """
-        with self._lock:
-            self._followed, self._turn = False, self._turn + 1
-            self._shown.clear()
-
-    def is_on(self, turn: int) -> bool:
-        """Return whether a follower's turn is still valid."""
-        return turn == self._turn
+    def _differs(self, state: State) -> bool:
+        now = self.session.state
+        busy = now.activity is not Activity.IDLE or now.checking is not None
+        busy = busy or self.session.exploring
+        return now is not state or busy or self._written is not now.finished
 
     def changes(
         self, turn: int, slow: Properties, quick: Callable[[State], Properties]
@@ -410,23 +349,13 @@ class Tab:
         Parameters
         ----------
         turn
-            The follower's turn, see `follow`; one that is over gets nothing and changes nothing.
+            See `differences`.
         slow
             Properties that the user cannot change and that took time to compute.
         quick
-            Returns the properties of the newest state; called while nothing changes.
+            Returns the properties of the newest state.
         """
-        with self._lock:
-            found: dict[str, dict[str, Any]] = {}
-            if not self.is_on(turn):
-                return found
-            for part, wanted in {**slow, **quick(self.session.state)}.items():
-                known = self._shown.setdefault(part, {})
-                new = {k: v for k, v in wanted.items() if k not in known or known[k] != v}
-                if new:
-                    found[part] = new
-                    known.update(new)
-            return found
+        return self.differences(turn, lambda: {**slow, **quick(self.session.state)})
 
     # ---- files
 
