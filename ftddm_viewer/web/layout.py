@@ -10,6 +10,7 @@ from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.case import MODE_WORDS
 from ftddm_viewer.session.messages import SHOW_ALL
 from ftddm_viewer.web import controls, status
+from ftddm_viewer.web.appearance_tool import AppearanceTool
 from ftddm_viewer.web.contrast_tool import ContrastTool
 from ftddm_viewer.web.explorer_tool import ExplorerTool
 from ftddm_viewer.web.fading_tool import FadingTool
@@ -198,6 +199,7 @@ class Layout:
             self.tools += [PlanesTool(), RatioTool(), FadingTool(), ExplorerTool()]
             regions = RegionsTool()
         views.listen()
+        self.tools.append(AppearanceTool())
         regions.listen()
         pins.listen()
         self.tools += [views, regions, pins]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from ftddm_viewer.session.exploration import limited_steps
 from ftddm_viewer.session.pins import LETTERS
 from ftddm_viewer.session.ratios import ratio_name
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.appearance import NAMES, USUAL, Appearance, appearance_value, yes_or_no
 from ftddm_viewer.web.plain import plain
 
 LOOKS = ("study", "mode", "metabolite", "slice")
@@ -28,7 +29,6 @@ DISPLAYED = ("fade", "limit", "by_deviation", "colormap", "low", "high")
 RATIO = "ratio"
 """Parameter with the two metabolites of the ratio that is shown: tCho/tNAA."""
 
-YES_OR_NO = {"1": True, "true": True, "0": False, "false": False}
 PINS = "pins"
 """Parameter with the settings of pins: "A,tau_flow:0.2,seed:3~B" are A's, and B's, which are the
 defaults. None of these letters needs to be encoded in an address."""
@@ -68,6 +68,8 @@ class Wishes:
         Changes of the initial `Display`, valid together.
     pins
         Letter -> settings of a pin.
+    appearance
+        How the browser is to show the images.
     problems
         Messages about invalid parts of the link.
     """
@@ -80,6 +82,7 @@ class Wishes:
     ratio: tuple[str, str] | None = None
     display: dict[str, Any] = field(default_factory=dict)
     pins: dict[str, SamplerSettings] = field(default_factory=dict)
+    appearance: Appearance = USUAL
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -92,6 +95,7 @@ def query_of(
     state: State,
     awaited: Wishes | None = None,
     pins: Mapping[str, SamplerSettings] = MappingProxyType({}),
+    appearance: Appearance = USUAL,
 ) -> str:
     """Return "?" and all differences from the initial state of a session with this study.
 
@@ -104,6 +108,8 @@ def query_of(
         The requested view, written instead while an upload is awaited.
     pins
         Letter -> settings of a pin.
+    appearance
+        How the browser shows the images.
     """
     parameters = _chosen(state.settings)
     for name in DISPLAYED:
@@ -128,6 +134,7 @@ def query_of(
         parameters |= _looks(state, state.case)
         if state.ratio is not None:
             parameters[RATIO] = ratio_name(state.ratio)
+    parameters |= appearance.parameters()
     return f"?{urlencode(parameters, safe=BETWEEN_SETTINGS + IS)}"
 
 
@@ -183,6 +190,9 @@ def wishes_of(query: Mapping[str, str]) -> Wishes:
                 wishes.ratio = _pair(text)
             elif name in DISPLAYED:
                 wishes.display[name] = _displayed(name, text)
+            elif name in NAMES:
+                value: Any = appearance_value(name, text)
+                wishes.appearance = replace(wishes.appearance, **{name: value})
             elif name == PINS:
                 wishes.pins, no_pins = _pins(text)
             elif not name.startswith(OWN):
@@ -299,9 +309,7 @@ def _displayed(name: str, text: str) -> bool | float | str:
     if isinstance(usual, str):
         return text
     if isinstance(usual, bool):
-        if text.lower() not in YES_OR_NO:
-            raise SettingsError(f"{name} is '{said}': give 1 or 0.")
-        return YES_OR_NO[text.lower()]
+        return yes_or_no(name, text)
     try:
         return float(text)
     except ValueError:

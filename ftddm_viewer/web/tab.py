@@ -25,6 +25,7 @@ from ftddm_viewer.session.pace import in_words
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, Finished, State
 from ftddm_viewer.web import study_panel
+from ftddm_viewer.web.appearance import USUAL
 from ftddm_viewer.web.followed import Followed, Properties
 from ftddm_viewer.web.limits import LONGEST_UNASKED, READ_FOR, STORED_EACH, of_studies
 from ftddm_viewer.web.painter import Painter
@@ -92,8 +93,8 @@ class Tab(Followed):
         Its pinned outputs.
     copies
         How many texts were handed out to be copied.
-    opened
-        Name of the tab of images that was opened last.
+    appearance
+        How its browser shows the images.
     regions
         What was drawn on the study.
     kept
@@ -119,7 +120,7 @@ class Tab(Followed):
         self.history = History(self.session)
         self.pinning = Pinning(self.session)
         self.copies = 0
-        self.opened = ""
+        self.appearance = USUAL
         self.regions = Regions()
         self.kept: dict[str, Any] = {}
         self._placed: Inspection | None = None
@@ -178,6 +179,7 @@ class Tab(Followed):
         self.do(lambda: self.session.update(**wishes.settings))
         self.do(lambda: self.session.display(**wishes.display))
         self.pinning.offered = wishes.pins
+        self.appearance = wishes.appearance
         said = [f"In the link: {problem}" for problem in wishes.problems]
         study = BUNDLED[0].name if wishes.uploaded else wishes.study
         if not wishes.uploaded:
@@ -324,7 +326,13 @@ class Tab(Followed):
     def query(self, state: State) -> str:
         """Return the link to a state; while an upload is awaited, the link to the requested
         view."""
-        return query_of(state, self._wishes if self._awaited else None, self.pinning.linked)
+        awaited = self._wishes if self._awaited else None
+        return query_of(state, awaited, self.pinning.linked, self.appearance)
+
+    @property
+    def opened(self) -> str:
+        """The name of the tab of images that is open."""
+        return self.appearance.tab
 
     @property
     def parameters(self) -> dict[str, str]:

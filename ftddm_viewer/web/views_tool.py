@@ -61,7 +61,7 @@ class ViewsTool:
 
 
 def _show(tab: Tab, name: Any) -> None:
-    tab.opened = str(name)
+    tab.appearance = tab.appearance.told({"tab": name})
     role = next((role for role in ROLES if BUTTONS[role] == name), None)
     layers = frozenset(() if role is None else (role,))
     tab.session.display(layers=layers, start=role in AT_START)

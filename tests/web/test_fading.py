@@ -27,6 +27,7 @@ from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.reliability import VEIL, share_words
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.appearance import Appearance
 from ftddm_viewer.web.fading_tool import FadingTool, _limit
 from ftddm_viewer.web.painter import Drawings, Painter
 from ftddm_viewer.web.tab import Tab
@@ -120,7 +121,7 @@ def test_where_nothing_is_known_nothing_can_be_chosen_and_it_says_why(tab: Tab) 
     assert "no CRLB map of tNAA" in said["reliability"]["value"]
     assert NO_SAMPLES in said["reliability"]["value"]
     assert said["drawn-reliability"]["value"] == ""  # its tab is not open
-    tab.opened = "Reliability"
+    tab.appearance = Appearance("Reliability")
     tab.painter.paint(state, resolve(state))
     said = tool.properties(tab, state, resolve(state))
     assert 'class="drawing output"' in said["drawn-reliability"]["value"]

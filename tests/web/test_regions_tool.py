@@ -21,6 +21,7 @@ from ftddm_core.errors import SettingsError
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
 from ftddm_viewer.session.state import State
+from ftddm_viewer.web.appearance import Appearance
 from ftddm_viewer.web.limits import MOST_POINTS
 from ftddm_viewer.web.outlines import contours
 from ftddm_viewer.web.painter import Painter
@@ -262,7 +263,7 @@ def test_tables_are_made_once_there_is_a_region(
 
     assert properties()["regions-read"] == properties()["drawn-regions"] == ""
     assert not properties()["regions-csv"]
-    tab.opened = "Regions"
+    tab.appearance = Appearance("Regions")
     number = tab.regions.number(tab.session.state)
     assert f'<div data-study="{number}" data-slice="' in properties()["drawn-regions"]
     assert counted == []
