@@ -62,7 +62,7 @@ def bundled(name: str) -> Bundled:
     found = next((each for each in BUNDLED if each.name == name), None)
     if found is None:
         names = " or ".join(each.name for each in BUNDLED)
-        raise SettingsError(f"There is no bundled case '{name}': choose {names}.")
+        raise SettingsError(f"There is no bundled case '{name:.40}': choose {names}.")
     return found
 
 

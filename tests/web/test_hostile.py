@@ -65,7 +65,7 @@ def test_a_hostile_link_is_told_of(query: str) -> None:
 def test_what_a_hostile_link_is_told_is_a_clear_line(tab: Tab) -> None:
     tab.begin(wishes_of({"study": "x" * 20_000, "mode": "\u202eevil", "slice": "9" * 5000}))
     assert tab.session.wait(PATIENCE)
-    assert "There is no study" in tab.words
+    assert "There is no bundled case" in tab.words
     assert "evil" in tab.words
     assert "\u202e" not in tab.words
     assert len(tab.words) < LONGEST
