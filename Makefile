@@ -17,7 +17,7 @@ help:
 	@echo "make test      run all tests"
 	@echo "make test-fast run all tests except those of the window and the browser; no display needed"
 	@echo "make images    redraw the images of the README"
-	@echo "make tour      draw the tour of the window in both themes, into out/tour/; STUDY=folder for your own"
+	@echo "make tour      draw the tour of window and page in both themes, into out/tour/; STUDY=folder for your own"
 	@echo "make lint      check style and types"
 	@echo "make clean     remove the environment and all output"
 
@@ -38,6 +38,10 @@ images: $(VENV)/dev $(VENV)/system
 tour: $(VENV)/dev $(VENV)/system
 	@for theme in dark light; do \
 		$(SCREEN) $(BIN)/python tests/tour.py $(STUDY) --out out/tour --theme $$theme || exit 1; \
+		for width in 1280 1600 390; do \
+			$(BIN)/python tests/page_tour.py $(STUDY) --out out/tour --theme $$theme --width $$width \
+				|| exit 1; \
+		done; \
 	done
 
 # Processes share the cores: waiting threads must not spin.
