@@ -8,13 +8,14 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo view web images tour test test-fast lint clean
+.PHONY: help demo view web images tour test test-long test-fast lint clean
 
 help:
 	@echo "make demo      restore the bundled simulated case into out/demo/, then open it in napari"
 	@echo "make view      open the bundled case in napari, with live sliders"
 	@echo "make web       serve the same as a web page, on http://127.0.0.1:7860"
-	@echo "make test      run all tests"
+	@echo "make test      run the tests"
+	@echo "make test-long run those that take many seconds each: tours, endurance, whole programs"
 	@echo "make test-fast run all tests except those of the window and the browser; no display needed"
 	@echo "make images    redraw the images of the README"
 	@echo "make tour      draw the tour of window and page in both themes, into out/tour/; STUDY=folder for your own"
@@ -45,13 +46,16 @@ tour: $(VENV)/dev $(VENV)/system
 	done
 
 # Processes share the cores: waiting threads must not spin.
-test test-fast: export OMP_WAIT_POLICY := passive
+test test-long test-fast: export OMP_WAIT_POLICY := passive
 
 test: $(VENV)/dev $(VENV)/system
-	@$(SCREEN) $(PYTEST)
+	@$(SCREEN) $(PYTEST) -m "not long"
+
+test-long: $(VENV)/dev $(VENV)/system
+	@$(SCREEN) $(PYTEST) -m long
 
 test-fast: $(VENV)/dev
-	@$(PYTEST) --ignore tests/plugins -m "not browser"
+	@$(PYTEST) --ignore tests/plugins -m "not browser and not long"
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

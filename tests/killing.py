@@ -92,17 +92,13 @@ def changing_places(out: Path, shown: Mapping[str, bytes], whole: Mapping[str, b
     )
 
 
-def killed_runs(
-    words: Sequence[str], out: Path, whole: Mapping[str, bytes], moments: int, seed: int = 0
-) -> int:
+def killed_runs(words: Sequence[str], out: Path, moments: int, seed: int = 0) -> int:
     """Kill a run at random moments, half of them while it writes; return the number of kills.
 
     Parameters
     ----------
     words
         A command that writes into `out`, which it may overwrite.
-    whole
-        What it writes undisturbed.
     moments
         How often to kill it.
     """
@@ -110,6 +106,7 @@ def killed_runs(
     with Runner() as runner:
         code, usual = runner.run(words)
         assert code == 0
+        whole = files_in(out)
         while kills < moments:
             before = visible(out)
             late = rng.random() < 0.5
@@ -196,9 +193,7 @@ def killed(options: argparse.Namespace, folder: Path) -> str:
     rest = ["--out", str(out), "--weights", str(weights), "--steps", "2"]
     if options.what == "run":
         words = ["run", str(write_study(folder / "patient")), *rest, "--overwrite"]
-        with Runner() as runner:
-            assert runner.run(words)[0] == 0
-        kills = killed_runs(words, out, files_in(out), options.moments, options.seed)
+        kills = killed_runs(words, out, options.moments, options.seed)
         return f"{kills} runs killed: every folder held all of a result or what it held before."
     for number in range(options.studies):
         voxel = (10.0 - number / options.studies, 10.0, 12.0)

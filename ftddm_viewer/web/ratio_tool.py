@@ -29,7 +29,7 @@ class RatioTool:
     """The tab, created in the current gradio tabs: see `Tool` and `Steered`."""
 
     def __init__(self) -> None:
-        with gr.Tab("Ratio", elem_id="ratio-tab"):
+        with gr.Tab("Ratio", elem_id="view-ratio"):
             with gr.Row(elem_classes="ways"):
                 self._pair = gr.Dropdown(
                     [("none", NONE)], value=NONE, label="Ratio", filterable=True, scale=0,

@@ -50,7 +50,7 @@ class RegionsTool:
     """The tab, created in the current gradio tabs: see `Tool` and `Steered`."""
 
     def __init__(self) -> None:
-        with gr.Tab(TITLE, elem_id="regions-tab"):
+        with gr.Tab(TITLE, elem_id="view-regions"):
             with gr.Row(elem_classes="ways"):
                 gr.HTML(FORMS, padding=False, min_height=0)
                 self._compared = gr.Dropdown(

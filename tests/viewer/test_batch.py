@@ -155,16 +155,17 @@ def test_a_study_whose_files_were_changed_is_restored_again(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
-def test_killed_and_resumed(cohort: list[Any], ftddm: Ftddm, tmp_path: Path) -> None:
+def test_killed_and_resumed(cohort: list[Any], tmp_path: Path) -> None:
     """Whatever the moment; the short version of `python tests/killing.py batch`."""
     shutil.rmtree(tmp_path / "all" / "p1b")
-    assert ftddm(*cohort).code == 0
-    whole = files_in(tmp_path / "out")
-    shutil.rmtree(tmp_path / "out")
+    words = [str(word) for word in cohort]
     with Runner() as runner:
+        assert runner.run(words)[0] == 0
+        whole = files_in(tmp_path / "out")
+        shutil.rmtree(tmp_path / "out")
         for seconds in (0.2, 0.4, 0.6, 0.8):
-            assert runner.run([str(word) for word in cohort], seconds)[0] in (0, KILLED)
-    assert ftddm(*cohort).code == 0
+            assert runner.run(words, seconds)[0] in (0, KILLED)
+        assert runner.run(words)[0] == 0
     assert files_in(tmp_path / "out") == whole
 
 

@@ -115,7 +115,7 @@ def visit(browser: Any, known: Any) -> Iterator[Callable[..., Any]]:
         if apart:
             others.append(browser.new_context(viewport=SCREEN))
         pages.append((others[-1] if apart else known).new_page())
-        pages[-1].set_default_timeout(120_000)  # others use the cores too
+        pages[-1].set_default_timeout(60_000)  # others use the cores too
         pages[-1].goto(url)
         return pages[-1]
 
