@@ -19,7 +19,7 @@ from typing import Any
 
 from browser import FLAGS, SCREEN, program
 from tour import THEMES
-from visiting import enter, ready
+from visiting import enter, open_tab, ready
 
 PATIENCE = 600.0
 """In s: longest time that a stage may compute."""
@@ -92,13 +92,13 @@ class PageTour:
 
     def swipe(self) -> None:
         """Input and output under one divider."""
-        self.tab("Swipe")
+        open_tab(self.page, "Swipe")
         self.page.locator("#swipe input[type=range]").first.fill("35")
         self.shot("3-swipe")
 
     def difference(self) -> None:
         """What is new in the output."""
-        self.tab("Difference")
+        open_tab(self.page, "Difference")
         self.page.locator("#drawn-difference svg.drawing").first.wait_for()
         self.shot("4-difference")
 
@@ -106,13 +106,13 @@ class PageTour:
         """Several samples at the higher temperatures, and their deviation."""
         self.enter("tau_flow", 1)
         self.enter("samples", self.samples)
-        self.tab("Deviation")
+        open_tab(self.page, "Deviation")
         self.page.locator("#spread svg.drawing").first.wait_for()
         self.shot("5-deviation")
 
     def ratio(self) -> None:
         """A ratio of two maps."""
-        self.tab("Ratio")
+        open_tab(self.page, "Ratio")
         self.page.locator("#ratio input").click()
         self.page.get_by_role("option").nth(1).click()
         self.finish()
@@ -124,7 +124,7 @@ class PageTour:
 
     def read(self) -> None:
         """A region is drawn by keys, and read with its mirror image."""
-        self.tab("Regions")
+        open_tab(self.page, "Regions")
         self.page.locator("#drawn-regions svg.drawing").first.wait_for()
         self.page.locator("#drawn-regions .hands").focus()
         for key in ("Enter", "ArrowLeft", "ArrowLeft", "ArrowUp", "Enter"):
@@ -138,14 +138,14 @@ class PageTour:
         self.page.locator("#unpin:enabled").wait_for()
         for name in ("tau_flow", "tau_diffusion"):
             self.enter(name, 0)
-        self.tab("A|B")
+        open_tab(self.page, "A|B")
         self.page.locator("#beside svg.drawing").first.wait_for()
         self.shot("8-pinned")
 
     def sweep(self) -> None:
         """The trade-off explorer sweeps the temperatures, and a click on a point sets them."""
         self.enter("samples", 1)
-        self.tab("Trade-off")
+        open_tab(self.page, "Trade-off")
         for name in ("tau_flow", "tau_diffusion"):
             self.page.locator(f"#values-{name}").fill(self.values)
         start = self.page.locator("#sweep-form button")
@@ -160,10 +160,10 @@ class PageTour:
 
     def planes(self) -> None:
         """Axial, coronal and sagittal views of the output."""
-        self.tab("Three planes")
+        open_tab(self.page, "Three planes")
         self.page.locator("#planes svg.drawing").nth(2).wait_for()
         self.shot("10-planes")
-        self.tab("Side by side")
+        open_tab(self.page, "Side by side")
 
     def volume(self) -> None:
         """Every slice of every metabolite, as files."""
@@ -198,14 +198,6 @@ class PageTour:
         """Type a number into a control, and Enter; wait for its image."""
         enter(self.page, name, f"{value:g}")
         ready(self.page, OF[name].format(value) if name != "samples" or value > 1 else "")
-
-    def tab(self, name: str) -> None:
-        """Open a tab of images, which may be in the list of those that have no room."""
-        found = self.page.locator("#views").get_by_role("tab", name=name, exact=True)
-        if not found.count():
-            self.page.locator("#views .overflow-menu > button").click()
-            found = self.page.locator("#views .overflow-dropdown button", has_text=name)
-        found.click()
 
     def pixels(self) -> str:
         """Return the output that is shown, as a data URL."""

@@ -91,3 +91,12 @@ def assert_same(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> None:
 
 def upload(page: Any, *paths: Path) -> None:
     page.locator("#upload input[type=file]").set_input_files([str(path) for path in paths])
+
+
+def open_tab(page: Any, name: str) -> None:
+    """Open a tab of images, which may be in the list of those that have no room."""
+    found = page.locator("#views").get_by_role("tab", name=name, exact=True)
+    if not found.count():
+        page.locator("#views .overflow-menu > button").click()
+        found = page.locator("#views .overflow-dropdown button", has_text=name)
+    found.click()

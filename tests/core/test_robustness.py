@@ -187,6 +187,7 @@ def test_automatic_weights_are_those_of_the_self_check(
 # ---- running
 
 
+@pytest.mark.long
 def test_every_kind_is_run_and_measured_and_nothing_twice(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_half_precision_has_digits_enough_and_bfloat16_has_not(
     assert least < np.abs(image() - plain).max() <= most
 
 
+@pytest.mark.long
 def test_two_draws_of_the_flow_differ_by_more_than_the_noise_of_its_level() -> None:
     low, matrix = degrade(slab(), 4), slab().grid.shape[:2]
     settings = SamplerSettings(upscale=4, t_trunc=0, tau_flow=1)
@@ -192,6 +193,7 @@ def test_the_wrong_acquired_map_is_less_likely(t: int, wrong: str) -> None:
     assert (worse > 0).float().mean() >= 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("t_trunc", "steps"), [(0, None), (100, 3)])
 def test_without_temperature_the_seed_does_not_matter(t_trunc: int, steps: int | None) -> None:
     low = degrade(slab(7, 8), 4)
@@ -213,7 +215,9 @@ def test_sharpness_rises_with_every_temperature() -> None:
         assert 0 < rising[0.0] < rising[0.5] < rising[1.0], varied
 
 
-@pytest.mark.parametrize("upscale", [2, 4, 8])
+@pytest.mark.parametrize(
+    "upscale", [pytest.param(2, marks=pytest.mark.long), 4, pytest.param(8, marks=pytest.mark.long)]
+)
 def test_default_settings_beat_interpolation_over_all_metabolites(upscale: float) -> None:
     methods = baseline_methods() | {"ftddm": ftddm_method(resolver(), SamplerSettings())}
     rows = compare(slab(7, 8), (upscale,), methods)

@@ -186,6 +186,7 @@ def check_t1(panel: Any, viewer: Any, pixels: np.ndarray) -> None:
     assert mirrored > 3 * error
 
 
+@pytest.mark.long
 def test_both_halves_of_side_by_side_and_swipe(sided: Any, viewer: Any) -> None:
     """The pinned output and the current one, each where its voxels are."""
     session = sided.session

@@ -71,6 +71,7 @@ def test_output_and_input_share_the_reference_grid(marked: Any, viewer: Any) -> 
     np.testing.assert_allclose(linear, np.diag(np.diag(linear)), atol=1e-9)  # nothing oblique
 
 
+@pytest.mark.long
 def test_the_real_case_is_aligned(
     unchecked: None, panel: Any, viewer: Any, shared_data: Path
 ) -> None:

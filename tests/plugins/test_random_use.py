@@ -49,6 +49,7 @@ def hand(
 
 
 # napari's own words to a user who turns an outline to 3D.
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:Contours are not displayed during 3D rendering")
 def test_random_use(hand: Any, weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     raised: list[BaseException] = []

@@ -182,6 +182,7 @@ def check_ended(viewer: Any, widget: Any) -> None:
     assert widget.panel.error.text() == ""
 
 
+@pytest.mark.long
 def test_it_ends_and_leaves_nothing(swiped: Any, viewer: Any, tmp_path: Path) -> None:
     """In whatever way: by its own key, by another layout, by a layer that goes, with the study."""
     do = swiped.panel.toolbar.wanted.emit

@@ -9,6 +9,7 @@ import pytest
 from tour import Tour
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchecked")
 def test_the_tour_is_told_to_its_end(opened: Any, viewer: Any, tmp_path: Path) -> None:
     opened.session.choose(mode="restore")

@@ -31,6 +31,7 @@ def words(tmp_path: Path, weights: Path) -> list[str]:
     return [str(word) for word in (*found, "--upscale", 2, "--steps", 2)]
 
 
+@pytest.mark.long
 @posix
 def test_workers_killed_in_mid_run(words: list[str], ftddm: Ftddm, tmp_path: Path) -> None:
     """The short version of `python tests/killing.py workers`: three processes, two killed."""

@@ -97,6 +97,7 @@ def run(record: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- the record
 
 
+@pytest.mark.long
 def test_every_part_of_the_plan_is_measured(record: dict[str, Any], run: dict[str, Any]) -> None:
     assert record["plan"] == json.loads(json.dumps(asdict(TINY)))
     assert record["live"] == live_settings().exact(4.0).to_dict()

@@ -25,6 +25,7 @@ from ftddm_viewer.drawing.orientation import radiological_slice
 SMALL = ("--matrix", 24, "--slices", 6, "--voxel", 8.0)
 
 
+@pytest.mark.long
 def test_a_report_has_a_table_images_and_statistics(
     label_map: Path, tmp_path: Path, ftddm: Ftddm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

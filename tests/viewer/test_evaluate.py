@@ -118,6 +118,7 @@ def anatomies(label_map: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_from_label_maps_to_a_page_and_on_again(
     anatomies: Path,
     study: Path,
@@ -281,6 +282,7 @@ def test_what_cannot_be_evaluated_is_refused_at_once(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_real_mri_of_a_tumour(
     shared_data: Path, protocol: Path, weights: Path, label_map: Path, tmp_path: Path, ftddm: Ftddm
 ) -> None:

@@ -72,6 +72,7 @@ def test_without_gradio_web_says_what_to_install(
     assert "pip install 'ftddm-viewer[web]'" in outcome.err
 
 
+@pytest.mark.long
 def test_the_demo_ends_in_the_window_or_with_the_way_to_the_page(
     ftddm: Ftddm, opened: list[Any], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from visiting import Visit, ready
+from visiting import Visit, open_tab, ready
 
 from ftddm_viewer.session.state import State
 from ftddm_viewer.web.appearance import TABS, USUAL, Appearance
@@ -63,7 +63,7 @@ def test_a_fresh_browser_shows_what_the_link_says(server: Any, visit: Visit) -> 
     page.locator("#contrast summary").click()
     page.locator("#contrast [name=smooth]").check()
     page.locator("#contrast [name=mirrored]").check()
-    page.get_by_role("tab", name="Difference").click()
+    open_tab(page, "Difference")
     page.wait_for_function(
         """() => ['tab=Difference', 'background=FLAIR', 'overlay=40', 'smooth=1', 'neurological=1']
           .every((part) => document.querySelector('#link-field').value.includes(part))"""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from visiting import Visit, holds, ready
+from visiting import Visit, holds, open_tab, ready
 
 from ftddm_viewer import live_settings
 from ftddm_viewer.session.exploration import SWEPT, table_of
@@ -208,7 +208,7 @@ def test_a_visitor_sweeps_and_chooses_a_point(server: Any, visit: Visit, tmp_pat
     """By mouse and by keys; the sliders and the image beside the points follow."""
     page = visit(server.url)
     ready(page)
-    page.get_by_role("tab", name="Trade-off").click()
+    open_tab(page, "Trade-off")
     page.locator("#sweep-form [name=tau_diffusion]").uncheck()
     assert page.locator("#values-tau_diffusion").is_disabled()
     page.locator("#values-t_trunc").fill("0, 30")

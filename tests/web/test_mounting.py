@@ -178,6 +178,7 @@ def test_logins_as_on_a_page_of_its_own(weights: Path, tmp_path: Path) -> None:
         assert client.get(f"{API}/user").json() == "anna"
 
 
+@pytest.mark.long
 def test_a_browser_uses_it_and_it_ends_with_its_application(
     weights: Path, visit: Visit, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from visiting import (
     expected,
     holds,
     image_of,
+    open_tab,
     ready,
     shown,
 )
@@ -145,6 +146,7 @@ def test_the_last_of_many_moves_wins_even_if_requests_overtake_each_other(
     assert_same(image_of(page), expected(model, tau_diffusion=0.4, seed=3))
 
 
+@pytest.mark.long
 def test_every_control_moves_the_image(server: Any, visit: Visit, model: Model) -> None:
     """One after the other: each changes the image to what a session makes of all so far."""
     page = visit(server.url)
@@ -300,7 +302,7 @@ def test_without_live_nothing_moves_until_asked(server: Any, visit: Visit) -> No
 def test_the_swipe_keeps_its_place(server: Any, visit: Visit) -> None:
     page = visit(server.url)
     ready(page)
-    page.get_by_role("tab", name="Swipe").click()
+    open_tab(page, "Swipe")
     page.locator(".swipe input").fill("20")
     enter(page, "seed", 2)
     page.wait_for_function("document.querySelector('.swipe').textContent.includes('seed\\u00a02')")

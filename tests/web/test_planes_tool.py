@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visiting import Visit, ready
+from visiting import Visit, open_tab, ready
 
 from ftddm_viewer.session.hover import value_at
 from ftddm_viewer.session.model import Model
@@ -87,7 +87,7 @@ def test_a_visitor_moves_the_cross_hair(server: Any, visit: Visit) -> None:
     page = visit(server.url)
     ready(page, heading="slice 10 of 16")
     assert page.locator("#planes").count() == 0 or page.locator("#planes").inner_html() == ""
-    page.get_by_role("tab", name="Three planes").click()
+    open_tab(page, "Three planes")
     coronal = page.locator("#planes .coronal")
     coronal.wait_for()
     inner = coronal.locator("svg").bounding_box()
@@ -105,5 +105,5 @@ def test_a_visitor_moves_the_cross_hair(server: Any, visit: Visit) -> None:
     )
     x = [float(re.findall(r"Point: (\S+),", text)[0]) for text in (before, words.inner_text())]
     assert x[1] - x[0] == pytest.approx(3.4, abs=0.11)  # a voxel to the patient's right
-    page.get_by_role("tab", name="Side by side").click()
+    open_tab(page, "Side by side")
     page.locator("#planes .coronal").wait_for(state="detached")

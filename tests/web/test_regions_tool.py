@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from lesioned import LESION, STACKS, state_of
 from tiny import write_study
-from visiting import PATIENCE, Visit, ready
+from visiting import PATIENCE, Visit, open_tab, ready
 
 from ftddm_core.errors import SettingsError
 from ftddm_viewer.session.model import Model
@@ -313,15 +313,15 @@ def test_fading_ratio_and_regions_by_hand_and_by_keys(
     page = visit(f"{server.url}?{query}")
     ready(page, "faded: samples' deviation above 5 %")
     assert page.locator("#pair use[href='#image-veil']").count() == 3
-    page.get_by_role("tab", name="Reliability").click()
+    open_tab(page, "Reliability")
     page.locator("#reliability").filter(has_text="above 5 % in").wait_for()
     page.locator("#fade input").uncheck()
     page.locator("#image-veil").wait_for(state="detached")
-    page.get_by_role("tab", name="Ratio").click()
+    open_tab(page, "Ratio")
     box = page.locator("#drawn-ratio .ratio-output").bounding_box()
     page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.5 * box["height"])
     page.locator("#pointed span").filter(has_text="Ratio output tCho/tNAA").wait_for()
-    page.get_by_role("tab", name="Regions").click()
+    open_tab(page, "Regions")
     box = page.locator("#drawn-regions .output").bounding_box()
     x, y = box["x"] + 0.65 * box["width"], box["y"] + 0.4 * box["height"]
     page.mouse.move(x, y)

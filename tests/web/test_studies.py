@@ -100,6 +100,7 @@ def test_only_a_background_that_is_there_is_offered(
     assert choices.all_inner_texts() == ["FLAIR", "None"]
 
 
+@pytest.mark.long
 def test_the_real_examination_from_upload_to_download(
     server: Any, visit: Visit, shared_data: Path, ftddm: Ftddm, weights: Path, tmp_path: Path,
 ) -> None:  # fmt: skip

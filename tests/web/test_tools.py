@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tiny import write_study
-from visiting import READY, Visit, holds, ready
+from visiting import READY, Visit, holds, open_tab, ready
 
 from ftddm_core.assets import asset_folder
 from ftddm_viewer.session.actions import ACTIONS
@@ -138,7 +138,7 @@ def test_an_output_is_pinned_and_compared(server: Any, visit: Visit) -> None:
     page.keyboard.press("w")
     page.wait_for_selector("#images:not([data-flicker])")
     page.keyboard.press("k")
-    page.get_by_role("tab", name="A|B").click()
+    open_tab(page, "A|B")
     page.locator("#preset-sharp").click()
     words = "A: τ_f 0.5, τ_d 0.5 | now: τ_f 1, τ_d 1."
     page.wait_for_function(READY, arg={"#beside": words, ".activity": "Up to date"})
@@ -151,7 +151,7 @@ def test_an_output_is_pinned_and_compared(server: Any, visit: Visit) -> None:
     page.wait_for_function(READY, arg={"#beside": "A and now: same settings."})
     page.wait_for_url(re.compile(r"/\?pins=A~B,tau_flow:1.0,tau_diffusion:1.0$"))
     page.reload()
-    page.get_by_role("tab", name="A|B").click()
+    open_tab(page, "A|B")
     page.wait_for_function(READY, arg={"#beside": "A (pinned): Output tNAA"})
     page.keyboard.press("Shift+K")
     page.keyboard.press("Shift+K")
@@ -167,14 +167,14 @@ def test_derived_images_are_computed_while_their_tab_is_open(server: Any, visit:
         ("Difference", "difference", "output − reference, in mM"),
         ("First estimate", "estimate", "FIRST ESTIMATE at T_trunc 100, where"),
     ):
-        page.get_by_role("tab", name=name).click()
+        open_tab(page, name)
         page.locator(f"#image-{role}").wait_for(state="attached")
         shown = page.locator(f"#drawn-{role} .{role}")
         shown.wait_for()
         found = "".join(shown.text_content().split())
         assert "".join(words.split()) in found
         assert "Researchuseonly" in found
-    page.get_by_role("tab", name="Side by side").click()
+    open_tab(page, "Side by side")
     page.locator("#image-estimate").wait_for(state="detached")
 
 

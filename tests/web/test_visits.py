@@ -139,6 +139,7 @@ def record(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_the_command_adds_a_section(
     record: Path, weights: Path, ftddm: Ftddm, tmp_path: Path
 ) -> None:
