@@ -39,9 +39,14 @@ class Followed:
         with self._lock:
             self._news = True
 
-    def leave_unless(self, changed: Callable[[], bool]) -> bool:
-        """Stop following unless there is something new to show; return whether it stopped."""
+    def leave_unless(self, changed: Callable[[], bool], turn: int = 0) -> bool:
+        """Stop following unless there is something new to show; return whether it stopped.
+
+        A `turn` that is over has ended already.
+        """
         with self._lock:
+            if turn and not self.is_on(turn):
+                return True
             news, self._news = self._news, False
             if changed() or news:
                 return False
@@ -51,7 +56,8 @@ class Followed:
     def abandon(self) -> None:
         """Stop following early: the next follower sends everything again.
 
-        The last changes may never have reached the page.
+        The last changes may never have reached the page: it was closed, or missed them and asks
+        once more.
         """
         with self._lock:
             self._followed, self._turn = False, self._turn + 1

@@ -191,7 +191,7 @@ class Page:
     def _wire_looks(self) -> None:
         """Handle in the browser what needs no server: background, opacity, link."""
         layout = self.layout
-        self._follow(layout.poke.input(self._commands(lambda tab: None), None, None, **AT_ONCE))
+        self.answers(layout.poke.input, _asked_again, None, data="lost")
         for component, js in (
             (layout.backdrop, f"(v) => {{{IMAGES}.dataset.backdrop = v}}"),
             (layout.overlay, f"(v) => {{{IMAGES}.style.setProperty('--overlay', v / 100)}}"),
@@ -340,11 +340,11 @@ class Page:
                 while not ended:
                     state = tab.session.state
                     yield self._updates(await asyncio.to_thread(self._changes, tab, state, turn))
-                    ended = tab.leave(state)
+                    ended = tab.leave(state, turn)
                     await asyncio.sleep(0 if ended else FRAME)
             finally:
                 self._tab(request)  # the tab was active until now
-                if not ended:  # the page was closed in the meantime
+                if not ended and tab.is_on(turn):  # the page was closed in the meantime
                     tab.abandon()
         # Gradio resends the last value when a follower ends: by then it may be out of date.
         yield self._updates({})
@@ -431,6 +431,12 @@ class Page:
         """Return the properties of what the user changes in the tools."""
         tools = (tool for tool in self.layout.tools if isinstance(tool, Steered))
         return {name: found for tool in tools for name, found in tool.steered(tab, state).items()}
+
+
+def _asked_again(tab: Tab, lost: Any) -> None:
+    """Take up that a page waits in vain: send it everything, if what it was sent was `lost`."""
+    if lost is True:
+        tab.abandon()
 
 
 def whose(request: gr.Request) -> tuple[str, str, str]:

@@ -339,9 +339,9 @@ class Tab(Followed):
         """The parameters of the link to what it shows."""
         return dict(parse_qsl(self.query(self.session.state)[1:], keep_blank_values=True))
 
-    def leave(self, state: State) -> bool:
+    def leave(self, state: State, turn: int = 0) -> bool:
         """Stop following if nothing has changed since a state; return whether it stopped."""
-        return self.leave_unless(lambda: self._differs(state))
+        return self.leave_unless(lambda: self._differs(state), turn)
 
     def _differs(self, state: State) -> bool:
         now = self.session.state

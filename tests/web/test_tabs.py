@@ -16,6 +16,7 @@ from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.state import Finished
 from ftddm_viewer.web import limits, start, tabs
+from ftddm_viewer.web.page import _asked_again
 from ftddm_viewer.web.permalink import UPLOAD, Wishes
 from ftddm_viewer.web.tabs import Tabs
 
@@ -125,6 +126,21 @@ def test_a_page_survives_its_device(
     tab.do(lambda: tab.session.update(tau_flow=0.4))
     assert tab.session.wait(PATIENCE)
     assert (tab.words, tab.session.state.up_to_date) == ("", True)
+
+
+def test_a_page_that_asks_in_vain_is_sent_everything_by_another_follower(opened: Tabs) -> None:
+    tab = opened.open("a")
+    first = tab.follow()
+    heading = {"heading": {"value": "one"}}
+    assert tab.changes(first, heading, lambda state: {}) == heading
+    _asked_again(tab, lost=False)
+    assert tab.follow() == 0
+    _asked_again(tab, lost=True)
+    second = tab.follow()
+    assert second > first
+    assert tab.changes(second, heading, lambda state: {}) == heading
+    assert tab.leave(tab.session.state, first)  # and lets the second one work
+    assert tab.followed
 
 
 @pytest.mark.parametrize("key", ["", None])
