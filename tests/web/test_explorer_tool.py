@@ -220,9 +220,9 @@ def test_a_visitor_sweeps_and_chooses_a_point(server: Any, visit: Visit, tmp_pat
     holds(page, "control-tau_flow", 1)
     holds(page, "control-t_trunc", 30)
     page.wait_for_function(
-        "document.querySelector('#explored').textContent.replaceAll(/\\s/g, '')"
-        ".includes('τ_f1,') && document.activeElement.ariaPressed === 'true'"
+        "document.querySelector('#explored').textContent.replaceAll(/\\s/g, '').includes('τ_f1,')"
     )
+    page.locator("#trade-off .point[aria-pressed=true]").focus()
     page.keyboard.press("Home")
     words = page.evaluate("document.activeElement.ariaLabel")
     page.keyboard.press("Enter")
