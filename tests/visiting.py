@@ -95,8 +95,11 @@ def upload(page: Any, *paths: Path) -> None:
 
 def open_tab(page: Any, name: str) -> None:
     """Open a tab of images, which may be in the list of those that have no room."""
-    found = page.locator("#views").get_by_role("tab", name=name, exact=True)
-    if not found.count():
+    shown = page.locator("#views").get_by_role("tab", name=name, exact=True)
+    listed = page.locator("#views .overflow-dropdown button", has_text=name)
+    shown.or_(listed).first.wait_for(state="attached")
+    if shown.count():
+        shown.click()
+    else:
         page.locator("#views .overflow-menu > button").click()
-        found = page.locator("#views .overflow-dropdown button", has_text=name)
-    found.click()
+        listed.click()

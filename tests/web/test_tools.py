@@ -149,7 +149,7 @@ def test_an_output_is_pinned_and_compared(server: Any, visit: Visit) -> None:
     assert place["x"] + place["width"] <= 1280
     page.locator("#reset").click()
     page.wait_for_function(READY, arg={"#beside": "A and now: same settings."})
-    page.wait_for_url(re.compile(r"/\?pins=A~B,tau_flow:1.0,tau_diffusion:1.0$"))
+    page.wait_for_url(re.compile(r"/\?pins=A~B,tau_flow:1.0,tau_diffusion:1.0&tab=A%7CB$"))
     page.reload()
     open_tab(page, "A|B")
     page.wait_for_function(READY, arg={"#beside": "A (pinned): Output tNAA"})
