@@ -222,7 +222,7 @@ def test_a_visitor_sweeps_and_chooses_a_point(server: Any, visit: Visit, tmp_pat
     page.wait_for_function(
         "document.querySelector('#explored').textContent.replaceAll(/\\s/g, '').includes('τ_f1,')"
     )
-    page.locator("#trade-off .point[aria-pressed=true]").focus()
+    page.wait_for_function("document.activeElement.ariaPressed === 'true'")
     page.keyboard.press("Home")
     words = page.evaluate("document.activeElement.ariaLabel")
     page.keyboard.press("Enter")

@@ -34,8 +34,13 @@ document.addEventListener('focusin', (e) => {
   held = point ? point.dataset.n : null;
 });
 document.addEventListener('pointerdown', (e) => { if (!asked(e.target)) held = null; });
+// A new drawing may take the old one's elements for other points, without any event.
+const astray = (active) => active === document.body
+  || (element.contains(active) && active.matches('.point') && active.dataset.n !== held);
 new MutationObserver(() => {
-  if (held === null || document.activeElement !== document.body) return;
+  if (held === null || !astray(document.activeElement)) return;
   const point = element.querySelector(`.point[data-n="${held}"]`);
   if (point) focus(point);
-}).observe(element, { childList: true, subtree: true });
+}).observe(element, {
+  childList: true, subtree: true, attributes: true, attributeFilter: ['data-n'],
+});
