@@ -123,7 +123,11 @@ class Panel(QWidget):
             self.samples[case] = QAction(case.label, menu)
             self.samples[case].setToolTip(case.words)
             menu.addAction(self.samples[case])
-        self.sample.setText("Simulated case")
+        self.sample.setText("Simulated")
+        self.sample.setStyleSheet(
+            "QToolButton { padding: 3px 18px 3px 6px; "
+            "border: 1px solid #808890; border-radius: 3px; }"
+        )
         self.sample.setMenu(menu)
         self.sample.setPopupMode(QToolButton.ToolButtonPopupMode.MenuButtonPopup)
 
