@@ -55,9 +55,24 @@ class Conditioning:
     @property
     def nbytes(self) -> int:
         """Memory in bytes."""
-        steps = [part for level in self.steps for step in level for part in step]
-        held = [self.mean, self.deviation, *(part for pair in self.base for part in pair), *steps]
-        return sum(tensor.nbytes for tensor in held)
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors, in the order of `of`; the first axis of each is the batch."""
+        base = (part for pair in self.base for part in pair)
+        steps = (part for level in self.steps for step in level for part in step)
+        return self.mean, self.deviation, *base, *steps
+
+    @classmethod
+    def of(cls, tensors: Several[Tensor], steps: Several[int]) -> Conditioning:
+        """Return the conditioning with these tensors, given the number of steps of each
+        resolution, the finest first."""
+        left = iter(tensors)
+        mean, deviation = next(left), next(left)
+        base = [(next(left), next(left)) for _ in steps]
+        terms = [[(next(left), next(left), next(left)) for _ in range(n)] for n in steps]
+        return cls(mean, deviation, base, terms)
 
 
 class MergedFlow:
@@ -77,6 +92,11 @@ class MergedFlow:
     def __init__(self, flow: ConditionalGlow) -> None:
         self.flow = flow
         self._levels = [_Level(cast(Sequence, level)) for level in flow.levels]
+
+    @property
+    def steps(self) -> list[int]:
+        """The number of steps of each resolution, the finest first."""
+        return [level.count for level in self._levels]
 
     def encode(self, condition: Tensor, t: Tensor, upscale: Tensor) -> Conditioning:
         """Read the conditions; parameters as for `ConditionalGlow.encode`."""
@@ -103,7 +123,11 @@ class MergedFlow:
         tau_flow
             Temperature: a factor on the variance, 0..1.
         """
-        scale = math.sqrt(tau_flow)
+        return self.scaled(normal, conditioning, math.sqrt(tau_flow))
+
+    def scaled(self, normal: Tensor, conditioning: Conditioning, scale: float | Tensor) -> Tensor:
+        """Return x_t as `sample` does for sqrt(tau_f) = `scale`, which each slice may have its own
+        of, (B, 1, 1, 1)."""
         latents = []
         for mean, deviation in conditioning.base:
             normal = functional.pixel_unshuffle(normal, 2)
@@ -118,7 +142,13 @@ class MergedFlow:
 
 
 class _Level:
-    """The inverse steps of one resolution."""
+    """The inverse steps of one resolution.
+
+    Attributes
+    ----------
+    count
+        Their number.
+    """
 
     def __init__(self, level: Sequence) -> None:
         layers = [*level.bijections]
@@ -128,6 +158,7 @@ class _Level:
         layers = [layer for *_, injector, c in steps for layer in (injector.affine, c.from_cond)]
         self._weight = torch.cat([layer.weight.detach() for layer in layers])
         self._bias = torch.cat([cast(Tensor, layer.bias).detach() for layer in layers])
+        self.count = len(steps)
         self._sizes = [n for *_, i, c in steps for n in _sizes(i.affine, c.from_cond)]
 
     def terms(self, feature: Tensor) -> list[StepTerms]:

@@ -13,53 +13,18 @@ import torch
 from torch import Tensor
 
 from ftddm_core.conventions import channel, channel_slice
-from ftddm_core.imaging.memory import plannable
-from ftddm_core.model.merged import MergedFlow
-from ftddm_core.model.prediction import Prediction, x0_of
-from ftddm_core.model.schedule import NoiseSchedule
+from ftddm_core.model.prediction import x0_of
 from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.chain import truncated_chain
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, halved
 from ftddm_core.sampling.need import check_memory
+from ftddm_core.sampling.networks import Networks
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import FloatArray, Start
 from ftddm_core.settings import SamplerSettings
-
-
-class Networks(NamedTuple):
-    """The networks applied to a batch.
-
-    Parameters
-    ----------
-    denoiser
-        Maps (x_t, channels, t, s) to the output described by `prediction`, like a `UNet`.
-    prediction
-        See `model.prediction`.
-    flow
-        Draws x_t.
-    t_flow_max
-        Largest level of the flow.
-    schedule
-        Noise schedule.
-    device
-        Device of the networks.
-    half
-        Whether the denoiser computes in float16.
-    memory
-        Returns the bytes that one slice may take on a CPU.
-    """
-
-    denoiser: Callable[..., Tensor]
-    prediction: Prediction
-    flow: MergedFlow
-    t_flow_max: int
-    schedule: NoiseSchedule
-    device: torch.device
-    half: bool = False
-    memory: Callable[[], float] = plannable
 
 
 class Drawn(NamedTuple):

@@ -11,7 +11,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from torch import Tensor
 
 from ftddm_core.conventions import CHANNELS
 from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
@@ -19,14 +18,12 @@ from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import Weights, load_weights
-from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.samplers import SAMPLERS
-from ftddm_core.sampling.batch import Copy, Networks, draw_batch, draw_start
+from ftddm_core.sampling.batch import Copy, draw_batch, draw_start
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.device import (
     pick_device,
-    place,
     ran_out_of_memory,
     release_memory,
     slices_together,
@@ -34,6 +31,7 @@ from ftddm_core.sampling.device import (
 from ftddm_core.sampling.gathered import Gathered, Sampled
 from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.guides import usual_upscale
+from ftddm_core.sampling.networks import Networks, placed
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.result import PROGRESS, Result, Start, Update
@@ -68,6 +66,9 @@ class SuperResolver:
         of the scale for the same seed.
     memory
         Returns the bytes that one slice may take on a CPU.
+    together
+        For how many threads that sample at once to compute their slices in batches, on a CPU; 1
+        for one thread.
 
     Raises
     ------
@@ -93,6 +94,7 @@ class SuperResolver:
         batch: int | None = None,
         half: bool = False,
         memory: Callable[[], float] = plannable,
+        together: int = 1,
     ) -> None:
         for config in (weights.denoiser.config, weights.flow.config.encoder):
             if config.condition_channels != len(CHANNELS):
@@ -109,12 +111,8 @@ class SuperResolver:
         self.half = half
         self.memory = memory
         self.schedule = NoiseSchedule()
-        place(weights.denoiser, self.device)
-        place(weights.flow, self.device)
-        self.denoiser: Callable[..., Tensor] = weights.denoiser
-        if self.device.type == "cuda":
-            self.denoiser = Graphed(weights.denoiser)
-        self.flow = MergedFlow(weights.flow)
+        self.together = together if self.device.type == "cpu" else 1
+        self.denoiser, self.flow = placed(weights, self.device, self.together)
         self._checks: WeakKeyDictionary[Study, SelfCheck] = WeakKeyDictionary()
         self._begun: WeakKeyDictionary[Study, dict[Any, Any]] = WeakKeyDictionary()
 

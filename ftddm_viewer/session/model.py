@@ -45,6 +45,8 @@ class Model:
         Whether to compute in half precision, on a GPU; see `SuperResolver`.
     memory
         Returns the bytes that one slice may take on a CPU.
+    together
+        How many sessions may compute at once; see `SuperResolver`.
 
     Attributes
     ----------
@@ -59,11 +61,12 @@ class Model:
         *,
         half: bool = False,
         memory: Callable[[], float] = plannable,
+        together: int = 1,
     ) -> None:
         self.weights = weights
         self.device = device
         self.half = half
-        self._memory = memory
+        self._memory, self._together = memory, together
         self._resolver: SuperResolver | None = None
         self._loading = Lock()
         self._turns = Turns()
@@ -123,7 +126,15 @@ class Model:
         from ftddm_core.sampling.resolver import SuperResolver
 
         use_cores()
-        return SuperResolver.load(self.weights, self.device, half=self.half, memory=self._memory)
+        resolver = SuperResolver.load(
+            self.weights,
+            self.device,
+            half=self.half,
+            memory=self._memory,
+            together=self._together,
+        )
+        self._turns.room = resolver.together
+        return resolver
 
     def usual_upscale(self, study: Study) -> float:
         """Return the factor that brings a study's voxels nearest to the training data's."""

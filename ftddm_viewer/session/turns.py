@@ -1,4 +1,4 @@
-"""Whose turn it is at the networks, which compute one step at a time.
+"""Whose turn it is at the networks, which compute a few steps at a time, in one batch.
 
 An image that nobody has seen anything of goes first; its later steps and the images at T_trunc
 make room for the first of another session, but not for longer than `LATER`. Idle work is done while
@@ -30,15 +30,21 @@ class Turns:
     ----------
     now
         Returns the time, in s.
+
+    Attributes
+    ----------
+    room
+        How many may have their turn at the same time.
     """
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self.room = 1
         self._now = now
         self._idle = Lock()
         self._change = Condition()
         self._numbers = count()
         self._line: list[tuple[float, int]] = []
-        self._taken = False
+        self._taken = self._first = 0
         self._wanted = 0
 
     @contextmanager
@@ -54,19 +60,28 @@ class Turns:
         try:
             yield
         finally:
-            self._leave()
+            self._leave(later)
 
     def _take(self, later: float = 0.0) -> None:
         with self._change:
             mine = (self._now() + later, next(self._numbers))
             heapq.heappush(self._line, mine)
-            self._change.wait_for(lambda: not self._taken and self._line[0] == mine)
+            self._change.wait_for(lambda: self._line[0] == mine and self._admits(later))
             heapq.heappop(self._line)
-            self._taken = True
+            self._taken += 1
+            self._first += not later
+            self._change.notify_all()
 
-    def _leave(self) -> None:
+    def _admits(self, later: float) -> bool:
+        """Return whether there is room: what only refines would slow down the first images that
+        it is computed with, and waits for them unless it has waited for long."""
+        beside = not (later and self._first) or self._line[0][0] <= self._now()
+        return self._taken < self.room and beside
+
+    def _leave(self, later: float = 0.0) -> None:
         with self._change:
-            self._taken = False
+            self._taken -= 1
+            self._first -= not later
             self._change.notify_all()
 
     @contextmanager

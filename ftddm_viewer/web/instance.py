@@ -91,7 +91,7 @@ class Instance:
         check_exposure(host, share=share, auth=auth, uploads=uploads, no_password=no_password)
         self._check = None if auth is None else password_check(read_passwords(auth))
         self._uploads = uploads
-        model = Model(weights, device, half=half, memory=limits.memory)
+        model = Model(weights, device, half=half, memory=limits.memory, together=limits.TOGETHER)
         model.load()  # report errors now, and not to every visitor
         sweep_leftovers()
         self._open = ExitStack()
@@ -108,7 +108,7 @@ class Instance:
             self.tabs = Tabs(model, *folders)
             self._open.callback(self.tabs.close_all)
             self.page = Page(model, self.tabs, uploads=uploads)
-            self._open.callback(self.page.blocks.close, verbose=False)
+            self._open.callback(self.page.close)
             self._open.callback(self.tabs.close_all)
             self.page.blocks.queue(api_open=False, max_size=limits.LONGEST_QUEUE)
         except BaseException:

@@ -89,6 +89,9 @@ FARTHEST = 1000.0
 
 # ---- work
 
+TOGETHER = 16
+"""Largest number of sessions whose slices are computed in one batch, on a CPU."""
+
 LONGEST_UNASKED = 30.0
 """Seconds of estimated work beyond which a click is needed."""
 

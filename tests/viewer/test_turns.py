@@ -8,6 +8,7 @@ from threading import Event
 from time import sleep
 from typing import Any
 
+import numpy as np
 import pytest
 from sessions import PATIENCE, done
 
@@ -119,3 +120,46 @@ def test_idle_work_that_waits_for_another_session_s_ends_when_it_is_superseded(
             ends.set()
         assert first.result(timeout=10) == "done"
         assert model.idly(lambda *_: "next", lambda: False) == "next"
+
+
+def test_as_many_have_their_turn_as_there_is_room_for() -> None:
+    turns, inside, go = Turns(), [], Event()
+    turns.room = 2
+
+    def take(name: str) -> None:
+        with turns.step():
+            inside.append(name)
+            assert go.wait(PATIENCE)
+
+    with ThreadPoolExecutor(3) as threads:
+        for name in "abc":
+            threads.submit(take, name)
+        while len(inside) < 2 or not turns._line:
+            sleep(0.001)
+        assert len(inside) == 2
+        go.set()
+    assert sorted(inside) == ["a", "b", "c"]
+
+
+def test_sessions_that_compute_together_show_what_each_shows_alone(
+    weights: Path, study: Path
+) -> None:
+    """Their slices go through the networks in one batch."""
+
+    def shown(model: Model, seeds: list[int]) -> list[Any]:
+        sessions = [Session(model, checks_itself=False) for _ in seeds]
+        for session, seed in zip(sessions, seeds, strict=True):
+            session.update(seed=seed)
+            session.open(study)
+        views = [done(session).view for session in sessions]
+        assert all(session.close(PATIENCE) for session in sessions)
+        return views
+
+    seeds = [1, 2, 3, 4]
+    alone = [shown(Model(str(weights), "cpu"), [seed])[0] for seed in seeds]
+    for one, other in zip(alone, shown(Model(str(weights), "cpu", together=8), seeds), strict=True):
+        assert one.images.keys() == other.images.keys()
+        for key, image in one.images.items():
+            np.testing.assert_allclose(
+                other.images[key].drawn, image.drawn, atol=1e-4 * image.drawn.max()
+            )
