@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
@@ -10,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent
 ROOTS = (PACKAGE / "assets", PACKAGE.parent / "assets")
 
 
+@cache
 def asset_folder(name: str) -> Path:
     """Return the folder of a bundled asset such as "weights" or "case".
 

@@ -15,6 +15,7 @@ neither are outliers. Values are never altered. `consistency` holds maps to the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class Measurement:
         seen = truncate(image, self.acquired)
         return seen if self.window is None else self.window.blur(seen)
 
-    @property
+    @cached_property
     def typical_noise(self) -> float:
         """Root mean square of the deviation over valid voxels, in units of `scale`."""
         held = self.deviation[self.w]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import nibabel as nib
+import numpy as np
 from numpy.typing import NDArray
 
 from ftddm_core.errors import GeometryError
@@ -54,7 +56,7 @@ def radiological_slice(volume: Volume, k: int) -> RadiologicalSlice:
     n_slices = volume.shape[2]
     if not 0 <= k < n_slices:
         raise GeometryError(f"There is no slice {k}: choose one from 0 to {n_slices - 1}.")
-    world, direction = nib.orientations.io_orientation(volume.affine)[:2].astype(int).T
+    world, direction = _orientation(np.asarray(volume.affine, np.float64).tobytes())
     image, size = volume.data[..., k], volume.voxel_size[:2]
     # In every plane, the lower world axis is horizontal and the higher one vertical ...
     across, upright = (0, 1) if world[0] < world[1] else (1, 0)
@@ -67,3 +69,11 @@ def radiological_slice(volume: Volume, k: int) -> RadiologicalSlice:
         image = image[:, ::-1]
     letters = (*LETTERS[world[across]], *LETTERS[world[upright]])
     return RadiologicalSlice(image, letters, size[upright] / size[across])
+
+
+@lru_cache(maxsize=256)
+def _orientation(affine: bytes) -> NDArray[Any]:
+    """Return the nearest world axis and the sign of the first two axes of an image, (2, 2)."""
+    matrix = np.frombuffer(affine, np.float64).reshape(4, 4)
+    found: NDArray[Any] = nib.orientations.io_orientation(matrix)[:2].astype(int).T
+    return found

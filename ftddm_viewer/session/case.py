@@ -262,6 +262,7 @@ class Prepared:
     acquired: Study
     conditions: Conditions
     _shown: dict[tuple[str, str], Volume] = field(default_factory=dict, repr=False)
+    _tops: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def reference(self) -> Study | None:
@@ -311,8 +312,10 @@ class Prepared:
 
         It depends only on the study, so that colours stay comparable when settings change.
         """
-        trusted = self.case.trusted[metabolite]
-        limit = upper_limit(self.case.study.maps[metabolite].data[trusted])
+        if metabolite not in self._tops:
+            trusted = self.case.trusted[metabolite]
+            self._tops[metabolite] = upper_limit(self.case.study.maps[metabolite].data[trusted])
+        limit = self._tops[metabolite]
         return limit if self.mode is Mode.RESTORE else HEADROOM * limit
 
 

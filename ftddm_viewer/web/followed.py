@@ -39,6 +39,12 @@ class Followed:
         with self._lock:
             self._news = True
 
+    def take_news(self) -> bool:
+        """Return whether the page is to be shown once more; the caller does so now."""
+        with self._lock:
+            news, self._news = self._news, False
+            return news
+
     def leave_unless(self, changed: Callable[[], bool], turn: int = 0) -> bool:
         """Stop following unless there is something new to show; return whether it stopped.
 
@@ -47,8 +53,7 @@ class Followed:
         with self._lock:
             if turn and not self.is_on(turn):
                 return True
-            news, self._news = self._news, False
-            if changed() or news:
+            if self._news or changed():
                 return False
             self._followed = False
             return True

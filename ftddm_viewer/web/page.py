@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import gradio as gr
@@ -38,6 +40,7 @@ from ftddm_viewer.web import (
 )
 from ftddm_viewer.web.followed import Properties
 from ftddm_viewer.web.layout import Layout
+from ftddm_viewer.web.lean_blocks import LeanBlocks
 from ftddm_viewer.web.permalink import Wishes, wishes_of
 from ftddm_viewer.web.plain import LONGEST, plain
 from ftddm_viewer.web.study_draft import Draft
@@ -48,7 +51,11 @@ from ftddm_viewer.web.tools import Steered
 TITLE = "FTDDM Viewer – research use only"
 
 FRAME = 1 / 12
-"""Polling interval of a session in seconds."""
+"""Polling interval of a session in seconds, at least: a page gets no more than half the time."""
+
+AT_A_TIME = 2
+"""Number of pages whose content is computed at a time: more only wait for each other, and keep the
+networks waiting."""
 
 FOLLOWERS = 256
 """Largest number of pages updated at the same time; none of them blocks a thread."""
@@ -118,7 +125,8 @@ class Page:
         self.model = model
         self.tabs = tabs
         self.uploads = uploads
-        self.blocks = gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True)
+        self._drawing = ThreadPoolExecutor(AT_A_TIME, "ftddm-page")
+        self.blocks = LeanBlocks(title=TITLE, analytics_enabled=False, fill_width=True)
         with self.blocks:
             self.layout = Layout(uploads=uploads)
             self.kept = gr.Textbox(visible="hidden", elem_id="kept")
@@ -130,6 +138,11 @@ class Page:
             self._wire_looks()
             for tool in self.layout.tools:
                 tool.wire(self)
+
+    def close(self) -> None:
+        """End all events."""
+        self.blocks.close(verbose=False)
+        self._drawing.shutdown(wait=False)
 
     # ---- events
 
@@ -335,13 +348,16 @@ class Page:
             words = self.tabs.refusal(*whose(request)[1:]) or LOST
             yield self._updates({"message": {"value": status.message(words)}})
         elif turn := tab.follow():
-            ended = False
+            ended, seen, run = False, None, asyncio.get_running_loop().run_in_executor
             try:
                 while not ended:
-                    state = tab.session.state
-                    yield self._updates(await asyncio.to_thread(self._changes, tab, state, turn))
-                    ended = tab.leave(state, turn)
-                    await asyncio.sleep(0 if ended else FRAME)
+                    news, state, start = tab.take_news(), tab.session.state, monotonic()
+                    if news or state is not seen or tab.unsettled:
+                        yield self._updates(
+                            await run(self._drawing, self._changes, tab, state, turn)
+                        )
+                    seen, ended = state, tab.leave(state, turn)
+                    await asyncio.sleep(0 if ended else max(FRAME, monotonic() - start))
             finally:
                 self._tab(request)  # the tab was active until now
                 if not ended and tab.is_on(turn):  # the page was closed in the meantime

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ PROXIES = ("127.0.0.1", "::1")
 """Addresses whose forwarded headers are believed: this computer's own."""
 
 
+SWITCH = 0.0005
+"""In s: how long one thread may keep the interpreter from others, a tenth of what Python allows:
+between two layers a network waits for whatever thread draws a page."""
+
+
 @dataclass
 class Server:
     """A page that is being served.
@@ -52,6 +58,7 @@ class Server:
 
 def serve(host: str, port: int, *, share: bool, **options: Any) -> None:
     """Serve the page until it is interrupted; parameters and errors as for `start`."""
+    sys.setswitchinterval(SWITCH)
     with ended_in_order():
         auth = options.get("auth")
         server = start(host, port, share=share, **options)

@@ -346,8 +346,12 @@ class Tab(Followed):
     def _differs(self, state: State) -> bool:
         now = self.session.state
         busy = now.activity is not Activity.IDLE or now.checking is not None
-        busy = busy or self.session.exploring
-        return now is not state or busy or self._written is not now.finished
+        return now is not state or busy or self.unsettled
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether its page changes without a new state: by what is explored, or by files."""
+        return self.session.exploring or self._written is not self.session.state.finished
 
     def changes(
         self, turn: int, slow: Properties, quick: Callable[[State], Properties]

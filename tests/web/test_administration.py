@@ -51,7 +51,7 @@ TABLE = {
 
 TECHNICAL = {
     *("EXPANSION_FROM", "BYTES_PER_MAP_VOXEL", "BYTES_PER_MRI_VOXEL", "OWN"),
-    *("READ_FOR", "LONGEST_KEY", "MOST_TOLD", "FARTHEST"),
+    *("READ_FOR", "LONGEST_KEY", "MOST_TOLD", "FARTHEST", "TOGETHER"),
 }
 """What no administrator needs."""
 

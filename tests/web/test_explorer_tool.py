@@ -121,6 +121,7 @@ def test_the_page_is_followed_until_the_last_point(tab: Tab, brake: Any) -> None
     assert tab.session.wait(60)
     assert tab.follow() == 0  # as after any command
     assert not tab.leave(tab.session.state)
+    assert tab.take_news()
     assert tab.leave(tab.session.state)
     assert "2 of 2 points." in said_of(tab.session.state)
 

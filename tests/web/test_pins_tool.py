@@ -175,6 +175,7 @@ def test_a_page_is_followed_until_it_shows_the_pins(tab: Tab) -> None:
     assert tab.follow()
     tab.pinning.pin()
     assert not tab.leave(tab.session.state)
+    assert tab.take_news()
     assert tab.leave(tab.session.state)
 
 

@@ -107,6 +107,7 @@ def test_a_follower_stays_for_what_a_command_changed_beside_the_session(opened: 
     assert tab.follow()
     assert tab.follow() == 0  # after the command
     assert not tab.leave(tab.session.state)
+    assert tab.take_news()
     assert tab.leave(tab.session.state)
 
 

@@ -28,6 +28,8 @@ PLACED = (Role.MAP, Role.T1, Role.FLAIR, *OF_THE_SCAN)
 """Roles of files that have to lie where the maps lie."""
 
 _STANDARD = re.compile(r"mni|icbm|talairach|fsaverage|template|standard", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
+_BETWEEN = re.compile(r"[_\-. ]+")
 
 
 def of_the_maps_run(entries: Sequence[Entry]) -> list[Entry]:
@@ -69,7 +71,7 @@ def _whose(entry: Entry) -> tuple[str, ...]:
 
 
 def _parts(text: str) -> tuple[str, ...]:
-    return tuple(part for part in re.split(r"[_\-. ]+", text.casefold()) if part)
+    return tuple(part for part in _BETWEEN.split(text.casefold()) if part)
 
 
 def _is_anothers(entry: Entry, wanted: tuple[str, ...]) -> bool:
@@ -83,7 +85,7 @@ def _is_anothers(entry: Entry, wanted: tuple[str, ...]) -> bool:
 
 def _alike(one: str, other: str) -> bool:
     """Return whether two parts of names are equal, or differ in a number or their last letter."""
-    numbered = re.sub(r"\d+", "#", one) == re.sub(r"\d+", "#", other)
+    numbered = _NUMBER.sub("#", one) == _NUMBER.sub("#", other)
     lettered = len(one) == len(other) and one[:-1] == other[:-1] and (one + other).isalpha()
     return one == other or numbered or (lettered and len(one) > 1)
 
