@@ -160,7 +160,7 @@ class Trial:
                 for what in (what for what in table if kind in kinds and only in what):
                     with self.sending(kind, what):
                         await self._send(kind, what, one)
-            await one.press("bundled")
+            await one.press("bundled-patient")
             if one.said:
                 self.faults.append(f"at the end, the page says {one.said}")
             await one.leave()

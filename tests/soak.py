@@ -259,7 +259,7 @@ LOOKS: dict[str, list[Any]] = {
     "mode": ["restore", "enlarge"],
     "control-upscale": [2, 3, 4],
 }
-BUTTONS = ["volume", "volume", "cancel", "update", "bundled"]
+BUTTONS = ["volume", "volume", "cancel", "update", "bundled-patient", "bundled-volunteer"]
 
 
 async def soak_page(course: Course, page: Served, seed: int) -> None:

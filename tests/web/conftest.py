@@ -108,14 +108,16 @@ def known(browser: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def visit(browser: Any, known: Any) -> Iterator[Callable[..., Any]]:
-    """Return a function that opens a page, as somebody else if `apart`."""
+    """Return a function that opens a page, of a width in px, as somebody else if `apart`."""
     pages, others = [], []
 
-    def open_page(url: str, *, apart: bool = False) -> Any:
+    def open_page(url: str, width: int = 0, *, apart: bool = False) -> Any:
         if apart:
             others.append(browser.new_context(viewport=SCREEN))
         pages.append((others[-1] if apart else known).new_page())
         pages[-1].set_default_timeout(60_000)  # others use the cores too
+        if width:
+            pages[-1].set_viewport_size({"width": width, "height": SCREEN["height"]})
         pages[-1].goto(url)
         return pages[-1]
 

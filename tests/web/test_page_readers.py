@@ -5,51 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from visiting import Visit, enter, ready
+from visiting import Visit, enter, open_tab, ready
 
-CONTRAST = """() => {
-  const parse = (text) => {
-    const n = text.match(/[\\d.]+/g).map(Number);
-    return [n[0], n[1], n[2], n[3] ?? 1];
-  };
-  const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);
-  const light = (c) => {
-    const [r, g, b] = c.slice(0, 3).map((v) => v / 255)
-      .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (e) => {
-    const layers = [];
-    for (let at = e; at; at = at.parentElement) {
-      const c = parse(getComputedStyle(at).backgroundColor);
-      layers.push(c);
-      if (c[3] === 1) break;
-    }
-    return layers.reverse().reduce((under, c) => over(c, under), [255, 255, 255, 1]);
-  };
-  const found = [];
-  const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
-  let read = 0;
-  while (walker.nextNode()) {
-    const e = walker.currentNode.parentElement, words = walker.currentNode.textContent.trim();
-    const hidden = e.closest('svg, .unseen, #said, script, style, [aria-hidden=true]');
-    if (!words || hidden || !e.checkVisibility({opacityProperty: true})) continue;
-    if (e.closest(':disabled, [aria-disabled=true]')) continue;
-    const under = behind(e), style = getComputedStyle(e);
-    const [a, b] = [light(over(parse(style.color), under)), light(under)].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    read += 1;
-    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${words.slice(0, 40)}`);
-  }
-  return [read, found];
-}"""
-"""How many texts were looked at, and those that are too faint on what lies behind them."""
-
-NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, [tabindex]')]
-  .filter((e) => e.checkVisibility() && e.type !== 'file' && e.tabIndex >= 0)
-  .filter((e) => !(e.ariaLabel || e.labels?.length || e.innerText?.trim() || e.title || e.alt
-                   || e.closest('label')))
-  .map((e) => e.outerHTML.slice(0, 120))"""
+TABS = ["Swipe", "Difference", "Three planes", "Trade-off", "Regions", "Ratio", "A|B"]
 
 FOCUS = """() => {
   const e = document.activeElement;
@@ -62,25 +20,45 @@ FOCUS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_text_stands_out_from_its_ground(theme: str, server: Any, visit: Visit) -> None:
-    page = visit(f"{server.url}?__theme={theme}")
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("dark", 1280),
+        ("light", 390),
+        pytest.param("light", 1280, marks=pytest.mark.long),
+        pytest.param("dark", 390, marks=pytest.mark.long),
+    ],
+)
+def test_axe_finds_nothing(theme: str, width: int, server: Any, visit: Visit) -> None:
+    """Neither contrast nor names nor roles: with all panels open, an error, and in every tab."""
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright",
+        reason="axe is not installed: pip install -e '.[dev]'",
+    ).Axe()
+
+    def found() -> list[str]:
+        answer = axe.run(page).response
+        assert len(answer["passes"]) > 10
+        return [f"{each['id']}: {each['nodes'][0]['html'][:120]}" for each in answer["violations"]]
+
+    page = visit(f"{server.url}?__theme={theme}&samples=2", width)
     ready(page)
     page.locator("#study button").first.click()
     page.wait_for_selector("#study-about dl")
     page.locator("#remarks summary").click()
+    page.keyboard.press("k")
     enter(page, "seed", -4)
     page.wait_for_selector(".problem")
-    read, faint = page.evaluate(CONTRAST)
-    assert read > 60
-    assert faint == []
+    assert found() == []
+    for name in TABS:
+        open_tab(page, name)
+        assert found() == [], name
 
 
-def test_everything_has_a_name_and_a_place_under_headings(server: Any, visit: Visit) -> None:
+def test_everything_has_a_place_under_headings(server: Any, visit: Visit) -> None:
     page = visit(server.url)
     ready(page)
     page.wait_for_selector("#study button")
-    assert page.evaluate(NAMELESS) == []
     assert page.locator("h1").all_inner_texts() == ["FTDDM Viewer"]
     assert page.locator("h2").count() >= 2
     assert "slice 10 of 16" in page.locator("#heading h2").inner_text()
