@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -135,7 +136,11 @@ class Visitor:
         return await self._sent(path, {**body, "event_data": None, "trigger_id": None})
 
     async def _sent(self, path: str, body: dict[str, Any]) -> Any:
-        answer = await self.client.post(f"{API}/{path}", json=body)
+        post = partial(self.client.post, f"{API}/{path}", json=body)
+        try:
+            answer = await post()
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            answer = await post()  # the server closed a connection that it kept: as browsers do
         if answer.status_code != 200:
             raise Failed(f"{path}: {answer.status_code}")
         return answer.json()

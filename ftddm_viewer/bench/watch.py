@@ -109,7 +109,7 @@ class Watch:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.arrivals: list[Arrival] = []
-        session.changed.connect(self._note)
+        session.hear(self._note)
 
     def _note(self, old: State, new: State) -> None:
         now, image = time.perf_counter(), new.image

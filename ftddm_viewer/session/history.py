@@ -52,7 +52,7 @@ class History:
         self._last = -SETTLED
         self._held = False
         self._walker: int | None = None
-        session.changed.connect(self._follow)
+        session.hear(self._follow)
 
     @property
     def can_undo(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from threading import RLock
 from typing import Any
 
@@ -23,7 +24,7 @@ class Holder:
     state
         The current state; never changed, only replaced.
     changed
-        Emitted with the old and the new state, on the thread that made the change.
+        Emitted with the old and the new state, on the thread that made the change; see `hear`.
     """
 
     changed = Signal(object, object)
@@ -31,6 +32,24 @@ class Holder:
     def __init__(self) -> None:
         self.state = State()
         self._lock = RLock()
+
+    def hear(self, listener: Callable[[State, State], object]) -> Callable[[], None]:
+        """Have a listener called with the old and the new state of every change.
+
+        The session keeps it: psygnal alone holds methods weakly, and an emission fails where one
+        is collected on another thread meanwhile.
+
+        Returns
+        -------
+        Callable
+            Call it to end this.
+        """
+
+        def heard(old: State, new: State) -> None:
+            listener(old, new)
+
+        self.changed.connect(heard)
+        return partial(self.changed.disconnect, heard, missing_ok=True)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:

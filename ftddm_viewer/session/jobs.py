@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from ftddm_core.imaging.memory import give_back
+
 Work = Callable[["Token"], None]
 T = TypeVar("T")
 
@@ -29,6 +31,11 @@ Python shuts down crashes the process."""
 
 TELLING = 1.0
 """In s: how long a job must have run before its remaining time is estimated."""
+
+
+GIVING_BACK = 20.0
+"""In s: shortest time between two times that the memory of ended jobs is given back, which takes
+a few ms."""
 
 
 class Token:
@@ -128,7 +135,7 @@ class Jobs:
                 if self._ready is None:
                     self._busy = False
                     self._change.notify_all()
-                    return
+                    break
                 work, token = self._ready
                 self._ready, self._running = None, token
             try:
@@ -139,9 +146,21 @@ class Jobs:
                         (type(error), error, error.__traceback__, threading.current_thread())
                     )
                 )
+        _give_back()
 
 
 _every: weakref.WeakSet[Jobs] = weakref.WeakSet()
+
+
+_given_back = -GIVING_BACK
+
+
+def _give_back() -> None:
+    """Give back the memory of ended jobs, unless that was done a moment ago."""
+    global _given_back
+    if time.monotonic() - _given_back >= GIVING_BACK:
+        _given_back = time.monotonic()
+        give_back()
 
 
 @atexit.register

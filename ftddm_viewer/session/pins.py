@@ -119,7 +119,7 @@ class Pins:
         self._session = session
         self._lock = RLock()
         self._pins: tuple[Pin, ...] = ()
-        session.changed.connect(self._follow)
+        session.hear(self._follow)
 
     @property
     def pins(self) -> tuple[Pin, ...]:

@@ -41,6 +41,18 @@ class Preparing(Starts):
         idle = state.activity is Activity.IDLE and state.live and not state.up_to_date
         return self._too_long() if idle else 0.0
 
+    @property
+    def volume_takes(self) -> float:
+        """How many seconds a whole volume will take with the current settings; 0 without a
+        study."""
+        state = self.state
+        if state.view is None:
+            return 0.0
+        prepared = state.view.prepared
+        images = len(prepared.case.study.maps) * prepared.n_slices
+        work = images * self._work(state.settings, prepared, state.mode)
+        return self.model.pace.seconds(work, self.model.place)
+
     def _too_long(self) -> float:
         """Return how many seconds the image with the current settings will take, if that is longer
         than unasked images may take; else 0."""

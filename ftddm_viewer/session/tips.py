@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ftddm_viewer.session.figures_explained import explained
+from ftddm_viewer.session.pace import in_words
 
 TIPS: Mapping[str, str] = {
     "open": "Open the folder of a study: metabolite maps, and mask, T1 and FLAIR if there are any. "
@@ -33,3 +34,13 @@ TIPS: Mapping[str, str] = {
     "check": explained("Self-check gain"),
 }
 """Name of a part -> its tooltip."""
+
+
+TELLING = 30.0
+"""In s: work that takes longer says how long."""
+
+
+def volume_tip(seconds: float) -> str:
+    """Return the tooltip of what computes a whole volume, which takes so long."""
+    told = f" Takes {in_words(seconds)} here." if seconds > TELLING else ""
+    return f"{TIPS['volume']}{told}"

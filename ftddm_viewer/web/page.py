@@ -19,6 +19,7 @@ from typing import Any
 import gradio as gr
 
 from ftddm_core.errors import FtddmError
+from ftddm_viewer.session import tips
 from ftddm_viewer.session.messages import detail_button
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.scene import resolve
@@ -85,7 +86,14 @@ GLANCE = 0.05
 RELOADS = 60
 """How often it is looked whether the page before a reload is gone."""
 
-TIPS = {
+PARTS = {
+    **{name: name for name in ("mode", "metabolite", "live", "cancel", "unfill", "check")},
+    "update": "update_now",
+    "all": "show_all",
+}
+"""Element -> its name among the parts that have a tooltip in both front ends."""
+
+TIPS = {element: tips.TIPS[name] for element, name in PARTS.items()} | {
     name: words
     for tool in (
         settings_tool,
@@ -99,7 +107,7 @@ TIPS = {
     )
     for name, words in tool.tips().items()
 }
-"""Element -> help of the tools."""
+"""Element -> its help."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
@@ -418,7 +426,7 @@ class Page:
             **{f"bundled-{name}": free for name in self.layout.bundled},
             "all": {"value": detail_button(state), "interactive": case is not None},
             "little": {"value": status.little(state)},
-            "tips": {"value": controls.tooltips(state, TIPS | offered_tool.tips(tab))},
+            "tips": {"value": controls.tooltips(state, TIPS | self._tips(tab))},
         }
         if self.uploads:
             found["upload"] = free
@@ -442,6 +450,10 @@ class Page:
             found["unfill"] = {"visible": case.zero_filled is not None, **free}
             found["background"] = {"choices": [*case.mri, "None"]}
         return found
+
+    def _tips(self, tab: Tab) -> dict[str, str]:
+        """Return the tooltips that depend on what is open."""
+        return {"volume": tips.volume_tip(tab.session.volume_takes), **offered_tool.tips(tab)}
 
     def _steered(self, tab: Tab, state: State) -> dict[str, dict[str, Any]]:
         """Return the properties of what the user changes in the tools."""

@@ -131,7 +131,7 @@ class Tab(Followed):
         self._written: Finished | None = None
         self._due = 0.0
         self._results: list[str] = []
-        self.session.changed.connect(self._grant)
+        self._deaf = self.session.hear(self._grant)
         self.pinning.changed.connect(self.renew)
 
     # ---- commands
@@ -421,7 +421,7 @@ class Tab(Followed):
 
     def close(self) -> None:
         """Stop all work and remove every file."""
-        self.session.changed.disconnect(self._grant)
+        self._deaf()
         self.session.close()
         for folder in (self._private, self._served):
             shutil.rmtree(folder, ignore_errors=True)

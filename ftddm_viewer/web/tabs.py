@@ -8,7 +8,6 @@ uses: both are limited here.
 
 from __future__ import annotations
 
-import ctypes
 import secrets
 import shutil
 from collections import defaultdict
@@ -20,6 +19,7 @@ from threading import Event, RLock, Thread
 from time import monotonic, time
 
 from ftddm_core.errors import FtddmError
+from ftddm_core.imaging.memory import give_back
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.web import limits
 from ftddm_viewer.web.access import is_loopback
@@ -334,12 +334,6 @@ class Tabs:
                     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
         except OSError:
             return  # it was taken at this moment; retry next time
-
-
-def give_back() -> None:
-    """Give the system back what was freed: glibc keeps it, in a pool for every few threads."""
-    with suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _newest(path: Path) -> float:

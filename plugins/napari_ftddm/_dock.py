@@ -64,11 +64,8 @@ class Dock(QWidget):
         """Follow the session of the viewer's panel from now on; return its engine, if any."""
         engine = engine_in(self.viewer)
         if engine is not self.engine:
-            if self.engine is not None:
-                self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
             self.engine = engine
-            if engine is not None:
-                engine.session.changed.connect(self._relay.post)
+            self._relay.follow(None if engine is None else engine.session)
             self._show_newest()
         say(self.problem, WITHOUT_PANEL if engine is None else "")
         return engine
@@ -134,6 +131,4 @@ class Dock(QWidget):
         self._relay.close()
         panels.changed.disconnect(self._relay.post, missing_ok=True)
         self._mover.stop()
-        if self.engine is not None:
-            self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
-            self.engine = None
+        self.engine = None

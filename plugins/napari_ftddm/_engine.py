@@ -111,7 +111,7 @@ class Engine:
             self._commands.hands.on(name, partial(self._open_dock, title))
         self._commands.hands.on("three", self._switch_three)
         self._connect()
-        session.changed.connect(self._relay.post)
+        self._relay.follow(session)
         viewer.layers.events.inserted.connect(self._inserted)
         viewer.dims.events.point.connect(self._scrolled)
         viewer.layers.events.connect(self._looked)
@@ -186,6 +186,7 @@ class Engine:
             waiting=tuple(self._pace.waiting),
             said=self._said,
             refused=self._refused,
+            takes=self.session.volume_takes,
         )
         self.more.show_state(state)
         if self._study.show_state(state):
@@ -369,8 +370,6 @@ class Engine:
         self._pace.close()
         if isalive(self._framer):  # type: ignore[no-untyped-call]
             self._framer.stop()
-        with suppress(ValueError):  # psygnal, where it was disconnected already
-            self.session.changed.disconnect(self._relay.post)
         self._viewer.layers.events.inserted.disconnect(self._inserted)
         self._viewer.dims.events.point.disconnect(self._scrolled)
         self._viewer.layers.events.disconnect(self._looked)

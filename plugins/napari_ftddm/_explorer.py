@@ -185,11 +185,8 @@ class ExplorerWidget(QWidget):
         """Follow the session of the panel that is open now."""
         engine = engine_in(self._viewer)
         if engine is not self.engine:
-            if self.engine is not None:
-                self.engine.session.changed.disconnect(self._relay.post, missing_ok=True)
             self.engine = engine
-            if engine is not None:
-                engine.session.changed.connect(self._relay.post)
+            self._relay.follow(None if engine is None else engine.session)
 
     def _show(self, *, again: bool = False) -> None:
         """Show the newest state, where it differs from what is drawn."""

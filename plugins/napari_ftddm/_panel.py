@@ -33,7 +33,7 @@ from ftddm_viewer.session.messages import (
 )
 from ftddm_viewer.session.scene import Scene
 from ftddm_viewer.session.state import Activity, State
-from ftddm_viewer.session.tips import TIPS
+from ftddm_viewer.session.tips import TIPS, volume_tip
 from napari_ftddm._form import Form
 from napari_ftddm._parts import (
     SMALL,
@@ -205,6 +205,7 @@ class Panel(QWidget):
         waiting: Collection[str],
         said: str,
         refused: str,
+        takes: float,
     ) -> None:
         """Show a state.
 
@@ -218,6 +219,8 @@ class Panel(QWidget):
             Controls whose newest move has not reached the session yet.
         said, refused
             The outcome of the user's last command, where the state does not hold it.
+        takes
+            How many seconds a whole volume will take.
         """
         case, there = state.case, state.case is not None
         computing = state.activity is Activity.VOLUME
@@ -241,6 +244,7 @@ class Panel(QWidget):
         for role, button in self.look_at.items():
             button.setVisible(role in shown or role != "reference")
             button.setEnabled(role in shown)
+        self.volume.setToolTip(paragraphs(volume_tip(takes)))
         self.volume.setEnabled(state.activity not in (Activity.OPENING, Activity.VOLUME))
         self.save.setEnabled(state.finished is not None)
         say(self.made, other_volume(state))

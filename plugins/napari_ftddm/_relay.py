@@ -9,6 +9,8 @@ from typing import Any
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 
+from ftddm_viewer.session.session import Session
+
 
 class Relay(QObject):
     """Calls a function on the thread it was made on, once for however many posts came before.
@@ -24,6 +26,7 @@ class Relay(QObject):
         self._lock = Lock()
         self._pending = False
         self._closed = False
+        self._deaf: Callable[[], None] | None = None
         self._posted.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     def post(self, *_: object) -> None:
@@ -34,10 +37,17 @@ class Relay(QObject):
             self._pending = True
         self._posted.emit()
 
+    def follow(self, session: Session | None) -> None:
+        """Post whenever the state of a session changes, and no longer that of the one before."""
+        if self._deaf is not None:
+            self._deaf()
+        self._deaf = None if session is None else session.hear(self.post)
+
     def close(self) -> None:
         """Never call again."""
         with self._lock:
             self._closed = True
+        self.follow(None)
 
     def _deliver(self) -> None:
         with self._lock:

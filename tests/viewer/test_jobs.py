@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from ftddm_viewer.session import jobs as module
 from ftddm_viewer.session.jobs import Clock, Jobs, Token, apart, calm
 
 PATIENCE = 30.0
@@ -216,3 +217,19 @@ def test_a_program_that_ends_lets_its_job_notice() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, ["begun", "noticed"], "")
+
+
+def test_memory_is_given_back_when_the_work_ends_but_not_after_every_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(module, "give_back", lambda: given_back.append(1))
+    monkeypatch.setattr(module, "_given_back", -module.GIVING_BACK)
+    worker = Jobs()
+    for _ in range(3):
+        worker.start(lambda token: None)
+        assert worker.wait(20)
+    for thread in [*threading.enumerate()]:
+        if thread.name == "ftddm-job":
+            thread.join(20)
+    assert given_back == [1]

@@ -10,6 +10,7 @@ from ftddm_core.settings import SamplerSettings
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.pace import FIRST, MEASURED, Pace, in_words, work_of
 from ftddm_viewer.session.session import Session
+from ftddm_viewer.session.tips import volume_tip
 
 PATIENCE = 120.0
 
@@ -40,6 +41,28 @@ def test_recent_images_count_by_their_work() -> None:
 )
 def test_a_time_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_a_volume_says_how_long_it_takes_before_it_is_begun(weights: Path, study: Path) -> None:
+    """Every slice of every map, with the samples of each."""
+    model = Model(str(weights), "cpu")
+    session = Session(model, checks_itself=False)
+    assert session.volume_takes == 0
+    session.open(study)
+    assert session.wait(PATIENCE)
+    assert session.state.view is not None
+    plane = session.state.view.prepared.conditions.plane
+    for samples in (1, 4):
+        session.update(samples=samples)
+        assert session.wait(PATIENCE)
+        work = work_of(session.state.settings, plane, slices=2 * 2)  # maps and slices
+        assert session.volume_takes == pytest.approx(model.pace.seconds(work))
+    assert session.close(PATIENCE)
+
+
+def test_only_a_long_time_is_told() -> None:
+    assert "Takes" not in volume_tip(12.0)
+    assert volume_tip(2820).endswith("Takes about 47 min here.")
 
 
 def test_a_live_session_asks_before_it_works_for_long(weights: Path, study: Path) -> None:

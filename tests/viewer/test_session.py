@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import logging
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +325,31 @@ def test_a_closed_session_keeps_no_wish(session: Session, study: Path) -> None:
         t_trunc=300, steps=session.state.settings.steps
     )
     assert session.state.settings.steps != 200
+
+
+def test_whoever_hears_a_session_is_kept_until_it_ends_that(weights: Path) -> None:
+    """Collected on another thread while a change is announced, it would end the announcing job."""
+
+    class Listener:
+        def __init__(self) -> None:
+            self.heard: list[int] = []
+
+        def hear(self, old: State, new: State) -> None:
+            self.heard.append(new.settings.seed)
+
+    session = Session(Model(str(weights), "cpu"), checks_itself=False)
+    listener = Listener()
+    there, heard = weakref.ref(listener), listener.heard
+    deaf = session.hear(listener.hear)
+    del listener
+    gc.collect()
+    session.update(seed=3)
+    assert heard == [3]
+    deaf()
+    deaf()
+    del deaf
+    gc.collect()
+    session.update(seed=4)
+    assert heard == [3]
+    assert there() is None
+    assert session.close(PATIENCE)

@@ -46,6 +46,8 @@ def test_the_page_opens_with_the_simulated_case_and_fits(
     for control in controls():
         assert page.locator(f"#control-{control.name}").get_attribute("title") == control.help
         assert page.locator(f"#empty-{control.name}").count() == control.optional
+    for name in ("mode", "metabolite", "live", "update", "volume", "cancel", "all", "check"):
+        assert page.locator(f"#{name}").get_attribute("title"), name
     assert_same(image_of(page), expected(model))
     drawings = page.locator("#pair .drawing")
     assert drawings.count() == 3
