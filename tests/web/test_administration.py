@@ -80,6 +80,7 @@ def test_every_limit_is_stated() -> None:
         TABLE
     )
     assert f"from {of_files.EXPANSION_FROM / 1e6:.0f} MB on" in TEXT
+    assert f"slices of up to {limits.TOGETHER} visitors" in TEXT
     assert f"After {limits.FREE_FAILURES} wrong passwords" in TEXT
     assert f"lost for {limits.GRACE / 60:.0f} minutes" in TEXT
     assert f"{limits.UNTAKEN / 60:.0f} minutes after they arrived" in TEXT

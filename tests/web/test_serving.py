@@ -30,6 +30,8 @@ from ftddm_viewer.web.serving import checked_proxy
 
 FTDDM = Path(sys.executable).with_name("ftddm")
 
+LONG = pytest.mark.long
+
 
 # ---------------------------------------------------------------- who may reach it
 
@@ -182,7 +184,13 @@ def test_nothing_can_be_called_from_outside_the_page(weights: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 @pytest.mark.parametrize(
     "ends",
-    [["SIGINT"], ["SIGTERM"], ["SIGHUP"], ["SIGINT", "SIGINT"], ["SIGTERM", "SIGHUP", "SIGINT"]],
+    [
+        ["SIGINT"],
+        ["SIGTERM", "SIGHUP", "SIGINT"],
+        pytest.param(["SIGTERM"], marks=LONG),
+        pytest.param(["SIGHUP"], marks=LONG),
+        pytest.param(["SIGINT", "SIGINT"], marks=LONG),
+    ],
     ids=" ".join,
 )
 def test_it_ends_in_order_and_leaves_nothing(
