@@ -76,5 +76,5 @@ def explore(hand: Hand) -> str:
 def stop_exploring(hand: Hand) -> str:
     explorer = hand.docks.get("Trade-off explorer")
     if explorer is not None and explorer.engine is not None:
-        explorer.stop.click()
+        explorer.cancel.click()
     return ""

@@ -100,13 +100,12 @@ class Dock(QWidget):
             dock = dock.parent()
         window = None if dock is None else dock.parent()
         if dock is not None and isinstance(window, QMainWindow):
-            beside = [
-                each
-                for each in window.findChildren(QDockWidget)
-                if window.dockWidgetArea(each) == Qt.DockWidgetArea.RightDockWidgetArea
-                and each is not dock
-            ]
+            right = Qt.DockWidgetArea.RightDockWidgetArea
+            docks = window.findChildren(QDockWidget)
+            beside = [d for d in docks if window.dockWidgetArea(d) == right and d is not dock]
             widths = [each.width() for each in beside]
+            # Beside the panel, not below it: its sliders need the window's whole height.
+            window.setCorner(Qt.Corner.BottomRightCorner, right)
             window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
             self.inside.show()
             dock.show()

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
-from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDockWidget,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
-    QMainWindow,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
-from ftddm_core.errors import FtddmError, SettingsError
 from ftddm_core.saving.files import save_files
 from ftddm_core.settings import controls
 from ftddm_viewer.drawing.figures import save_figure
@@ -38,52 +32,29 @@ from ftddm_viewer.session.exploration import (
     Exploration,
     table_of,
 )
-from ftddm_viewer.session.messages import error_words
 from ftddm_viewer.session.state import State
 from ftddm_viewer.session.sweep_words import numbers_of, said_of
-from napari_ftddm._engine import Engine, engine_in, panels
+from napari_ftddm._dock import Dock
+from napari_ftddm._engine import Engine
 from napari_ftddm._parts import quiet, row, say, text
-from napari_ftddm._relay import Relay
-from napari_ftddm._sides import unwrapped
 
 if TYPE_CHECKING:
     import napari
 
-NO_PANEL = "Open the panel FTDDM (Plugins > FTDDM) and a study in it first."
 
+class ExplorerWidget(Dock):
+    """Sweep settings on the slice that is shown, and choose among the results."""
 
-class ExplorerWidget(QWidget):
-    """Sweep settings on the slice that is shown, and choose among the results.
-
-    Attributes
-    ----------
-    engine
-        That of the panel in the same viewer; None while there is none.
-    """
+    height_wanted = 250
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._moved = False
+        super().__init__(napari_viewer)
         self._axes: Axes | None = None
         self._drawn: object = None
-        self._viewer = unwrapped(napari_viewer)
-        self.engine: Engine | None = None
         self._said = text(small=True)
         self._lay_out()
-        self._relay = Relay(self._show)
-        # Methods of this widget are gone with it: the relay's is not.
-        self.destroyed.connect(self._relay.close)
-        panels.changed.connect(self._relay.post)
-        self._show()
-
-    def event(self, event: QEvent | None) -> bool:
-        """Move below the canvas when docked: at the side it would squeeze the sliders."""
-        if event is not None and event.type() == QEvent.Type.ParentChange and not self._moved:
-            dock = self.parent()
-            if isinstance(dock, QDockWidget):
-                self._moved = True
-                QTimer.singleShot(0, lambda: _to_bottom(dock))
-        return super().event(event)
+        if self.follow() is None:
+            self._show_newest()
 
     def _lay_out(self) -> None:
         self.rows: dict[str, tuple[QCheckBox, QLineEdit]] = {}
@@ -104,15 +75,15 @@ class ExplorerWidget(QWidget):
             side.addLayout(row(box, values, stretch=0))
         self.measure = QComboBox()
         self.measure.setToolTip("What the vertical axis shows.")
-        self.measure.activated.connect(lambda *_: self._show(again=True))
+        self.measure.activated.connect(self._draw_again)
         side.addWidget(self.measure)
-        self.start, self.stop = QPushButton("Start"), QPushButton("Cancel")
+        self.start, self.cancel = QPushButton("Start"), QPushButton("Cancel")
         self.png, self.csv = QPushButton("Save PNG…"), QPushButton("Save CSV…")
-        self.start.clicked.connect(lambda *_: self._do(self._begin))
-        self.stop.clicked.connect(lambda *_: self._do(self._session.stop_exploring))
+        self.start.clicked.connect(lambda *_: self.do(self._begin))
+        self.cancel.clicked.connect(lambda *_: self.do(lambda e: e.session.stop_exploring()))
         self.png.clicked.connect(lambda *_: self._save("PNG"))
         self.csv.clicked.connect(lambda *_: self._save("CSV"))
-        side.addLayout(row(self.start, self.stop))
+        side.addLayout(row(self.start, self.cancel))
         side.addLayout(row(self.png, self.csv))
         side.addStretch(1)
         self.figure = Figure(layout="constrained")
@@ -120,10 +91,10 @@ class ExplorerWidget(QWidget):
         self.canvas.setMinimumSize(420, 210)
         self.canvas.mpl_connect("button_press_event", self._clicked)
         # What there is room for depends on the size.
-        self.canvas.mpl_connect("resize_event", lambda *_: self._show(again=True))
+        self.canvas.mpl_connect("resize_event", self._draw_again)
         self.canvas.setCursor(Qt.CursorShape.PointingHandCursor)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(4, 2, 4, 2)
+        layout = QHBoxLayout(self.inside)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(side)
         shown = QVBoxLayout()
         shown.setSpacing(2)
@@ -132,16 +103,10 @@ class ExplorerWidget(QWidget):
         shown.addWidget(self._said)
         layout.addLayout(shown, 1)
 
-    @property
-    def _session(self) -> Any:
-        if self.engine is None:
-            raise SettingsError(NO_PANEL)
-        return self.engine.session
-
     # ---- from the user to the session
 
-    def _begin(self) -> None:
-        self._session.explore(
+    def _begin(self, engine: Engine) -> None:
+        engine.session.explore(
             {
                 name: numbers_of(box.text())
                 for name, (on, box) in self.rows.items()
@@ -155,25 +120,15 @@ class ExplorerWidget(QWidget):
             return
         point = point_at(self._axes, found, self._chosen(found), event.x, event.y)
         if point is not None:
-            self._do(lambda: self._session.update(**found.sweep.changes(point.settings)))
+            self.do(lambda e: e.session.update(**found.sweep.changes(point.settings)))
 
     def _save(self, kind: str) -> None:
-        found = self._session.state.exploration
+        found = None if self.engine is None else self.engine.session.state.exploration
         name, _ = QFileDialog.getSaveFileName(
             self, f"Save the trade-off as {kind}", f"trade-off.{kind.lower()}", f"*.{kind.lower()}"
         )
         if name and found is not None:
-            self._do(lambda: save_exploration(found, Path(name), self._chosen(found)))
-
-    def _do(self, command: Callable[[], Any]) -> None:
-        """Run a command; an error is shown in words."""
-        self._follow()
-        try:
-            command()
-        except (FtddmError, OSError) as error:
-            say(self._said, error_words(error) or "")
-        else:
-            self._show()
+            self.do(lambda _: save_exploration(found, Path(name), self._chosen(found)))
 
     # ---- from the session to the screen
 
@@ -181,25 +136,21 @@ class ExplorerWidget(QWidget):
         measure = str(self.measure.currentData() or "")
         return measure if measure in found.sweep.measures else found.sweep.measures[0]
 
-    def _follow(self) -> None:
-        """Follow the session of the panel that is open now."""
-        engine = engine_in(self._viewer)
-        if engine is not self.engine:
-            self.engine = engine
-            self._relay.follow(None if engine is None else engine.session)
+    def _draw_again(self, *_: object) -> None:
+        """Draw what is drawn for another measure, or in another size."""
+        self._drawn = None
+        self._show_newest()
 
-    def _show(self, *, again: bool = False) -> None:
-        """Show the newest state, where it differs from what is drawn."""
-        self._follow()
-        state = State() if self.engine is None else self.engine.session.state
+    def show_state(self, state: State) -> None:
+        """Show a state, where it differs from what is drawn."""
         found = state.exploration
         self.start.setEnabled(state.case is not None)
-        self.stop.setEnabled(found is not None and found.running)
+        self.cancel.setEnabled(found is not None and found.running)
         for button in (self.png, self.csv):
             button.setEnabled(found is not None and bool(found.points))
-        say(self._said, NO_PANEL if self.engine is None else said_of(state))
+        say(self._said, "" if self.engine is None else said_of(state))
         here = found is not None and state.place == found.sweep.place
-        if (found, here) == self._drawn and not again:
+        if (found, here) == self._drawn:
             return
         self._drawn = (found, here)
         if found is None:
@@ -224,15 +175,6 @@ class _Canvas(FigureCanvasQTAgg):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "constrained_layout not applied")
             super().draw()  # type: ignore[no-untyped-call]
-
-
-def _to_bottom(dock: QDockWidget) -> None:
-    """Move a dock below the canvas, unless the user has let it float."""
-    window = dock.parent() if isalive(dock) else None  # type: ignore[no-untyped-call]
-    if isinstance(window, QMainWindow) and not dock.isFloating():
-        # Beside the panel, not below it: its sliders need the window's whole height.
-        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
 
 
 def save_exploration(found: Exploration, path: Path, measure: str = "") -> None:

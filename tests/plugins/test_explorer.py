@@ -48,7 +48,7 @@ def clicked(explorer: Any, point: Any, panel: Any) -> None:
 
 def test_without_the_panel_it_says_what_to_do(viewer: Any) -> None:
     _, made = viewer.window.add_plugin_dock_widget("ftddm-viewer", "Trade-off explorer")
-    assert "Open the panel FTDDM" in made._said.text()
+    assert "Open the panel FTDDM" in made.problem.text()
     settle()
 
 
@@ -57,7 +57,7 @@ def test_it_sweeps_what_is_ticked(explorer: Any, opened: Any) -> None:
     found = swept(explorer, opened)
     assert found.sweep.values == {"tau_flow": (0.0, 1.0), "tau_diffusion": (0.0, 0.5, 1.0)}
     assert "6 of 6 points." in explorer._said.text()
-    assert not explorer.stop.isEnabled()
+    assert not explorer.cancel.isEnabled()
     assert [explorer.measure.itemData(i) for i in range(2)] == ["psnr", "nrmse"]
 
 
@@ -75,10 +75,10 @@ def test_a_click_sets_the_sliders_and_the_mark_moves_there(explorer: Any, opened
 def test_what_cannot_be_swept_is_said_in_words(explorer: Any, opened: Any) -> None:
     explorer.rows["tau_flow"][1].setText("0, much")
     explorer.start.click()
-    assert "'0, much' is not a list of numbers" in explorer._said.text()
+    assert "'0, much' is not a list of numbers" in explorer.problem.text()
     explorer.rows["tau_flow"][1].setText("0, 3")
     explorer.start.click()
-    assert "Flow temperature (tau_flow) cannot be 3" in explorer._said.text()
+    assert "Flow temperature (tau_flow) cannot be 3" in explorer.problem.text()
     assert opened.session.state.exploration is None
 
 
@@ -116,6 +116,17 @@ def test_it_lies_below_the_canvas_beside_the_sliders(explorer: Any) -> None:
     assert dock.parent().dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea
 
 
+def test_a_closed_explorer_follows_nothing(viewer: Any, explorer: Any, opened: Any) -> None:
+    """napari keeps its widget, which would draw on unseen."""
+    viewer.window.remove_dock_widget(explorer)
+    settle()
+    assert explorer.engine is None
+    opened.session.explore({"tau_flow": [0.0, 1.0]})
+    finish(opened)
+    assert opened.session.state.exploration.points
+    assert not explorer.figure.axes
+
+
 def test_it_lets_go_of_a_closed_viewer(viewer: Any, explorer: Any, opened: Any) -> None:
     swept(explorer, opened)
     viewer.close()
@@ -131,7 +142,7 @@ def test_it_goes_on_with_the_panel_that_is_opened_next(
     swept(explorer, opened)
     viewer.window.remove_dock_widget(opened)
     settle()
-    assert "Open the panel FTDDM" in explorer._said.text()
+    assert "Open the panel FTDDM" in explorer.problem.text()
     assert not explorer.figure.axes
     assert not explorer.start.isEnabled()
     viewer.layers.clear()
