@@ -13,7 +13,7 @@ from ftddm_core.model.checkpoint import Weights
 from ftddm_core.model.merged import MergedFlow
 from ftddm_core.model.prediction import Prediction
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.sampling.device import place
+from ftddm_core.sampling.device import CPU_VOXELS, place
 from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.together import JoinedDenoiser, JoinedFlow, Together
 
@@ -52,7 +52,7 @@ class Networks(NamedTuple):
 
 
 def placed(
-    weights: Weights, device: torch.device, together: int = 1
+    weights: Weights, device: torch.device, *, joined: bool = False
 ) -> tuple[Callable[..., Tensor], MergedFlow]:
     """Move networks to a device; return denoiser and flow as `Networks` has them.
 
@@ -62,13 +62,13 @@ def placed(
         The networks.
     device
         Where to.
-    together
-        How many slices of several threads are computed in one batch; 1 for one thread.
+    joined
+        Whether calls of several threads are computed in one batch, on a CPU.
     """
     place(weights.denoiser, device)
     place(weights.flow, device)
-    if together > 1:
-        joined = Together(together)
-        return JoinedDenoiser(weights.denoiser, joined), JoinedFlow(weights.flow, joined)
+    if joined:
+        together = Together(CPU_VOXELS)
+        return JoinedDenoiser(weights.denoiser, together), JoinedFlow(weights.flow, together)
     graphed = device.type == "cuda"
     return Graphed(weights.denoiser) if graphed else weights.denoiser, MergedFlow(weights.flow)

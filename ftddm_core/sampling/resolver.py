@@ -67,8 +67,7 @@ class SuperResolver:
     memory
         Returns the bytes that one slice may take on a CPU.
     together
-        For how many threads that sample at once to compute their slices in batches, on a CPU; 1
-        for one thread.
+        How many threads may sample at once, whose slices are computed in one batch, on a CPU.
 
     Raises
     ------
@@ -112,7 +111,7 @@ class SuperResolver:
         self.memory = memory
         self.schedule = NoiseSchedule()
         self.together = together if self.device.type == "cpu" else 1
-        self.denoiser, self.flow = placed(weights, self.device, self.together)
+        self.denoiser, self.flow = placed(weights, self.device, joined=self.together > 1)
         self._checks: WeakKeyDictionary[Study, SelfCheck] = WeakKeyDictionary()
         self._begun: WeakKeyDictionary[Study, dict[Any, Any]] = WeakKeyDictionary()
 

@@ -23,7 +23,8 @@ from ftddm_core.sampling.device import computing
 Tensors: TypeAlias = tuple[Tensor, ...]
 
 Work: TypeAlias = Callable[..., Tensors]
-"""Takes tensors and returns tensors, all with the batch as their first axis."""
+"""Takes tensors and returns tensors, all with the batch as their first axis; the first of them is
+of images, whose last two axes are the slice's."""
 
 LINGER = 1.0
 """In s: how long the thread waits for another call before it ends, and its OpenMP workers with
@@ -44,8 +45,12 @@ class _Call:
     error: BaseException | None = None
 
     @property
-    def size(self) -> int:
+    def slices(self) -> int:
         return len(self.inputs[0])
+
+    @property
+    def voxels(self) -> int:
+        return self.slices * self.inputs[0].shape[-2:].numel()
 
     @property
     def kind(self) -> Hashable:
@@ -63,7 +68,7 @@ class Together:
     Parameters
     ----------
     most
-        Largest number of slices that calls are joined to; a larger call is computed alone.
+        Largest number of voxels that calls are joined to; a larger call is computed alone.
     """
 
     def __init__(self, most: int) -> None:
@@ -117,11 +122,11 @@ class Together:
                 self._computing = False
                 return []
             first = self._waiting[0]
-            taken, size = [first], first.size
+            taken, size = [first], first.voxels
             for call in self._waiting[1:]:
-                if call.kind == first.kind and size + call.size <= self.most:
+                if call.kind == first.kind and size + call.voxels <= self.most:
                     taken.append(call)
-                    size += call.size
+                    size += call.voxels
             self._waiting = [call for call in self._waiting if call not in taken]
             return taken
 
@@ -168,6 +173,6 @@ def _joined(calls: Sequence[_Call]) -> list[Tensors]:
     if len(calls) == 1:
         return [calls[0].work(*calls[0].inputs)]
     inputs = (torch.cat(parts) for parts in zip(*(call.inputs for call in calls), strict=True))
-    sizes = [call.size for call in calls]
+    sizes = [call.slices for call in calls]
     outputs = [output.split(sizes) for output in calls[0].work(*inputs)]
     return [tuple(part.clone() for part in own) for own in zip(*outputs, strict=True)]

@@ -40,7 +40,7 @@ def until(condition: Callable[[], bool]) -> None:
         sleep(0.002)
 
 
-def called(work: Slow, first: Tensor, later: list[Tensor], most: int = 4) -> list[object]:
+def called(work: Slow, first: Tensor, later: list[Tensor], most: int = 8) -> list[object]:
     """Return outcomes: of a call, and of those made while it was being computed."""
     joined = Together(most)
     with ThreadPoolExecutor(1 + len(later)) as threads:
@@ -55,8 +55,8 @@ def called(work: Slow, first: Tensor, later: list[Tensor], most: int = 4) -> lis
 
 def test_calls_made_meanwhile_are_computed_together() -> None:
     work = Slow()
-    later = [torch.full((1, 2), float(n)) for n in range(3)]
-    found = called(work, torch.ones(1, 2), later)
+    later = [torch.full((1, 1, 2), float(n)) for n in range(3)]
+    found = called(work, torch.ones(1, 1, 2), later)
     assert work.sizes == [1, 3]
     for given, got in zip(later, found[1:], strict=True):
         assert isinstance(got, Tensor)
@@ -65,19 +65,21 @@ def test_calls_made_meanwhile_are_computed_together() -> None:
 
 def test_no_batch_is_larger_than_the_limit_but_for_a_call_that_is() -> None:
     work = Slow()
-    called(work, torch.ones(1, 2), [torch.ones(n, 2) for n in (3, 2, 1, 9)])
+    called(work, torch.ones(1, 1, 2), [torch.ones(n, 1, 2) for n in (3, 2, 1, 9)])
     assert work.sizes == [1, 4, 2, 9]
 
 
 def test_only_inputs_of_one_shape_are_joined() -> None:
     work = Slow()
-    called(work, torch.ones(1, 2), [torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 2)])
+    called(
+        work, torch.ones(1, 1, 2), [torch.ones(1, 1, 2), torch.ones(1, 1, 3), torch.ones(1, 1, 2)]
+    )
     assert work.sizes == [1, 2, 1]
 
 
 def test_an_error_reaches_every_caller_of_its_batch_and_no_other() -> None:
     work = Slow()
-    found = called(work, torch.ones(1, 2), [-torch.ones(1, 2), torch.ones(1, 2)])
+    found = called(work, torch.ones(1, 1, 2), [-torch.ones(1, 1, 2), torch.ones(1, 1, 2)])
     assert isinstance(found[0], Tensor)
     assert all(isinstance(each, ValueError) for each in found[1:])
 
@@ -85,16 +87,16 @@ def test_an_error_reaches_every_caller_of_its_batch_and_no_other() -> None:
 def test_the_thread_ends_when_nothing_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its OpenMP workers would slow down those of others."""
     monkeypatch.setattr(together, "LINGER", 0.01)
-    joined, work = Together(4), Slow()
+    joined, work = Together(8), Slow()
     work.let_go.set()
     for _ in range(2):
-        assert torch.equal(joined(work, torch.ones(1, 2))[0], torch.full((1, 2), 2.0))
+        assert torch.equal(joined(work, torch.ones(1, 1, 2))[0], torch.full((1, 1, 2), 2.0))
         until(lambda: not joined._computing)
 
 
 def test_a_joined_flow_draws_what_each_would_draw_alone() -> None:
     """Each with a temperature and a level of its own."""
-    flow, joined = tiny_flow(), Together(8)
+    flow, joined = tiny_flow(), Together(8 * 16 * 16)
     alone, shared = MergedFlow(flow), JoinedFlow(flow, joined)
     given = [
         (randn(1, 1, 16, 16, seed=n), conditions(1, 16, 16), torch.tensor([20 * n + 1]), tau)
@@ -115,7 +117,7 @@ def test_a_joined_flow_draws_what_each_would_draw_alone() -> None:
 
 def test_a_joined_denoiser_takes_what_the_denoiser_takes() -> None:
     joined = JoinedDenoiser(lambda x, channels, t, s: x + channels[:, :1] * t[:, None, None, None],
-                            Together(4))  # fmt: skip
+                            Together(8))  # fmt: skip
     x, channels, t = torch.ones(2, 1, 8, 8), torch.ones(2, 5, 8, 8), torch.tensor([1, 3])
     found = joined(x, channels, t, torch.ones(2))
     assert torch.equal(found[:, 0, 0, 0], torch.tensor([2.0, 4.0]))
