@@ -1,4 +1,4 @@
-"""Blocks that send a frame without making every component anew."""
+"""Blocks that send a frame without constructing every component again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frame makes only those components anew of which more than a text changes."""
+"""A frame constructs only those components again of which more than a text changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UPDATES: list[list[Any]] = [
 
 
 def sent(kind: type[Any], update: list[Any]) -> tuple[list[Any], int]:
-    """Return what blocks of a kind send for four outputs, and how many they made anew."""
+    """Return what blocks of a kind send for four outputs, and how many they constructed again."""
     with kind(analytics_enabled=False) as blocks:
         outputs = [gr.HTML("a"), gr.Textbox("b"), gr.Slider(0, 5), gr.Dropdown(["a", "b"])]
         blocks.load(lambda: None, None, outputs)
@@ -65,6 +65,6 @@ def test_a_frame_changes_no_frame_that_was_sent_before() -> None:
     assert sent(3, final=True) == frames[3]
 
 
-def test_only_what_changed_otherwise_is_made_anew() -> None:
+def test_only_what_changed_otherwise_is_made_again() -> None:
     assert [sent(LeanBlocks, update)[1] for update in UPDATES] == [0, 1, 1, 2, 2, 0]
     assert sent(gr.Blocks, UPDATES[0])[1] == 4
