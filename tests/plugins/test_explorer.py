@@ -42,7 +42,7 @@ def swept(explorer: Any, panel: Any) -> Any:
 
 def clicked(explorer: Any, point: Any, panel: Any) -> None:
     x, y = explorer._axes.transData.transform(position(point, "psnr"))
-    explorer._clicked(SimpleNamespace(inaxes=explorer._axes, x=x + 2, y=y + 2))
+    explorer._clicked(SimpleNamespace(inaxes=explorer._axes, x=x, y=y))
     finish(panel)
 
 
