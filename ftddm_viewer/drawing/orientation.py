@@ -76,4 +76,5 @@ def _orientation(affine: bytes) -> NDArray[Any]:
     """Return the nearest world axis and the sign of the first two axes of an image, (2, 2)."""
     matrix = np.frombuffer(affine, np.float64).reshape(4, 4)
     found: NDArray[Any] = nib.orientations.io_orientation(matrix)[:2].astype(int).T
+    found.setflags(write=False)  # it is shared
     return found

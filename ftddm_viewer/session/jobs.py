@@ -32,7 +32,6 @@ Python shuts down crashes the process."""
 TELLING = 1.0
 """In s: how long a job must have run before its remaining time is estimated."""
 
-
 GIVING_BACK = 20.0
 """In s: shortest time between two times that the memory of ended jobs is given back, which takes
 a few ms."""

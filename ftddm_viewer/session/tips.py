@@ -35,7 +35,6 @@ TIPS: Mapping[str, str] = {
 }
 """Name of a part -> its tooltip."""
 
-
 TELLING = 30.0
 """In s: work that takes longer says how long."""
 
