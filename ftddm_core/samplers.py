@@ -42,7 +42,7 @@ class Transition:
     z
         Noise N(0, I) in the shape of ``x_t``; None for no noise.
     tau_diffusion
-        tau_d, which multiplies the variance of the noise.
+        tau_d, which multiplies the variance of the noise; of all maps or of each, (B, 1, 1, 1).
     schedule
         Schedule of the noise levels.
     before
@@ -54,7 +54,7 @@ class Transition:
     t: int
     r: int
     z: Tensor | None
-    tau_diffusion: float
+    tau_diffusion: float | Tensor
     schedule: NoiseSchedule
     before: tuple[int, Tensor] | None = None
 
@@ -160,7 +160,7 @@ def ancestral(move: Transition) -> Tensor:
     mean, sigma = move.schedule.posterior(move.x_t, move.x0, move.t, move.r)
     if move.z is None or move.r == 0:
         return mean
-    return mean + sigma * math.sqrt(move.tau_diffusion) * move.z
+    return mean + sigma * move.tau_diffusion**0.5 * move.z
 
 
 def ancestral_fixed_large(move: Transition) -> Tensor:
@@ -171,7 +171,7 @@ def ancestral_fixed_large(move: Transition) -> Tensor:
     mean, _ = move.schedule.posterior(move.x_t, move.x0, move.t, move.r)
     if move.z is None or move.r == 0:
         return mean
-    return mean + math.sqrt(move.tau_diffusion * (1 - _ratio(move))) * move.z
+    return mean + (move.tau_diffusion * (1 - _ratio(move))) ** 0.5 * move.z
 
 
 def ddim(move: Transition) -> Tensor:

@@ -280,6 +280,12 @@ class SamplerSettings:
         denoised = self.t_trunc > 0 and not SAMPLERS[self.sampler_used].deterministic
         return self.tau_flow > 0 or (denoised and self.tau_diffusion > 0)
 
+    @property
+    def chain(self) -> SamplerSettings:
+        """The settings without temperatures and weights: slices with equal chains can be drawn in
+        one batch."""
+        return self.replace(tau_flow=0, tau_diffusion=0, mri_weight=None, detail=None)
+
     def exact(self, upscale: float | None) -> SamplerSettings:
         """Return the settings for the record, with all automatic choices filled in."""
         return self.replace(upscale=upscale, sampler=self.sampler_used)

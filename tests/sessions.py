@@ -10,9 +10,7 @@ import pytest
 import torch
 
 from ftddm_core.model.unet import UNet
-from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.resolver import SuperResolver
-from ftddm_core.sampling.result import Update
 from ftddm_viewer.session.session import Session
 from ftddm_viewer.session.state import Activity, State
 
@@ -75,25 +73,34 @@ DEVICE_ERRORS = {
 class Brake:
     """Holds every chain up after so many images, until it is released.
 
+    Parameters
+    ----------
+    images
+        After how many.
+    of
+        "sample" for the images of sessions, "sweep" for the points of sweeps.
+
     Attributes
     ----------
     runs, given
         How many chains began, and the conditions of each.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, images: int = 1) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, images: int = 1, of: str = "sample"
+    ) -> None:
         self.holding, self.released, self.runs = threading.Event(), threading.Event(), 0
-        self.given: list[list[Condition]] = []
-        original = SuperResolver.sample
+        self.given: list[Any] = []
+        original = getattr(SuperResolver, of)
 
         def hold(number: int) -> None:
             if number == images:
                 self.holding.set()
                 assert self.released.wait(PATIENCE)
 
-        def sample(
-            resolver: SuperResolver, conditions: list[Condition], *args: Any, **kwargs: Any
-        ) -> Iterator[Update]:
+        def held(
+            resolver: SuperResolver, conditions: Any, *args: Any, **kwargs: Any
+        ) -> Iterator[Any]:
             self.runs += 1
             self.given.append(conditions)
             hold(0)
@@ -101,4 +108,4 @@ class Brake:
                 yield update
                 hold(number)
 
-        monkeypatch.setattr(SuperResolver, "sample", sample)
+        monkeypatch.setattr(SuperResolver, of, held)

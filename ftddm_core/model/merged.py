@@ -11,7 +11,6 @@ need them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence as Several
 from dataclasses import dataclass
 from typing import cast
@@ -74,6 +73,14 @@ class Conditioning:
         terms = [[(next(left), next(left), next(left)) for _ in range(n)] for n in steps]
         return cls(mean, deviation, base, terms)
 
+    def of_items(self, index: list[int]) -> Conditioning:
+        """Return the conditioning of another batch, given the number in this one of every item."""
+        if index == list(range(len(self.mean))):
+            return self
+        return Conditioning.of(
+            [part[index] for part in self.tensors], [len(level) for level in self.steps]
+        )
+
 
 class MergedFlow:
     """Draws x_t like a `ConditionalGlow`, up to rounding, with less computation.
@@ -111,7 +118,9 @@ class MergedFlow:
             ],
         )
 
-    def sample(self, normal: Tensor, conditioning: Conditioning, tau_flow: float) -> Tensor:
+    def sample(
+        self, normal: Tensor, conditioning: Conditioning, tau_flow: float | Tensor
+    ) -> Tensor:
         """Return x_t (B, 1, H, W) for z = mu + sqrt(tau_f) sigma n; see `ConditionalGlow.sample`.
 
         Parameters
@@ -121,14 +130,9 @@ class MergedFlow:
         conditioning
             The conditions.
         tau_flow
-            Temperature: a factor on the variance, 0..1.
+            Temperature: a factor on the variance, 0..1; of all slices or of each, (B, 1, 1, 1).
         """
-        return self.scaled(normal, conditioning, math.sqrt(tau_flow))
-
-    def scaled(self, normal: Tensor, conditioning: Conditioning, scale: float | Tensor) -> Tensor:
-        """Return x_t as `sample` does for sqrt(tau_f) = `scale`, which each slice may have its own
-        of, (B, 1, 1, 1)."""
-        latents = []
+        scale, latents = tau_flow**0.5, []
         for mean, deviation in conditioning.base:
             normal = functional.pixel_unshuffle(normal, 2)
             own, normal = normal.tensor_split([mean.shape[1]], dim=1)

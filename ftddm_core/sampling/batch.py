@@ -12,17 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ftddm_core.conventions import channel, channel_slice
+from ftddm_core.conventions import channel_slice
+from ftddm_core.model.merged import Conditioning
 from ftddm_core.model.prediction import x0_of
 from ftddm_core.samplers import SAMPLERS
 from ftddm_core.sampling.chain import truncated_chain
 from ftddm_core.sampling.condition import Condition
 from ftddm_core.sampling.consistency import Consistency
 from ftddm_core.sampling.device import computing, halved
+from ftddm_core.sampling.mixing import Mixing
 from ftddm_core.sampling.need import check_memory
 from ftddm_core.sampling.networks import Networks
 from ftddm_core.sampling.noise import NoiseKey, Tag, batch_normal
 from ftddm_core.sampling.recall import Recall
+from ftddm_core.sampling.recent import consistency_of
 from ftddm_core.sampling.result import FloatArray, Start
 from ftddm_core.settings import SamplerSettings
 
@@ -84,29 +87,42 @@ class Copy:
         return tuple(np.asarray(t.cpu().numpy(), np.float32) for t in self._tensors)
 
 
+class Item(NamedTuple):
+    """One sample of one slice, to be drawn.
+
+    Parameters
+    ----------
+    key
+        Of its noise.
+    settings
+        The user's settings; `upscale` is that of the conditions. The items of a batch may differ in
+        the temperatures only.
+    weight
+        MRI weight.
+    """
+
+    key: NoiseKey
+    settings: SamplerSettings
+    weight: float
+
+
 def draw_batch(
     networks: Networks,
-    keys: Sequence[NoiseKey],
+    items: Sequence[Item],
     conditions: Mapping[str, Condition],
-    settings: SamplerSettings,
-    weights: Sequence[float],
     cancelled: Callable[[], bool],
     recall: Recall | None = None,
 ) -> Iterator[Drawn]:
-    """Draw one sample of every slice: flow, then truncated chain.
+    """Draw every item of a batch: flow, then truncated chain.
 
     Parameters
     ----------
     networks
         The networks to apply.
-    keys
-        The slices, with the keys of their noise.
+    items
+        What to draw.
     conditions
         Metabolite -> network input.
-    settings
-        The user's settings; `upscale` is that of the conditions.
-    weights
-        MRI weight of each slice.
     cancelled
         Callback before every denoiser call: whether to stop.
     recall
@@ -123,8 +139,9 @@ def draw_batch(
         If `cancelled()` returns true.
     """
     with computing():
-        batch = _Batch(networks, keys, conditions, settings, weights, recall or Recall(0))
+        batch = _Batch(networks, items, conditions, recall)
         x_start = batch.start()
+    settings = items[0].settings
     if settings.t_trunc == 0:
         with computing():
             only = batch.drawing(0, batch.corrected(x_start))
@@ -140,7 +157,7 @@ def draw_batch(
             settings.t_trunc,
             settings.steps,
             noise,
-            settings.tau_diffusion,
+            batch.tau_diffusion,
             networks.schedule,
             sampler,
             batch.mask,
@@ -156,21 +173,16 @@ def draw_batch(
 
 
 def draw_start(
-    networks: Networks,
-    key: NoiseKey,
-    condition: Condition,
-    settings: SamplerSettings,
-    weight: float,
-    recall: Recall | None = None,
+    networks: Networks, item: Item, condition: Condition, recall: Recall | None = None
 ) -> Start:
     """Return where the chain of one slice starts: x_{T_trunc}, and the first estimate of x0.
 
     Parameters as for `draw_batch`; after it, with the same recall, nothing is computed again.
     """
     with computing():
-        own = {key.metabolite: condition}
-        batch = _Batch(networks, [key], own, settings, [weight], recall or Recall(0))
-        x_start, t = batch.start(), settings.t_trunc
+        own = {item.key.metabolite: condition}
+        batch = _Batch(networks, [item], own, recall)
+        x_start, t = batch.start(), item.settings.t_trunc
         x0 = batch.denoise(x_start, t) if t else batch.corrected(x_start)
         return Start(*Copy(*(image[0] for image in batch.starting(x_start, x0))).fetch())
 
@@ -182,6 +194,8 @@ class _Batch:
     ----------
     mask
         m, (B, 1, H, W).
+    tau_diffusion
+        Of all items, or of each, (B, 1, 1, 1).
     new
         Whether the last quantity was computed instead of recalled.
     """
@@ -189,58 +203,77 @@ class _Batch:
     def __init__(
         self,
         networks: Networks,
-        keys: Sequence[NoiseKey],
+        items: Sequence[Item],
         conditions: Mapping[str, Condition],
-        settings: SamplerSettings,
-        weights: Sequence[float],
-        recall: Recall,
+        recall: Recall | None,
     ) -> None:
-        own = [conditions[key.metabolite] for key in keys]
-        slices = [c.channels[..., key.slice_index] for c, key in zip(own, keys, strict=True)]
+        self._keys = tuple(item.key for item in items)
+        self._settings = settings = items[0].settings
+        self._networks, self._recall = networks, Recall(0) if recall is None else recall
+        self._recalls = recall is not None
+        own = [conditions[key.metabolite] for key in self._keys]
+        slices = [c.channels[..., k.slice_index] for c, k in zip(own, self._keys, strict=True)]
         device = networks.device
         channels = torch.from_numpy(np.stack(slices))
         self._channels = channels.to(device, memory_format=torch.channels_last)
         self._upscale = torch.tensor([c.upscale for c in own], device=device)
         self._scale = torch.tensor([c.scale for c in own], device=device)[:, None, None]
         self._shape = own[0].shape[:2]
-        self._networks, self._keys, self._settings = networks, tuple(keys), settings
-        self._recall = recall
-        self._slices = tuple((key.metabolite, key.slice_index) for key in keys)
-        self._guided = _Guided(self._channels, weights)
-        self._began = (self._keys, settings.tau_flow, settings.t_trunc, self._guided.weights)
+        places = [(key.metabolite, key.slice_index) for key in self._keys]
+        self._slices = tuple(dict.fromkeys(places))
+        self._index = [self._slices.index(place) for place in places]
+        self._mixing = Mixing(self._channels, [item.weight for item in items])
+        self._taus_flow = [item.settings.tau_flow for item in items]
+        self._taus_diffusion = [item.settings.tau_diffusion for item in items]
+        self.tau_diffusion = _one_or_each(self._taus_diffusion, device)
+        began = [
+            (key, tau, settings.t_trunc, weight)
+            for key, tau, weight in zip(
+                self._keys, self._taus_flow, self._mixing.weights, strict=True
+            )
+        ]
+        # Equal to rounding in any batch: only the same batch may recall it, so that no image
+        # depends on earlier ones.
+        self._began = [(tuple(began), each) for each in began]
         self._walked: tuple[int, ...] = ()
         self.mask = self._channels[:, channel_slice("mask")]
         self.new = True
-        exact = settings.consistency == "exact"
-        self._held = (self._slices, exact, settings.noise)
-
-        def consistency() -> Consistency:
-            if device.type == "cpu":
-                check_memory(own[0].acquired, networks.memory())
-            return Consistency(
-                [c.measurement.with_noise(settings.noise) for c in own],
-                [key.slice_index for key in keys],
-                device,
-                exact=exact,
-            )
-
-        self._consistency = recall(("consistency", self._held), consistency)
+        self._consistency = self._held_to(conditions).of_items(self._index)
         self._consistency.draw(None, 0)
         self._alone = self._consistency.correct(
             self._cropped(self._channels[:, channel_slice("lowres")])
         )
         self._beside_alone = self._consistency.beside
-        if tau := self._temperature():
+        tau = self._temperature()
+        if isinstance(tau, Tensor) or tau > 0:
             matrix = own[0].acquired
-            normal = batch_normal(keys, "measurement", matrix, device)[:, 0]
-            self._consistency.draw(normal, tau)
+            normal = batch_normal(self._keys, "measurement", matrix, device)[:, 0]
+            self._consistency.draw(normal, tau[:, 0] if isinstance(tau, Tensor) else tau)
 
-    def _temperature(self) -> float:
+    def _held_to(self, conditions: Mapping[str, Condition]) -> Consistency:
+        """Return the consistency of every slice."""
+        settings, networks = self._settings, self._networks
+        measurements = [conditions[name].measurement for name, _ in self._slices]
+        slices = [k for _, k in self._slices]
+
+        def check() -> None:
+            if networks.device.type == "cpu":
+                check_memory(measurements[0].acquired, networks.memory())
+
+        exact = settings.consistency == "exact"
+        if self._recalls:
+            return networks.recent.of(
+                measurements, slices, settings.noise, networks.device, exact=exact, check=check
+            )
+        check()
+        return consistency_of(measurements, slices, settings.noise, networks.device, exact=exact)
+
+    def _temperature(self) -> float | Tensor:
         """Return the temperature of the samples' noise at the end."""
         settings = self._settings
         if settings.t_trunc == 0 or SAMPLERS[settings.sampler_used].deterministic:
-            return settings.tau_flow
-        return settings.tau_diffusion
+            return _one_or_each(self._taus_flow, self._networks.device)
+        return self.tau_diffusion
 
     def drawing(self, t: int, x0: Tensor) -> Drawn:
         """Return the `Drawn` of x0 (B, 1, H, W), estimated at level t."""
@@ -289,28 +322,38 @@ class _Batch:
 
     def start(self) -> Tensor:
         """Return x_{T_trunc}: from the flow, from the flow with added noise, or pure noise."""
-        return self._known(("start", self._began), self._start)
+        return self._each([("start", began) for began in self._began], self._start)
 
-    def _start(self) -> Tensor:
-        networks, settings = self._networks, self._settings
-        t, deviation = settings.t_trunc, float(np.sqrt(settings.tau_flow))
+    def _start(self, items: list[int]) -> Tensor:
+        networks, t = self._networks, self._settings.t_trunc
+        tau = _one_or_each([self._taus_flow[item] for item in items], networks.device)
         if t == networks.schedule.n_train_steps:
-            return deviation * self.normal("jump")
+            return tau**0.5 * self._of(items, self.normal("jump"))
         level = min(max(t, 1), networks.t_flow_max)
-        normal = self.normal("flow")
+        normal = self._of(items, self.normal("flow"))
+        slices = [self._index[item] for item in items]
+        mixing = self._mixing.of(items)
 
-        def flow(guided: bool) -> Tensor:
-            channels = self._guided.channels(guided)
-            conditioning = self._recall(
-                ("told", self._slices, level, guided),
-                lambda: networks.flow.encode(channels, self._at(level), self._upscale),
+        def flow(with_mri: bool) -> Tensor:
+            told = self._recall(
+                ("told", self._slices, level, with_mri), lambda: self._encoded(level, with_mri)
             )
-            return networks.flow.sample(normal, conditioning, settings.tau_flow)
+            return networks.flow.sample(normal, told.of_items(slices), tau)
 
-        x = self._guided.mixed(flow)
+        x = mixing.mixed(flow)
         if t > level:
-            x = networks.schedule.jump(x, level, t, deviation * self.normal("jump"))
+            jump = tau**0.5 * self._of(items, self.normal("jump"))
+            x = networks.schedule.jump(x, level, t, jump)
         return x
+
+    def _encoded(self, level: int, with_mri: bool) -> Conditioning:
+        """Return the flow's view of the conditions of every slice."""
+        firsts = [self._index.index(number) for number in range(len(self._slices))]
+        channels, upscale, at = (
+            self._of(firsts, each)
+            for each in (self._mixing.channels(with_mri), self._upscale, self._at(level))
+        )
+        return self._networks.flow.encode(channels, at, upscale)
 
     def denoise(self, x_t: Tensor, t: int) -> Tensor:
         """Return x0 from x_t, the next level of the chain.
@@ -320,69 +363,52 @@ class _Batch:
         """
         self._walked = (*self._walked, t)
         settings = self._settings
-        first = len(self._walked) == 1
-        deterministic = SAMPLERS[settings.sampler_used].deterministic
-        tau = None if deterministic else settings.tau_diffusion
-        how = () if first else (settings.sampler_used, tau)
-        key = ("x0", self._began, settings.consistency, self._held, how, self._walked)
-        return self.corrected(self._known(key, lambda: self._denoise(x_t, t)))
+        stepped = len(self._walked) > 1
+        noisy = stepped and not SAMPLERS[settings.sampler_used].deterministic
+        held = (settings.consistency, settings.noise)
+        how = (*held, stepped and settings.sampler_used, self._walked)
+        taus = self._taus_diffusion if noisy else [0.0] * len(self._began)
+        keys = [("x0", *each, *how) for each in zip(self._began, taus, strict=True)]
+        return self.corrected(self._each(keys, lambda items: self._denoise(x_t, t, items)))
 
-    def _denoise(self, x_t: Tensor, t: int) -> Tensor:
-        networks, guided = self._networks, self._guided
-        times = len(guided.stacked) // len(x_t)
-        x, upscale = x_t.repeat(times, 1, 1, 1), self._upscale.repeat(times)
-        at = self._at(t).repeat(times)
+    def _denoise(self, x_t: Tensor, t: int, items: list[int]) -> Tensor:
+        networks, mixing = self._networks, self._mixing.of(items)
+        times = mixing.count
+        x = self._of(items, x_t).repeat(times, 1, 1, 1)
+        at, upscale = (self._of(items, each).repeat(times) for each in (self._at(t), self._upscale))
         with halved(networks.device, half=networks.half):
-            output = networks.denoiser(x, guided.stacked, at, upscale)
+            output = networks.denoiser(x, mixing.stacked, at, upscale)
         parts = x0_of(networks.schedule, networks.prediction, output.float(), x, t).chunk(times)
-        return parts[0] if times == 1 else guided.mix(*parts)
+        return parts[0] if times == 1 else mixing.mix(*parts)
 
-    def _known(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        self.new = key not in self._recall
-        return self._recall(key, make)
+    def _each(self, keys: Sequence[Hashable], make: Callable[[list[int]], Tensor]) -> Tensor:
+        """Return a quantity of every item, (B, 1, H, W): recalled, or made of those it lacks, each
+        once."""
+        if not self._recalls:
+            return make([*range(len(keys))])
+        found = {key: self._recall[key] for key in keys if key in self._recall}
+        lacking = {key: keys.index(key) for key in keys if key not in found}
+        self.new = bool(lacking)
+        if lacking:
+            made = make([*lacking.values()])
+            parts = made.split(1) if len(lacking) == 1 else [part.clone() for part in made.split(1)]
+            for key, part in zip(lacking, parts, strict=True):
+                found[key] = self._recall.keep(key, part)
+        return found[keys[0]] if len(keys) == 1 else torch.cat([found[key] for key in keys])
+
+    def _of(self, items: Sequence[int], every: Tensor) -> Tensor:
+        """Return the part of some items, in ascending order, of a tensor of all."""
+        return every if len(items) == len(every) else every[items]
 
     def _at(self, t: int) -> Tensor:
         return torch.full((len(self._keys),), t, device=self._networks.device)
 
 
-class _Guided:
-    """The conditions with and without MRI, and the mixing of their results.
-
-    Attributes
-    ----------
-    weights
-        MRI weight of each slice; 1 if no slice has MRI anyway.
-    stacked
-        The conditions (B or 2B, 5, H, W) that the denoiser needs: with MRI, without, or both.
-    """
-
-    def __init__(self, channels: Tensor, weights: Sequence[float]) -> None:
-        bare = channels.clone()
-        bare[:, [channel("t1"), channel("flair")]] = 0
-        if torch.equal(bare, channels):
-            weights = [1.0] * len(channels)
-        self.weights = tuple(weights)
-        self._both = {True: channels, False: bare}
-        self._weight = torch.tensor(weights, device=channels.device)[:, None, None, None]
-        self._needed = [guided for guided in (True, False) if self._needs(guided)]
-        needed = [self._both[guided] for guided in self._needed]
-        self.stacked = needed[0] if len(needed) == 1 else torch.cat(needed)
-
-    def _needs(self, guided: bool) -> bool:
-        return any(weight > 0 if guided else weight < 1 for weight in self.weights)
-
-    def channels(self, guided: bool) -> Tensor:
-        """Return the conditions (B, 5, H, W) with or without MRI."""
-        return self._both[guided]
-
-    def mixed(self, make: Callable[[bool], Tensor]) -> Tensor:
-        """Return the results of `make(guided)` with and without MRI, mixed by the weights."""
-        made = [make(guided) for guided in self._needed]
-        return made[0] if len(made) == 1 else self.mix(*made)
-
-    def mix(self, guided: Tensor, bare: Tensor) -> Tensor:
-        """Return bare + weight (guided - bare)."""
-        return bare + self._weight * (guided - bare)
+def _one_or_each(values: Sequence[float], device: torch.device) -> float | Tensor:
+    """Return the value of all items, or where they differ that of each, (B, 1, 1, 1)."""
+    if len(set(values)) == 1:
+        return values[0]
+    return torch.tensor(values, dtype=torch.float32, device=device)[:, None, None, None]
 
 
 class _Pace:

@@ -21,7 +21,7 @@ def truncated_chain(
     t_trunc: int,
     steps: int | None,
     noise: Callable[[int], Tensor],
-    tau_diffusion: float,
+    tau_diffusion: float | Tensor,
     schedule: NoiseSchedule,
     sampler: Sampler,
     mask: Tensor,
@@ -43,7 +43,7 @@ def truncated_chain(
     noise
         Maps t to z ~ N(0, I) in the shape of ``x_start``; called only if the step uses it.
     tau_diffusion
-        tau_d, the variance of the contribution of ``noise``.
+        tau_d, the variance of the contribution of ``noise``; of all maps or of each, (B, 1, 1, 1).
     schedule, sampler
         The noise levels, and the sampler.
     mask
@@ -63,14 +63,14 @@ def truncated_chain(
     SettingsError
         If ``steps`` does not fit ``t_trunc``.
     """
+    noisy = isinstance(tau_diffusion, Tensor) or tau_diffusion > 0
     x_t, before = x_start, None
     for t, r in pairwise(sampler.levels(t_trunc, steps, schedule)):
         if cancelled():
             raise Cancelled(f"Stopped at timestep {t} of {t_trunc}, as requested.")
         x0 = mask * denoise(x_t, t)
         if r > 0:  # by the contract of `Step`, x_0 is x0
-            wanted = tau_diffusion > 0 and not sampler.deterministic
-            z = noise(t) if wanted else None
+            z = noise(t) if noisy and not sampler.deterministic else None
             x_t = sampler.step(Transition(x_t, x0, t, r, z, tau_diffusion, schedule, before))
             before = t, x0.clone()  # the consumer may modify the estimate
         yield t, x0

@@ -16,12 +16,13 @@ indistinguishable to T.
 The update is applied after every call of the denoiser, before the step, as in DDNM (Wang et al.
 2023), PiGDM (Song et al. 2023) and DDRM (Kawar et al. 2022); there C follows from the schedule's
 noise, here it is the model's own error. The matrix to invert has one row per acquired voxel; its
-Cholesky factor is computed once per slice, for any number of samples and steps.
+Cholesky factor is computed once per slice, for any number of samples, settings and steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -73,10 +74,8 @@ class Consistency:
             for n, n_out in zip(first.acquired, first.mask.shape[:2], strict=True)
         )
 
-        # Samples of the same slice share its factor.
         pairs = list(zip(measurements, slices, strict=True))
         unique = list(dict.fromkeys(pairs))
-        index = torch.tensor([unique.index(pair) for pair in pairs], device=device)
 
         def stacked(name: str) -> Tensor:
             own = [getattr(m, name)[..., k] for m, k in unique]
@@ -84,9 +83,6 @@ class Consistency:
 
         def kept(tensor: Tensor) -> Tensor:
             return tensor.to(torch.float32).to(device)
-
-        def each(tensor: Tensor) -> Tensor:
-            return kept(tensor) if len(unique) == len(pairs) else kept(tensor)[index]
 
         window = None
         if any(m.window is not None for m, _ in unique):
@@ -109,24 +105,48 @@ class Consistency:
             for own, part in zip(each_window, split, strict=False)
         ]
         self._factor, self._factor_of_spread = (
-            each(torch.cat(parts) if len(parts) > 1 else parts[0])
-            for parts in zip(*factors, strict=True)
+            torch.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*factors, strict=True)
         )
         self._rows, self._columns = kept(rows), kept(columns)
-        self._window = None if window is None else each(window)
-        self._mask, self._w, self._variance = each(m), each(w), each(variance)
-        self._y, self._deviation = each(stacked("y")), each(w * deviation)
-        self._seen = each(_windowed(rows @ u @ columns.T, window))
-        self._spread = each(spread)[:, None, None]
+        self._window = None if window is None else kept(window)
+        self._mask, self._w, self._variance = kept(m), kept(w), kept(variance)
+        self._y, self._deviation = kept(stacked("y")), kept(w * deviation)
+        self._seen = kept(_windowed(rows @ u @ columns.T, window))
+        self._spread = kept(spread)[:, None, None]
         self._drawn = torch.zeros_like(self._mask)
         self.beside = self._seen
+        self._of_slice = torch.arange(len(unique), device=device)[:, None]
+        if len(unique) < len(pairs):
+            self._repeat([unique.index(pair) for pair in pairs])
+
+    def of_items(self, index: Sequence[int]) -> Consistency:
+        """Return the update of another batch of these slices, which shares their factors.
+
+        Parameters
+        ----------
+        index
+            The slice of every item of that batch, as its number in this one.
+        """
+        other = copy(self)
+        if list(index) != list(range(len(self._mask))):
+            other._repeat(index)
+        return other
+
+    def _repeat(self, index: Sequence[int]) -> None:
+        chosen = torch.tensor(index, device=self._mask.device)
+        if self._window is not None:
+            self._window = self._window[chosen]
+        for name in ("_mask", "_w", "_variance", "_y", "_deviation", "_seen", "_spread", "_drawn"):
+            setattr(self, name, getattr(self, name)[chosen])
+        self.beside = self._seen
+        self._of_slice = _items_of(chosen, len(self._factor))
 
     @property
     def nbytes(self) -> int:
         """Memory of the factors in bytes; the rest is small."""
         return int(self._factor.nbytes + self._factor_of_spread.nbytes)
 
-    def draw(self, normal: Tensor | None, tau: float) -> None:
+    def draw(self, normal: Tensor | None, tau: float | Tensor) -> None:
         """Shift x by K(C_n) sqrt(tau) n' from now on.
 
         Parameters
@@ -134,9 +154,9 @@ class Consistency:
         normal
             z ~ N(0, I), (B, nx, ny), the source of n'; None for no shift.
         tau
-            Temperature.
+            Temperature, of all items or of each, (B, 1, 1).
         """
-        if normal is None or tau == 0 or self.exact:
+        if normal is None or self.exact:
             self._drawn = torch.zeros_like(self._mask)
             return
         noise = tau**0.5 * self._deviation * normal
@@ -159,7 +179,9 @@ class Consistency:
     def _pulled(self, difference: Tensor, factor: Tensor) -> Tensor:
         """Return C T' w (...)^-1 of a difference (B, nx, ny), with the inverse given by its
         factor."""
-        solved = torch.cholesky_solve(difference.flatten(1)[..., None], factor)
+        values, items = difference.flatten(1), self._of_slice
+        solved = torch.empty_like(values)
+        solved[items] = torch.cholesky_solve(values[items].mT, factor).mT
         pulled: Tensor = self._variance * self._adjoint(self._w * solved.view_as(difference))
         return pulled
 
@@ -171,6 +193,21 @@ class Consistency:
         """Return T' v."""
         spread: Tensor = self._rows.T @ _windowed(v, self._window) @ self._columns
         return spread
+
+
+def _items_of(index: Tensor, count: int) -> Tensor:
+    """Return the items of every slice, (slices, most items of one); repeated where there are fewer.
+
+    Parameters
+    ----------
+    index
+        The slice of every item, (B,).
+    count
+        Number of slices.
+    """
+    own = [torch.nonzero(index == one)[:, 0] for one in range(count)]
+    most = max(map(len, own))
+    return torch.stack([torch.cat([items, items[:1].expand(most - len(items))]) for items in own])
 
 
 def _factors(

@@ -15,6 +15,7 @@ from ftddm_core.model.prediction import Prediction
 from ftddm_core.model.schedule import NoiseSchedule
 from ftddm_core.sampling.device import CPU_VOXELS, place
 from ftddm_core.sampling.graphed import Graphed
+from ftddm_core.sampling.recent import RecentConsistency
 from ftddm_core.sampling.together import JoinedDenoiser, JoinedFlow, Together
 
 
@@ -33,6 +34,8 @@ class Networks(NamedTuple):
         Largest level of the flow.
     schedule
         Noise schedule.
+    recent
+        Data consistency of the slices that were drawn last.
     device
         Device of the networks.
     half
@@ -46,6 +49,7 @@ class Networks(NamedTuple):
     flow: MergedFlow
     t_flow_max: int
     schedule: NoiseSchedule
+    recent: RecentConsistency
     device: torch.device
     half: bool = False
     memory: Callable[[], float] = plannable

@@ -49,15 +49,24 @@ class Recall:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._kept
 
-    def __call__(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
-        """Return the entry of a key; if missing, create it with `make` and store it."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        found: Kept = self._kept[key]
+    def __getitem__(self, key: Hashable) -> Any:
+        """Return an entry that is there."""
         self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def keep(self, key: Hashable, made: Kept) -> Kept:
+        """Store an entry, and return it."""
+        self._kept[key] = made
         while len(self._kept) > 1 and self.nbytes > self.limit:
             self._kept.popitem(last=False)
-        return found
+        return made
+
+    def __call__(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """Return the entry of a key; if missing, create it with `make` and store it."""
+        if key in self._kept:
+            found: Kept = self[key]
+            return found
+        return self.keep(key, make())
 
     @property
     def nbytes(self) -> int:

@@ -6,34 +6,30 @@ Dong et al. 2025, with the chain of `sampling.chain` and the geometry of `imagin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ftddm_core.conventions import CHANNELS
-from ftddm_core.errors import Cancelled, CheckpointError, SettingsError
+from ftddm_core.errors import CheckpointError, SettingsError
 from ftddm_core.imaging.fourier import Matrix
 from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
 from ftddm_core.model.checkpoint import Weights, load_weights
 from ftddm_core.model.schedule import NoiseSchedule
-from ftddm_core.samplers import SAMPLERS
-from ftddm_core.sampling.batch import Copy, draw_batch, draw_start
+from ftddm_core.sampling.batch import Item, draw_start
 from ftddm_core.sampling.condition import Condition, form_conditions
-from ftddm_core.sampling.device import (
-    pick_device,
-    ran_out_of_memory,
-    release_memory,
-    slices_together,
-)
+from ftddm_core.sampling.device import pick_device
+from ftddm_core.sampling.drawing import drawn_in_batches, in_order
 from ftddm_core.sampling.gathered import Gathered, Sampled
-from ftddm_core.sampling.graphed import Graphed
 from ftddm_core.sampling.guides import usual_upscale
 from ftddm_core.sampling.networks import Networks, placed
 from ftddm_core.sampling.noise import NoiseKey
 from ftddm_core.sampling.recall import Recall
+from ftddm_core.sampling.recent import RecentConsistency
 from ftddm_core.sampling.result import PROGRESS, Result, Start, Update
 from ftddm_core.sampling.self_check import SelfCheck, check_study, weighting_of
 from ftddm_core.sampling.weighting import Weighting
@@ -112,6 +108,7 @@ class SuperResolver:
         self.schedule = NoiseSchedule()
         self.together = together if self.device.type == "cpu" else 1
         self.denoiser, self.flow = placed(weights, self.device, joined=self.together > 1)
+        self._recent = RecentConsistency()
         self._checks: WeakKeyDictionary[Study, SelfCheck] = WeakKeyDictionary()
         self._begun: WeakKeyDictionary[Study, dict[Any, Any]] = WeakKeyDictionary()
 
@@ -313,21 +310,104 @@ class SuperResolver:
         named = {condition.metabolite: condition for condition in conditions}
         if recall is not None:
             recall.about(self.weights, *named.values())
-        keys = _in_order(named, settings, slices, first)
+        keys = in_order(named, settings, slices, first)
         weighting = {
             name: weighting_of(check, settings, name, condition.upscale)
             for name, condition in named.items()
         }
         gathered = {name: Gathered(c, spread=settings.samples > 1) for name, c in named.items()}
-        size = batch or self.batch or 0
-        drawing = self._batches(keys, named, settings, weighting, cancelled, every, recall, size)
-        for update, samples in drawing:
-            update.check_finite(self.weights.name, self.where, samples)
+        items = [Item(key, settings, weighting[key.metabolite].mri_weight) for key in keys]
+        for update, samples in self._drawn(items, named, cancelled, recall, batch, every):
             yield update
             for key, sample in zip(update.keys, samples, strict=bool(samples)):
                 gathered[key.metabolite].add(key.slice_index, sample)
         result = self._finish(named, gathered, settings, weighting, check, start)
         yield Update("result", 1.0, result=result)
+
+    def sweep(
+        self,
+        condition: Condition,
+        k: int,
+        settings: Sequence[SamplerSettings],
+        *,
+        check: SelfCheck | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        recall: Recall | None = None,
+        batch: int | None = None,
+    ) -> Iterator[tuple[SamplerSettings, Result]]:
+        """Super-resolve one slice with several settings.
+
+        Those that differ only in temperatures and weights are drawn in the same batches; up to
+        rounding, each result is that of `sample`.
+
+        Parameters
+        ----------
+        condition, k
+            Map and slice.
+        settings
+            As in `sample`, each of them.
+        check, cancelled, recall, batch
+            See `sample`.
+
+        Yields
+        ------
+        settings, result
+            As soon as they are computed.
+
+        Raises
+        ------
+        Cancelled, SettingsError, NotFiniteError
+            As `sample`.
+        """
+        name = condition.metabolite
+        if recall is not None:
+            recall.about(self.weights, condition)
+        groups: dict[SamplerSettings, list[SamplerSettings]] = {}
+        for each in settings:
+            groups.setdefault(each.chain, []).append(each)
+        for group in groups.values():
+            start = time.perf_counter()
+            weights = {s: weighting_of(check, s, name, condition.upscale) for s in group}
+            asked = {
+                s: [
+                    Item(key, s.replace(mri_weight=None, detail=None), weights[s].mri_weight)
+                    for key in in_order({name: condition}, s, (k,), None)
+                ]
+                for s in group
+            }
+            items = list(dict.fromkeys(item for listed in asked.values() for item in listed))
+            drawing = self._drawn(items, {name: condition}, cancelled, recall, batch)
+            arriving = (sample for _, found in drawing for sample in found)
+            known: dict[Item, Sampled] = {}
+            for s, listed in asked.items():
+                while not known.keys() >= set(listed):
+                    known[items[len(known)]] = next(arriving)
+                gathered = Gathered(condition, spread=s.samples > 1)
+                for item in listed:
+                    gathered.add(k, known[item])
+                yield (
+                    s,
+                    self._finish(
+                        {name: condition}, {name: gathered}, s, {name: weights[s]}, check, start
+                    ),
+                )
+
+    def _drawn(
+        self,
+        items: Sequence[Item],
+        conditions: Mapping[str, Condition],
+        cancelled: Callable[[], bool],
+        recall: Recall | None,
+        batch: int | None,
+        every: float = inf,
+    ) -> Iterator[tuple[Update, list[Sampled]]]:
+        """Draw items; see `drawing.drawn_in_batches`, and `sample` for the other parameters."""
+        size = batch or self.batch or 0
+        for update, samples in drawn_in_batches(
+            self._networks, items, conditions, cancelled, every, recall, size
+        ):
+            update.check_finite(self.weights.name, self.where, samples)
+            yield update, samples
 
     def start(
         self,
@@ -344,7 +424,7 @@ class SuperResolver:
         name = condition.metabolite
         weight = weighting_of(check, settings, name, condition.upscale).mri_weight
         key = NoiseKey(settings.seed, name, k, 0)
-        return draw_start(self._networks, key, condition, settings, weight, recall)
+        return draw_start(self._networks, Item(key, settings, weight), condition, recall)
 
     @property
     def _networks(self) -> Networks:
@@ -355,79 +435,11 @@ class SuperResolver:
             self.flow,
             weights.flow.config.t_flow_max,
             self.schedule,
+            self._recent,
             self.device,
             self.half,
             self.memory,
         )
-
-    def _batches(
-        self,
-        keys: tuple[NoiseKey, ...],
-        conditions: Mapping[str, Condition],
-        settings: SamplerSettings,
-        weighting: Mapping[str, Weighting],
-        cancelled: Callable[[], bool],
-        every: float,
-        recall: Recall | None,
-        size: int,
-    ) -> Iterator[tuple[Update, list[Sampled]]]:
-        """Yield the estimates that are due, and every sample.
-
-        A batch's samples are copied from the device while the next batch's first step runs.
-        """
-        networks = self._networks
-        sampler = SAMPLERS[settings.sampler_used]
-        n_steps = len(sampler.levels(settings.t_trunc, settings.steps, self.schedule)) - 1 or 1
-        ready: tuple[Update, Copy] | None = None
-        done, told, due = 0, 0.0, 0.0
-        while done < len(keys):
-            if cancelled():  # the chain checks too, but T_trunc = 0 has no chain
-                raise Cancelled(f"Stopped after {done} of {len(keys)} slices, as requested.")
-            height, width = conditions[keys[done].metabolite].channels.shape[1:3]
-            size = size or slices_together(self.device, height, width)
-            batch, lacking = keys[done : done + size], None
-            try:
-                shares = [weighting[key.metabolite].mri_weight for key in batch]
-                drawing = draw_batch(
-                    networks, batch, conditions, settings, shares, cancelled, recall
-                )
-                for number, drawn in enumerate(drawing, 1):
-                    if ready is not None:
-                        yield _arrived(*ready)
-                        ready = None
-                    told = max(told, (done + len(batch) * number / n_steps) / len(keys))
-                    now = time.perf_counter()
-                    if number < n_steps and drawn.new and now >= due:
-                        due = now + every
-                        images, alone = Copy(drawn.images, drawn.alone).fetch()
-                        yield Update("estimate", told, batch, images, alone, drawn.t), []
-                last = Copy(
-                    drawn.images, drawn.alone, drawn.explained, drawn.beside, drawn.beside_alone
-                )
-            except (RuntimeError, MemoryError) as error:
-                if not ran_out_of_memory(error):
-                    raise
-                # Not the error itself, which keeps the step's tensors alive, nor torch's advice.
-                lacking = ". ".join(str(error).split(". ")[:2]) or type(error).__name__
-            if lacking is not None:
-                size = self._less(len(batch), (height, width), lacking)
-                continue
-            ready = Update("sample", told, batch, t=drawn.t), last
-            done += len(batch)
-        if ready is not None:
-            yield _arrived(*ready)
-
-    def _less(self, size: int, grid: tuple[int, int], lacking: str) -> int:
-        """Release memory, and return the size of a smaller batch."""
-        if size == 1:
-            raise SettingsError(
-                f"{self.device} does not have enough memory for one slice of {grid[0]} x {grid[1]} "
-                f"voxels ({lacking}): choose a smaller upscaling, or another device."
-            )
-        if isinstance(self.denoiser, Graphed):
-            self.denoiser.forget()
-        release_memory(self.device)
-        return size // 2
 
     def _finish(
         self,
@@ -469,29 +481,3 @@ class SuperResolver:
             seconds=time.perf_counter() - start,
             traces=traces,
         )
-
-
-def _arrived(update: Update, copy: Copy) -> tuple[Update, list[Sampled]]:
-    """Return an update with its copied images, and their samples."""
-    arrays = copy.fetch()
-    return update.showing(*arrays[:2]), [Sampled(*slices) for slices in zip(*arrays, strict=True)]
-
-
-def _in_order(
-    conditions: Mapping[str, Condition],
-    settings: SamplerSettings,
-    slices: Collection[int] | None,
-    first: int | None,
-) -> tuple[NoiseKey, ...]:
-    """Return the slices to draw, without those that have no trusted voxels."""
-
-    def distance(k: int) -> int:
-        return 0 if first is None else abs(k - first)
-
-    return tuple(
-        NoiseKey(settings.seed, name, k, sample)
-        for name, condition in conditions.items()
-        for k in sorted(range(condition.shape[2]), key=distance)
-        if condition.mask[..., k].any() and (slices is None or k in slices)
-        for sample in range(settings.samples)
-    )

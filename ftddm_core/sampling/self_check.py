@@ -30,7 +30,6 @@ from ftddm_core.imaging.volume import Outside, Study
 from ftddm_core.imaging.window import Window
 from ftddm_core.sampling.condition import Condition, form_conditions
 from ftddm_core.sampling.guides import default_mask
-from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.weighting import Weighting
 from ftddm_core.settings import SamplerSettings
 
@@ -412,7 +411,6 @@ def restore(
     slices: tuple[int, ...],
     cancelled: Callable[[], bool],
     batch: int | None,
-    recall: Recall | None = None,
 ) -> Restored:
     """Restore some slices of a map, and resample them to the study's own grid."""
     own = (item.data.shape[0], item.data.shape[1])
@@ -420,7 +418,7 @@ def restore(
     drawn = np.zeros((settings.samples, *own, len(slices)))
     alone = np.zeros((*own, len(slices)))
     updates = resolver.sample(
-        [condition], settings, slices=slices, cancelled=cancelled, batch=batch, recall=recall
+        [condition], settings, slices=slices, cancelled=cancelled, batch=batch
     )
     for update in updates:
         if update.stage != "sample":
@@ -430,7 +428,12 @@ def restore(
             k = key.slice_index
             drawn[key.sample, ..., place] = item.seen(image, beside[..., k])
             alone[..., place] = item.seen(z, beside[..., k])
+    return Restored(slices, alone, plain(item, condition, slices), drawn)
+
+
+def plain(item: Held, condition: Condition, slices: Sequence[int]) -> FloatArray:
+    """Return the zero-filled slices of a map on the study's own grid."""
     where = np.asarray(slices)
+    beside = condition.measurement.outside[..., where] * np.float32(condition.scale)
     zero_filled = condition.lowres[..., where] * condition.mask[..., where]
-    plain = np.maximum(item.seen(zero_filled, beside[..., where]), 0)
-    return Restored(slices, alone, plain, drawn)
+    return np.maximum(item.seen(zero_filled, beside), 0)

@@ -142,16 +142,19 @@ class JoinedFlow(MergedFlow):
         """See `MergedFlow.encode`."""
         return Conditioning.of(self._together(self._encode, condition, t, upscale), self.steps)
 
-    def sample(self, normal: Tensor, conditioning: Conditioning, tau_flow: float) -> Tensor:
+    def sample(
+        self, normal: Tensor, conditioning: Conditioning, tau_flow: float | Tensor
+    ) -> Tensor:
         """See `MergedFlow.sample`."""
-        scale = normal.new_full((len(normal), 1, 1, 1), math.sqrt(tau_flow))
-        return self._together(self._sample, normal, scale, *conditioning.tensors)[0]
+        each = torch.as_tensor(tau_flow, dtype=normal.dtype, device=normal.device)
+        taus = each.expand(len(normal), 1, 1, 1)
+        return self._together(self._sample, normal, taus, *conditioning.tensors)[0]
 
     def _encode(self, condition: Tensor, t: Tensor, upscale: Tensor) -> Tensors:
         return super().encode(condition, t, upscale).tensors
 
-    def _sample(self, normal: Tensor, scale: Tensor, *tensors: Tensor) -> Tensors:
-        return (self.scaled(normal, Conditioning.of(tensors, self.steps), scale),)
+    def _sample(self, normal: Tensor, taus: Tensor, *tensors: Tensor) -> Tensors:
+        return (super().sample(normal, Conditioning.of(tensors, self.steps), taus),)
 
 
 class JoinedDenoiser:

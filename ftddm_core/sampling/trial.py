@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ftddm_core.errors import GeometryError
 from ftddm_core.imaging.degrade import coarse_matrix
@@ -15,8 +17,9 @@ from ftddm_core.sampling.self_check import (
     FEWEST_VOXELS,
     LEAST_MATRIX,
     Held,
+    Restored,
     coarse_conditions,
-    restore,
+    plain,
 )
 from ftddm_core.settings import SamplerSettings
 
@@ -63,22 +66,23 @@ class Trial:
         alone = replace(study, maps={metabolite: study.maps[metabolite]})
         self._condition = coarse_conditions(resolver, alone, left)[metabolite]
         self._resolver, self._recall = resolver, Recall()
+        where = [self.slice_index]
+        outside = self._condition.measurement.outside[..., where]
+        self._beside = outside * np.float32(self._condition.scale)
+        self._plain = plain(self._held, self._condition, where)
 
-    def gain(
+    def gains(
         self,
-        settings: SamplerSettings,
-        detail: float = 1.0,
+        settings: Sequence[SamplerSettings],
         *,
         cancelled: Callable[[], bool] = lambda: False,
-    ) -> float:
-        """Return the gain in PSNR over zero-filling in dB, inside the mask.
+    ) -> list[float]:
+        """Return the gains in PSNR over zero-filling in dB, inside the mask.
 
         Parameters
         ----------
         settings
-            With an MRI weight; the mean of the samples is compared.
-        detail
-            Share of the drawn detail that is shown.
+            Each with an MRI weight, and a share of the detail; the mean of the samples is compared.
         cancelled
             Callback before every denoising step: whether to stop.
 
@@ -87,9 +91,16 @@ class Trial:
         Cancelled
             If `cancelled()` returns true.
         """
-        restored = restore(
-            self._resolver, self._held, self._condition, settings, (self.slice_index,), cancelled,
-            None, self._recall,
-        )  # fmt: skip
-        mean = replace(restored, drawn=restored.drawn.mean(0, keepdims=True))
-        return self._held.compare(mean, detail).gain
+        name, k = self._condition.metabolite, self.slice_index
+        found = {}
+        for each, result in self._resolver.sweep(
+            self._condition, k, settings, cancelled=cancelled, recall=self._recall
+        ):
+            drawn, alone = (
+                self._held.seen(image.data[..., [k]], self._beside)
+                for image in (result.drawn[name], result.alone[name])
+            )
+            restored = Restored((k,), alone, self._plain, drawn[None])
+            detail = 1.0 if each.detail is None else each.detail
+            found[each] = self._held.compare(restored, detail).gain
+        return [found[each] for each in settings]

@@ -58,7 +58,7 @@ def explore(options: Namespace) -> None:
     found = explorer.begun(Exploration(sweep), check)
     with progress_bar("sweeping") as progress:
         while found.missing:
-            found = found.adding(explorer.point(resolver, found.missing[0], check))
+            found = found.adding(*explorer.points(resolver, found.next, check))
             progress(found.progress)
     found = explorer.begun(found, check)
     if options.csv is not None:

@@ -18,6 +18,7 @@ from functools import cached_property
 from math import prod
 from threading import Lock
 from typing import Literal
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,9 @@ FAVOURITES = ("tNAA", "NAA", "tCho")
 HEADROOM = 1.25
 """Upper colour limit of an enlarged map relative to that of the acquired map: detail adds
 contrast."""
+
+KEPT_FACTORS = 32
+"""Number of recent factors whose degraded study is kept: its self-check is found by it."""
 
 KEPT_VOXELS = 2**21
 """Number of voxels of recent output grids whose masks and MRI are kept, 17 bytes per voxel where
@@ -76,6 +80,24 @@ def known_mode(mode: Mode | str) -> Mode:
     if mode not in list(Mode):
         raise SettingsError(f"There is no mode '{mode}': choose enlarge or restore.")
     return Mode(mode)
+
+
+class RecentlyDegraded:
+    """A study degraded by the factors that were used last: always the same object. Thread-safe."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._recent: dict[float, Study] = {}
+        self._lock = Lock()
+
+    def by(self, upscale: float) -> Study:
+        """Return the study degraded by a factor s; errors as for `degrade`."""
+        with self._lock:
+            degraded = self._recent.pop(upscale, None) or degrade(self._study, upscale)
+            self._recent[upscale] = degraded  # the newest comes last
+            if len(self._recent) > KEPT_FACTORS:
+                del self._recent[next(iter(self._recent))]
+        return degraded
 
 
 class RecentGuides:
@@ -176,6 +198,21 @@ class Case:
     def guides(self) -> RecentGuides:
         """Masks and MRI on the output grids of the most recent factors."""
         return RecentGuides(self.study)
+
+    @cached_property
+    def prepared(self) -> WeakValueDictionary[tuple[Mode, float], Prepared]:
+        """The case at the factors that are in use; see `prepare`."""
+        return WeakValueDictionary()
+
+    @cached_property
+    def preparing(self) -> Lock:
+        """To be held while `prepared` is looked up."""
+        return Lock()
+
+    @cached_property
+    def degraded(self) -> RecentlyDegraded:
+        """The study degraded by the most recent factors."""
+        return RecentlyDegraded(self.study)
 
     @cached_property
     def mri_tops(self) -> Mapping[str, float]:
@@ -323,7 +360,8 @@ def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
     """Prepare the network inputs of every metabolite at a factor s.
 
     A metabolite's condition is formed on first access, so that an image of one metabolite does not
-    wait for the others. A map without signal raises its error only then.
+    wait for the others. A map without signal raises its error only then. What is still in use is
+    shared: by the sessions that show the same case, and by their sweeps.
 
     Raises
     ------
@@ -331,9 +369,17 @@ def prepare(case: Case, mode: Mode, upscale: float) -> Prepared:
         If an image does not overlap the maps, or the output would be too large; or, in the mode
         "restore", if a map has no mask.
     """
+    with case.preparing:
+        known = case.prepared.get((mode, upscale))
+        if known is None:
+            known = case.prepared[mode, upscale] = _prepared(case, mode, upscale)
+        return known
+
+
+def _prepared(case: Case, mode: Mode, upscale: float) -> Prepared:
     study, grid = case.study, case.study.grid
     if mode is Mode.RESTORE:  # onto the truth's own grid for any s
-        study, place = degrade(study, upscale), (grid.shape, grid.affine)
+        study, place = case.degraded.by(upscale), (grid.shape, grid.affine)
     else:
         place = output_grid(grid, upscale)
     return Prepared(case, mode, upscale, study, Conditions(study, case.guides.on(*place)))

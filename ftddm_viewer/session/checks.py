@@ -6,26 +6,29 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from ftddm_core.errors import Cancelled
+from ftddm_core.imaging.volume import Study
 from ftddm_core.sampling.self_check import SelfCheck
-from ftddm_viewer.session.case import Case, Mode, Prepared
 from ftddm_viewer.session.messages import logged_words
 from ftddm_viewer.session.model import Model
 
 
 class Checks:
-    """An enlarged case has one self-check, a degraded case has one per factor."""
+    """Those that any session has made with the same networks, and why one failed in this session.
+
+    An enlarged case has one self-check, a degraded case has one per factor.
+    """
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[Case, dict[float, SelfCheck]] = WeakKeyDictionary()
+        self._failed: WeakKeyDictionary[Study, SelfCheck] = WeakKeyDictionary()
 
-    def of(self, prepared: Prepared) -> SelfCheck | None:
+    def of(self, model: Model, acquired: Study) -> SelfCheck | None:
         """Return the check of the acquired maps, None if it is still to be made."""
-        return self._known.get(prepared.case, {}).get(_factor(prepared))
+        return model.checks.get(acquired) or self._failed.get(acquired)
 
     def make(
         self,
         model: Model,
-        prepared: Prepared,
+        acquired: Study,
         *,
         progress: Callable[[float], None],
         cancelled: Callable[[], bool],
@@ -34,18 +37,16 @@ class Checks:
 
         An error becomes the reason for a missing check: images do not need it.
         """
-        check = self.of(prepared)
-        if check is None:
-            try:
-                check = model.check(prepared.acquired, progress=progress, cancelled=cancelled)
-            except Cancelled:
-                raise
-            except Exception as problem:
-                check = SelfCheck(reason=logged_words(problem))
-            self._known.setdefault(prepared.case, {})[_factor(prepared)] = check
-        return check
+        if (check := self.of(model, acquired)) is not None:
+            return check
+        try:
+            check = model.check(acquired, progress=progress, cancelled=cancelled)
+        except Cancelled:
+            raise
+        except Exception as problem:
+            return self._failed.setdefault(acquired, SelfCheck(reason=logged_words(problem)))
+        return model.checks.setdefault(acquired, check)
 
-
-def _factor(prepared: Prepared) -> float:
-    """Return the factor by which the case was degraded; 1 if the maps are the acquired ones."""
-    return prepared.upscale if prepared.mode is Mode.RESTORE else 1.0
+    def forget(self) -> None:
+        """Forget what failed: other networks may succeed."""
+        self._failed.clear()

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -36,6 +36,10 @@ USUAL_VALUES: Mapping[str, tuple[float, ...]] = {
 USUALLY_SWEPT = ("tau_flow", "tau_diffusion", "t_trunc")
 
 MOST_POINTS = 500
+
+TOGETHER = 9
+"""Number of points that are drawn at once, all of the usual temperatures: more are hardly quicker,
+and a live image waits for one of their steps."""
 
 FIDELITY = {
     "psnr": "PSNR (dB)",
@@ -200,7 +204,7 @@ class Point:
     settings: SamplerSettings
     exact: SamplerSettings
     image: NDArray[np.float32]
-    figures: Mapping[str, float]
+    figures: dict[str, float]
     check: SelfCheck | None = None
 
 
@@ -241,6 +245,13 @@ class Exploration:
         return tuple(settings for settings in self.sweep.points if settings not in known)
 
     @property
+    def next(self) -> tuple[SamplerSettings, ...]:
+        """The missing settings to compute next, in one batch."""
+        missing = self.missing
+        alike = (settings for settings in missing if settings.chain == missing[0].chain)
+        return tuple(islice(alike, TOGETHER))
+
+    @property
     def progress(self) -> float:
         """Share of the points that are computed, 0..1."""
         return len(self.points) / len(self.sweep.points)
@@ -251,11 +262,11 @@ class Exploration:
         known = {point.settings: point for point in self.points}
         return tuple(known[settings] for settings in self.sweep.corners if settings in known)
 
-    def adding(self, point: Point, *, here: bool = False) -> Exploration:
-        """Return the exploration with one more point."""
+    def adding(self, *more: Point, here: bool = False) -> Exploration:
+        """Return the exploration with more points, or with that `here`."""
         if here:
-            return replace(self, here=point)
-        points = (*self.points, point)
+            return replace(self, here=more[-1])
+        points = (*self.points, *more)
         return replace(self, points=points, running=len(points) < len(self.sweep.points))
 
     def checked(self, check: SelfCheck | None) -> Exploration:

@@ -1,15 +1,14 @@
-"""The points of a sweep, computed one at a time: images and their figures.
+"""The points of a sweep: images and their figures.
 
-What points share is computed once, through the recall of the live images: the conditions and their
-features, the flow's image, the first denoising step. So a point costs less than a live image, and a
-point that is chosen later is shown at once.
+What points share is computed once: the conditions and their features, and what the measurement
+alone says. Points that differ in temperatures or weights only are drawn in one batch, so that a
+point takes less time than a live image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from ftddm_core.sampling.trial import Trial
 from ftddm_core.settings import SamplerSettings, Value
 from ftddm_viewer.session.case import Prepared, prepare
 from ftddm_viewer.session.estimates import final_images
-from ftddm_viewer.session.exploration import BoolArray, Exploration, Point, Sweep
+from ftddm_viewer.session.exploration import TOGETHER, BoolArray, Exploration, Point, Sweep
 from ftddm_viewer.session.fidelity import fidelity
 from ftddm_viewer.session.messages import logged_words
 from ftddm_viewer.session.model import Model
@@ -97,7 +96,7 @@ class Explorer:
         self._trial: Trial | None = None
         self._untried = ""
 
-    def due(self, state: State) -> tuple[SamplerSettings, bool] | None:
+    def due(self, state: State) -> tuple[tuple[SamplerSettings, ...], bool] | None:
         """Return which settings to compute next, and whether they are those that are chosen."""
         found = state.exploration
         if found is None or found.sweep is not self.sweep or found.problem:
@@ -106,15 +105,13 @@ class Explorer:
             here, check = found.here, state.view.check
             known = here is not None and here.settings == state.settings and here.check is check
             if not known and not self._too_long():
-                return state.settings, True
-        if found.running and found.missing:
-            return found.missing[0], False
-        return None
+                return (state.settings,), True
+        return (found.next, False) if found.running and found.missing else None
 
     def next(
         self, model: Model, state_of: Callable[[], State], cancelled: Stop
     ) -> Callable[[Exploration], Exploration] | None:
-        """Compute the point that is due; return how it changes the exploration, None if stopped.
+        """Compute the points that are due; return how they change the exploration, None if stopped.
 
         Parameters
         ----------
@@ -135,8 +132,8 @@ class Explorer:
             return cancelled() or self.due(state_of()) != due
 
         try:
-            point = model.idly(
-                lambda resolver, waits: self.point(resolver, settings, check, waits), stop
+            points = model.idly(
+                lambda resolver, waits: self.points(resolver, settings, check, waits), stop
             )
         except Cancelled:
             return None
@@ -144,7 +141,7 @@ class Explorer:
             words = logged_words(problem)
             return lambda now: replace(now, running=False, problem=words)
         known = self.check_of(state)
-        return lambda now: self.begun(now, known).adding(point, here=here)
+        return lambda now: self.begun(now, known).adding(*points, here=here)
 
     def check_of(self, state: State) -> SelfCheck | None:
         """Return the self-check for the sweep's images, if it is known."""
@@ -160,21 +157,21 @@ class Explorer:
         note = self._untried and f"The self-check cannot compare settings: {self._untried}"
         return replace(exploration.checked(check), note=note)
 
-    def point(
+    def points(
         self,
         resolver: SuperResolver,
-        settings: SamplerSettings,
+        settings: Sequence[SamplerSettings],
         check: SelfCheck | None,
         stop: Stop = lambda: False,
-    ) -> Point:
-        """Compute an image and its figures.
+    ) -> list[Point]:
+        """Compute images and their figures.
 
         Parameters
         ----------
         resolver
             The networks.
         settings
-            As the user would choose them.
+            As the user would choose them, all with the same factor s.
         check
             The self-check for automatic weights; None sets them to 1.
         stop
@@ -185,24 +182,30 @@ class Explorer:
         Cancelled
             If `stop()` returns true.
         """
-        prepared = self._at(settings.upscale)
+        prepared = self._at(settings[0].upscale)
         name, k = self.sweep.metabolite, self.sweep.slice_index
-        condition = prepared.conditions[name]
-        view = View(prepared, settings, check=check)
-        for update in resolver.sample(
-            [condition], view.settings, check=check, slices=[k], cancelled=stop, every=inf,
+        asked = {View(prepared, each, check=check).settings: each for each in settings}
+        points = []
+        for used, result in resolver.sweep(
+            prepared.conditions[name], k, [*asked], check=check, cancelled=stop, batch=TOGETHER,
             recall=self._recalls[prepared.upscale],
         ):  # fmt: skip
-            if update.result is not None:
-                view = view.adding(final_images(update.result, [k]))
+            view = View(prepared, asked[used], check=check).adding(final_images(result, [k]))
+            points.append(self._point(view, asked[used]))
+        if not self.sweep.has_reference:
+            gains = self._gains(resolver, [point.exact for point in points], stop)
+            for point, gain in zip(points, gains, strict=True):
+                point.figures["gain"] = gain
+        return points
+
+    def _point(self, view: View, settings: SamplerSettings) -> Point:
+        name, k = self.sweep.metabolite, self.sweep.slice_index
         shown = view.images[name, k].shown(view.detail(name))
-        figures = self._figures(view, shown)
         weights = {"mri_weight": view.mri_weight, "detail": view.detail(name)}
         exact = view.settings.replace(**weights)
-        if not self.sweep.has_reference:
-            figures["gain"] = self._gain(resolver, exact, stop)
-        image = np.where(condition.mask[..., k], shown, np.float32(np.nan))
-        return Point(settings, exact, image, figures, check)
+        mask = view.prepared.conditions[name].mask[..., k]
+        image = np.where(mask, shown, np.float32(np.nan))
+        return Point(settings, exact, image, self._figures(view, shown), view.check)
 
     def _at(self, upscale: float | None) -> Prepared:
         """Return the case prepared at a factor, each once."""
@@ -271,21 +274,21 @@ class Explorer:
         found = self._compared(prepared, zero_filling(condition)[..., self.sweep.slice_index])
         return found if self.sweep.has_reference else found | {"gain": 0.0}
 
-    def _gain(self, resolver: SuperResolver, exact: SamplerSettings, stop: Stop) -> float:
-        """Return the gain of settings in the self-check, NaN where the study cannot be checked."""
-        if self._untried:
-            return np.nan
+    def _gains(
+        self, resolver: SuperResolver, exact: Sequence[SamplerSettings], stop: Stop
+    ) -> list[float]:
+        """Return the gains of settings in the self-check, NaN where the study cannot be checked."""
         sweep = self.sweep
-        try:
-            if self._trial is None:
+        if self._trial is None and not self._untried:
+            try:
                 self._trial = Trial(
                     resolver, sweep.prepared.acquired, sweep.metabolite, sweep.slice_index
                 )
-        except FtddmError as reason:
-            self._untried = str(reason)
-            return np.nan
-        detail = 1.0 if exact.detail is None else exact.detail
-        return self._trial.gain(exact, detail, cancelled=stop)
+            except FtddmError as reason:
+                self._untried = str(reason)
+        if self._trial is None:
+            return [np.nan] * len(exact)
+        return self._trial.gains(exact, cancelled=stop)
 
 
 def _mean_square(values: FloatArray) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 from ftddm_core.imaging.memory import plannable
 from ftddm_core.imaging.volume import Study
@@ -52,6 +53,8 @@ class Model:
     ----------
     pace
         How fast images were computed.
+    checks
+        Study -> its self-check, if any session has made it.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Model:
         self._resolver: SuperResolver | None = None
         self._loading = Lock()
         self._turns = Turns()
+        self.checks: WeakKeyDictionary[Study, SelfCheck] = WeakKeyDictionary()
         self.pace = Pace()
 
     @property

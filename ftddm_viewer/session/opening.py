@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from ftddm_core.errors import FormatError
 from ftddm_core.imaging.io import Choices, Limits
 from ftddm_core.imaging.io.limits import OWN
 from ftddm_viewer.session import remembered
+from ftddm_viewer.session.bundled import BUNDLED, bundled_at
 from ftddm_viewer.session.case import Case
 from ftddm_viewer.session.inspection import Inspection, inspect
 
@@ -70,9 +73,20 @@ class Files:
 
     def _inspect(self, choices: Choices | None, limits: Limits) -> Inspection:
         with limits.turn:
+            if choices in (None, Choices()) and (shared := self._shared(limits)) is not None:
+                return shared[0]
             found = inspect(self.paths, choices=choices, limits=limits, **self.roles)
             _ = found.mask_values  # read here, in the background, before a front end asks for them
         return found
+
+    def _shared(self, limits: Limits) -> tuple[Inspection, Case] | None:
+        """Return a bundled case as all sessions share it; None if it is not one, or not to be
+        opened."""
+        if self.roles or bundled_at(*(path.absolute() for path in self.paths)) is None:
+            return None
+        with suppress(FormatError):  # the usual way says why
+            return _opened_once(self.paths, self.label, limits)
+        return None
 
     def case(self, found: Inspection) -> Case:
         """Return the case of an inspected study.
@@ -84,4 +98,23 @@ class Files:
         """
         if found.study is None:
             raise FormatError(found.problem)
+        shared = self._shared(found.limits)
+        if shared is not None and shared[0] is found:
+            return shared[1]
         return Case.of(found.study, found.choices.label or self.label)
+
+
+@lru_cache(maxsize=len(BUNDLED))
+def _opened_once(paths: tuple[Path, ...], label: str, limits: Limits) -> tuple[Inspection, Case]:
+    """Return a bundled case, read once: what is known of it is known to every session.
+
+    Raises
+    ------
+    FormatError
+        If it does not open now; it is tried again.
+    """
+    found = inspect(paths, limits=limits)
+    if found.study is None:
+        raise FormatError(found.problem)
+    _ = found.mask_values
+    return found, Case.of(found.study, label)

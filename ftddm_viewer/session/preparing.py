@@ -22,6 +22,7 @@ from ftddm_viewer.session.state import Activity, View
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from ftddm_core.sampling.result import Update
+    from ftddm_core.sampling.self_check import SelfCheck
 
 
 class Preparing(Starts):
@@ -85,7 +86,7 @@ class Preparing(Starts):
         prepared = view.prepared
         if prepared.mode is not state.mode or view.asked.upscale != state.settings.upscale:
             prepared = self._prepared(token, prepared.case, state.mode, state.settings)
-        return View(prepared, state.settings, check=self._checks.of(prepared))
+        return View(prepared, state.settings, check=self._known_check(prepared))
 
     def _prepared(
         self, token: Token, case: Case, mode: Mode, settings: SamplerSettings
@@ -100,13 +101,17 @@ class Preparing(Starts):
         check_fits(case, mode, upscale, memory)
         return prepare(case, mode, upscale)
 
+    def _known_check(self, prepared: Prepared) -> SelfCheck | None:
+        """Return the self-check of the acquired maps, None if it is still to be made."""
+        return self._checks.of(self.model, prepared.acquired)
+
     def _checked(self, token: Token, prepared: Prepared) -> None:
         """Make the self-check of the acquired maps, unless it is known; store it in the view."""
-        if self._checks.of(prepared) is None:
+        if self._known_check(prepared) is None:
             self._load(token)
         check = self._checks.make(
             self.model,
-            prepared,
+            prepared.acquired,
             progress=lambda done: self._report(token, checking=done),
             cancelled=token.cancelled,
         )

@@ -137,6 +137,7 @@ class Session(Sweeping):
         """Use other networks: the open study starts over, since nothing of the others' holds."""
         self._refuse_during(Activity.VOLUME, "to use other networks")
         self.model, case, mode = model, self.state.case, self.state.mode
+        self._checks.forget()
         if case is not None:
             self._open(lambda _: replace(case), lambda: self.choose(mode=mode), keep=True)
 
@@ -363,7 +364,7 @@ class Session(Sweeping):
     def _check_later(self, *, asked: bool = False) -> None:
         """Schedule the self-check for idle time, if it is still to be made."""
         view = self.state.view
-        due = view is not None and self._checks.of(view.prepared) is None
+        due = view is not None and self._known_check(view.prepared) is None
         begun = self.state.checking
         if due and (self._checks_itself or asked or begun is not None):
             self._jobs.start_idle(self._guarded(self._checking))
@@ -423,7 +424,7 @@ class Session(Sweeping):
             mode=mode,
             metabolite=metabolite,
             slice_index=k,
-            view=View(prepared, asked, check=self._checks.of(prepared)),
+            view=View(prepared, asked, check=self._known_check(prepared)),
             finished=None,
             notes=remarks,
             checking=None,

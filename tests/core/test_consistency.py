@@ -225,3 +225,25 @@ def test_typical_noise_is_that_of_what_counts() -> None:
     held.deviation[~held.w] = 99
     expected = np.sqrt(np.mean(held.deviation[held.w].astype(float) ** 2))
     assert held.typical_noise == pytest.approx(expected)
+
+
+def test_another_batch_of_the_same_slices_shares_their_factors() -> None:
+    held = case((8, 8), (16, 16), slices=3)
+    generator = torch.Generator().manual_seed(0)
+    x, normal = torch.rand(4, 16, 16, generator=generator), torch.randn(4, 8, 8)
+    tau = torch.tensor([0.0, 1.0, 0.3, 0.5])[:, None, None]
+    slices, index = [2, 0, 1], [0, 2, 0, 1]
+    update = Consistency([held] * 3, slices, CPU)
+    other = update.of_items(index)
+    assert other._factor is update._factor
+    assert other.nbytes == update.nbytes
+    other.draw(normal, tau)
+    together = other.correct(x)
+    assert not update._drawn.any(), "the first batch is as it was"
+    for i, number in enumerate(index):
+        alone = Consistency([held], [slices[number]], CPU)
+        alone.draw(normal[i : i + 1], float(tau[i]))
+        torch.testing.assert_close(
+            together[i : i + 1], alone.correct(x[i : i + 1]), atol=1e-5, rtol=0
+        )
+        torch.testing.assert_close(other.beside[i : i + 1], alone.beside, atol=1e-5, rtol=0)

@@ -30,6 +30,7 @@ from ftddm_core.errors import FormatError
 from ftddm_core.evaluation.baselines import run_baseline, zero_filling
 from ftddm_core.sampling.condition import form_conditions
 from ftddm_core.sampling.noise import NoiseKey
+from ftddm_core.sampling.recall import Recall
 from ftddm_core.sampling.resolver import SuperResolver, settle_upscale
 from ftddm_core.settings import SamplerSettings
 
@@ -283,3 +284,46 @@ def test_random_networks_are_worth_testing_with() -> None:
     x, channels = randn(1, 1, 16, 16, seed=0), randn(1, 5, 16, 16, seed=1)
     v = tiny_unet()(x, channels, torch.tensor([50]), torch.tensor([2.0]))
     assert 0.05 < float(v.std()) < 20
+
+
+# ---------------------------------------------------------------- several settings at once
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "dpm_solver_2m_sde"])
+def test_a_sweep_gives_what_each_of_its_settings_gives_alone(
+    resolver: SuperResolver, sampler: str
+) -> None:
+    condition = next(iter(form_conditions(phantom(), 2)))
+    base = QUICK.replace(sampler=sampler)
+    settings = [
+        base.replace(tau_flow=flow, tau_diffusion=diffusion, mri_weight=weight, **other)
+        for flow, diffusion in ((0.0, 0.0), (0.5, 1.0), (1.0, 0.3))
+        for weight in (0.0, 0.4, 1.0)
+        for other in ({}, {"t_trunc": 0, "steps": None}, {"samples": 2, "detail": 0.5})
+    ]
+    asked: list[SamplerSettings] = []
+    for each, found in resolver.sweep(condition, 1, settings, batch=4, recall=Recall()):
+        asked.append(each)
+        *_, last = resolver.sample([condition], each, slices=[1])
+        alone = last.result
+        assert alone is not None
+        for what in ("maps", "drawn", "alone", "deviation"):
+            for name, volume in getattr(alone, what).items():
+                mine = getattr(found, what)[name].data
+                np.testing.assert_allclose(mine, volume.data, atol=1e-4 * condition.scale)
+        assert found.residual[condition.metabolite] == pytest.approx(
+            alone.residual[condition.metabolite], abs=1e-4
+        )
+        assert found.settings == alone.settings
+        assert found.weighting == alone.weighting
+    assert set(asked) == set(settings)
+    assert len(asked) == len(settings)
+
+
+def test_settings_that_differ_in_the_shown_detail_are_drawn_once(resolver: SuperResolver) -> None:
+    condition, counted = next(iter(form_conditions(phantom(), 2))), spy(resolver)
+    settings = [QUICK.replace(detail=detail) for detail in (0.0, 0.5, 1.0)]
+    found = dict(resolver.sweep(condition, 1, settings))
+    assert [len(x) for x, *_ in counted.inputs] == [1] * 3, "one slice, three steps"
+    shown = [found[each].maps[condition.metabolite].data for each in settings]
+    np.testing.assert_allclose(shown[1], (shown[0] + shown[2]) / 2, atol=0.05 * condition.scale)

@@ -136,7 +136,7 @@ def test_points_share_flow_and_first_step(quiet: Session, monkeypatch: pytest.Mo
 
     def counted(name: str, original: Callable[..., Any]) -> None:
         def call(*args: Any) -> Any:
-            made.append(name)
+            made.extend([name] * len(args[-1]))  # the items
             return original(*args)
 
         monkeypatch.setattr(_Batch, name, call)
@@ -145,9 +145,9 @@ def test_points_share_flow_and_first_step(quiet: Session, monkeypatch: pytest.Mo
     counted("_start", _Batch._start)
     counted("_denoise", _Batch._denoise)
     explored(quiet)
-    # The sliders stand at a seventh image, with the start of two others.
-    assert made.count("_start") == 3
-    assert made.count("_denoise") == 3 + 6 + 1
+    # The sliders stand at a seventh image, which is drawn by itself.
+    assert made.count("_start") == 3 + 1
+    assert made.count("_denoise") == (3 + 6) + 2
 
 
 def test_figures_with_a_reference(quiet: Session) -> None:
@@ -191,7 +191,7 @@ def test_figures_without_a_reference(model: Model, tmp_path: Path) -> None:
         figures = point.figures
         image = np.where(mask, point.image, 0)
         assert figures["sharpness"] == pytest.approx(gradient(image, plain, mask), rel=0.2)
-        expected = trial.gain(point.exact, point.settings.detail or 0.0)
+        expected = trial.gains([point.exact])[0]
         assert figures["gain"] == pytest.approx(expected, abs=1e-4)
         assert (figures["spread"] > 0) == (point.settings.detail == 1)
     assert session.close(PATIENCE)
@@ -206,7 +206,7 @@ def test_a_trial_of_the_check_s_own_settings_is_the_check(model: Model, tmp_path
     check = check_study(model.load(), study)
     trial = Trial(model.load(), study, "tNAA", 0)
     for weight in MRI_WEIGHTS[: len(check.gains)]:
-        gain = trial.gain(FIXED.replace(mri_weight=weight))
+        gain = trial.gains([FIXED.replace(mri_weight=weight)])[0]
         assert gain == pytest.approx(check.gains[weight]["tNAA"], abs=1e-4)
 
 
@@ -227,7 +227,7 @@ def test_a_study_that_cannot_be_halved_says_so(model: Model, study: Path) -> Non
 def test_a_moved_slider_comes_first_and_the_sweep_goes_on(
     quiet: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brake = Brake(monkeypatch, images=0)
+    brake = Brake(monkeypatch, images=0, of="sweep")
     quiet.explore(GRID)
     assert brake.holding.wait(PATIENCE)  # the first image of the sweep is under way
     recorder = Recorder(quiet)
@@ -259,7 +259,7 @@ def test_the_mark_follows_the_sliders_even_without_live_images(quiet: Session) -
 
 
 def test_a_stopped_sweep_keeps_its_points(quiet: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    brake = Brake(monkeypatch, images=0)
+    brake = Brake(monkeypatch, images=0, of="sweep")
     quiet.explore(GRID)
     assert brake.holding.wait(PATIENCE)
     quiet.stop_exploring()
@@ -342,7 +342,7 @@ def test_the_command_writes_what_the_explorer_finds(
     assert len(rows) == 4
     for row in rows:
         at = {name: float(row[name]) for name in values}
-        point = explorer.point(model.load(), state.settings.replace(**at), None)
+        (point,) = explorer.points(model.load(), [state.settings.replace(**at)], None)
         assert float(row["gain"]) == pytest.approx(point.figures["gain"], abs=1e-4)
         assert float(row["sharpness"]) == pytest.approx(point.figures["sharpness"], rel=1e-4)
     assert session.close(PATIENCE)

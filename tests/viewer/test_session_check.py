@@ -19,6 +19,7 @@ from ftddm_core.sampling.check_words import check_line, check_record
 from ftddm_core.sampling.resolver import SuperResolver
 from ftddm_core.sampling.self_check import SelfCheck
 from ftddm_core.sampling.weighting import Weighting
+from ftddm_viewer.session.bundled import BUNDLED
 from ftddm_viewer.session.messages import LITTLE_DETAIL, going_on, hints, self_check
 from ftddm_viewer.session.model import Model
 from ftddm_viewer.session.session import Session
@@ -429,3 +430,37 @@ def test_a_single_map_that_loses_is_named_though_the_mean_gains() -> None:
     record = check_record(check, "tCho")
     assert record["Gain_dB"] == -0.7
     assert record["DetailShares"] == {"1": 0.1}
+
+
+def test_what_one_session_checked_of_a_bundled_case_is_known_to_the_others(
+    checking: Checking, model: Model
+) -> None:
+    checking.go_on.set()
+    first, second = Session(model), Session(model)
+    folder = BUNDLED[0].folder
+    for session in (first, second):
+        session.open(folder)
+        done(session)
+    assert first.state.case is second.state.case
+    view = second.state.view
+    assert view is not None
+    assert view.check is not None
+    assert len(checking.studies) == 1
+    for session in (first, second):
+        session.update(upscale=3.0)
+        done(session)
+    assert len(checking.studies) == 2, "another factor has another check, made once"
+    for session in (first, second):
+        assert session.close(PATIENCE)
+
+
+def test_sessions_share_nothing_of_a_study_of_their_own(
+    checking: Checking, model: Model, study: Path
+) -> None:
+    checking.go_on.set()
+    first, second = Session(model), Session(model)
+    for session in (first, second):
+        session.open(study)
+        done(session)
+        assert session.close(PATIENCE)
+    assert len(checking.studies) == 2
