@@ -20,6 +20,7 @@ from ftddm_viewer.bench.machine import machine
 from ftddm_viewer.bench.memory import memory
 from ftddm_viewer.bench.plan import Plan
 from ftddm_viewer.bench.record import FORMAT, Record
+from ftddm_viewer.bench.sweeps import sweeps
 from ftddm_viewer.bench.targets import targets
 from ftddm_viewer.bench.timing import Stage
 from ftddm_viewer.bench.tradeoff import tradeoff
@@ -98,6 +99,8 @@ def _run(model: WatchedModel, inputs: Inputs, weights: str, plan: Plan, stage: S
         with stage(f"{name}: MRI weights") as progress:
             run["mri_weights"] = mri_weights(watch, plan, progress)
         run["drag"] = drag(watch, model, call, plan)
+    with stage(f"{name}: sweeps") as progress:
+        run["sweeps"] = sweeps(model, inputs, plan, progress)
     with stage(f"{name}: one slice") as progress:
         run["comparisons"] = apart(partial(comparisons, resolver, inputs, plan, progress))
     with stage(f"{name}: volumes") as progress:

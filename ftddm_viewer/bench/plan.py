@@ -21,6 +21,8 @@ class Plan:
         Preset of the paper's architecture, and the values of T_trunc it is timed at.
     drag_moves, drag_seconds
         How often a slider moves in a drag, and how long the drag lasts.
+    sweep
+        How many values of each of two settings are swept together.
     volume_slices, volume_metabolites
         The whole volume.
     matrices, slices, samples, steps
@@ -38,6 +40,7 @@ class Plan:
     paper_chains: tuple[int, ...] = (100, 1000)
     drag_moves: int = 20
     drag_seconds: float = 1.0
+    sweep: tuple[int, int] = (5, 4)
     volume_slices: int = 39
     volume_metabolites: int = 7
     matrices: tuple[int, ...] = (32, 48, 64, 96, 128)

@@ -35,6 +35,7 @@ from ftddm_viewer.bench.comparisons import comparisons, random_weights
 from ftddm_viewer.bench.inputs import Inputs, bundled_study
 from ftddm_viewer.bench.live import MOVES, WEIGHTINGS, longest_overstay, mri_weights, opened
 from ftddm_viewer.bench.plan import Plan
+from ftddm_viewer.bench.sweeps import SWEPT
 from ftddm_viewer.bench.targets import targets
 from ftddm_viewer.bench.tradeoff import METRICS
 from ftddm_viewer.bench.watch import Run, Watch, WatchedModel
@@ -46,7 +47,7 @@ COMMAND = import_module("ftddm_viewer.commands.bench")  # its function has the s
 
 TINY = Plan(
     repeats=2, patience=0.1, calls=2, chain=4, ddpm=8, paper="small", paper_chains=(4, 6),
-    drag_moves=5, drag_seconds=0.25, volume_slices=5, volume_metabolites=3, matrices=(16, 32),
+    drag_moves=5, drag_seconds=0.25, sweep=(2, 2), volume_slices=5, volume_metabolites=3, matrices=(16, 32),
     slices=(1, 4), samples=(1, 2), steps=(1, 3), tradeoff_steps=(1, 2), tradeoff_slices=2,
 )  # fmt: skip
 
@@ -114,6 +115,9 @@ def test_every_part_of_the_plan_is_measured(record: dict[str, Any], run: dict[st
     assert [line["move"] for line in run["moves"]] == list(MOVES)
     weightings = [(line["mri_weight"], line["consistency"]) for line in run["mri_weights"]]
     assert weightings == [(1, "noise"), (0, "noise"), (0.5, "noise"), (1, "off")]
+    swept = [(line["reference"], line["swept"], line["points"]) for line in run["sweeps"]]
+    assert swept == [(known, words, 4) for known in (True, False) for words in SWEPT]
+    assert all(line["relative"] == line["point"] / line["live"] for line in run["sweeps"])
     grown = [(line["varied"], line["value"]) for line in run["growth"]]
     assert grown == [
         ("matrix", 16), ("matrix", 32), ("slices", 1), ("slices", 4),

@@ -66,6 +66,11 @@ def made_up(device: str = "cpu") -> dict[str, Any]:
                  "gap": 0.12, "final": 0.35,
                  "undisturbed": 0.3, "overstay": 0.0123, "overstay_calls": 0.82,
                  "lingered": 0.009, "lingered_steps": 1},
+        "sweeps": [
+            {"reference": known, "swept": "τ_f, τ_d", "points": 20, "live": 0.3,
+             "point": 0.3 * ratio, "relative": ratio, "repeats": 7}
+            for known, ratio in ((True, 0.7), (False, 1.25))
+        ],
         "comparisons": with_ratios(comparisons),
         "volumes": volumes,
         "growth": [
@@ -172,6 +177,12 @@ def test_a_target_that_was_missed_is_shown_as_missed(record: dict[str, Any]) -> 
     assert "| not measured | ≤ 1.50 | ✗ missed |" in text
     assert "Its memory was not measured here." in text
     assert text.count("missed |") == 2
+
+
+def test_what_a_point_of_a_sweep_costs(record: dict[str, Any]) -> None:
+    text = shown(record)
+    assert "| with a reference | τ_f, τ_d | 20 | 300 | 210 | 0.700× |" in text
+    assert "| without one | τ_f, τ_d | 20 | 300 | 375 | 1.25× |" in text
 
 
 def test_a_section_for_every_device_and_a_link_to_every_figure(record: dict[str, Any]) -> None:

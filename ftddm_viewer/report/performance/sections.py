@@ -116,6 +116,28 @@ def _drag(run: Record, record: Record, images: Images) -> str:
     return section("Dragging a slider", text, grid(["", "measured"], rows), level=3)
 
 
+def _sweeps(run: Record, record: Record, images: Images) -> str:
+    text = (
+        "Sweeps of the trade-off explorer, in a session whose live images they are compared with. "
+        "Points that differ in temperatures are drawn in one batch. Without a reference every "
+        "point takes two images: its own, and that of the study degraded once more, whose gain is "
+        "known."
+    )
+    rows = [
+        [
+            "with a reference" if line["reference"] else "without one",
+            line["swept"],
+            str(line["points"]),
+            milliseconds(line["live"]),
+            milliseconds(line["point"]),
+            times(line["relative"]),
+        ]
+        for line in run["sweeps"]
+    ]
+    heads = ["study", "swept", "points", "live image, ms", "one point, ms", "relative"]
+    return section("Sweeps", text, grid(heads, rows, words=2), level=3)
+
+
 def _comparisons(run: Record, record: Record, images: Images) -> str:
     lines = run["comparisons"]
     keys = [line["key"] for line in lines]
@@ -185,7 +207,8 @@ def _growth(run: Record, record: Record, images: Images) -> str:
 
 
 SECTIONS: Sequence[Callable[[Record, Record, Images], str]] = (
-    _targets, _calls, _moves, _mri_weights, _drag, _comparisons, _volumes, _growth,
+    _targets, _calls, _moves, _mri_weights, _drag, _sweeps, _comparisons, _volumes,
+    _growth,
 )  # fmt: skip
 """Sections of one device in the order of the page; arguments: its run, the record, the images."""
 
