@@ -31,8 +31,11 @@ def _values(plan: Plan) -> dict[str, dict[str, tuple[Value, ...]]]:
     flow = tuple((i + 0.5) / several for i in range(several))
     diffusion = tuple((i + 0.5) / fewer for i in range(fewer))
     levels = tuple(100 * (i + 1) // fewer for i in range(fewer))
-    grids = ({"tau_flow": flow, "tau_diffusion": diffusion}, {"tau_flow": flow, "t_trunc": levels})
-    return dict(zip(SWEPT, grids, strict=True))
+    temperatures, truncation = SWEPT
+    return {
+        temperatures: {"tau_flow": flow, "tau_diffusion": diffusion},
+        truncation: {"tau_flow": flow, "t_trunc": levels},
+    }
 
 
 def sweeps(model: WatchedModel, inputs: Inputs, plan: Plan, progress: Progress) -> list[Line]:

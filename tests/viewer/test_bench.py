@@ -47,8 +47,9 @@ COMMAND = import_module("ftddm_viewer.commands.bench")  # its function has the s
 
 TINY = Plan(
     repeats=2, patience=0.1, calls=2, chain=4, ddpm=8, paper="small", paper_chains=(4, 6),
-    drag_moves=5, drag_seconds=0.25, sweep=(2, 2), volume_slices=5, volume_metabolites=3, matrices=(16, 32),
-    slices=(1, 4), samples=(1, 2), steps=(1, 3), tradeoff_steps=(1, 2), tradeoff_slices=2,
+    drag_moves=5, drag_seconds=0.25, sweep=(2, 2), volume_slices=5, volume_metabolites=3,
+    matrices=(16, 32), slices=(1, 4), samples=(1, 2), steps=(1, 3), tradeoff_steps=(1, 2),
+    tradeoff_slices=2,
 )  # fmt: skip
 
 
