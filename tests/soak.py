@@ -1,9 +1,9 @@
 """The front ends in use for a long time: `python tests/soak.py window|page --minutes 60 --seed 0`.
 
-A window on the virtual screen of xvfb-run, or a page with eight visitors, is used at random. The
-window's memory, threads, open files and temporary files are looked at every minute, the page's
-whenever all have left it. It fails if memory grows by more than 50 MB after the warm-up, if threads
-or files become ever more, or if anything raises or is logged as an error.
+A window on the virtual screen of xvfb-run, or a page with eight visitors, is used at random. Every
+few minutes all is closed, and memory, threads, open files and temporary files are looked at. It
+fails if memory grows by more than 50 MB after the warm-up, if threads or files become ever more, or
+if anything raises or is logged as an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ import pytest
 from served import Served, served
 from tiny import write_weights
 
+from ftddm_core.imaging.memory import give_back
 from ftddm_viewer.bench.visitor import Visitor
 
 GROWTH = 50_000_000
@@ -40,15 +41,12 @@ MORE = 5
 WARM_UP = 0.4
 """Share of the samples that belongs to the warm-up."""
 
-BETWEEN = 1.0
-"""Minutes from one sample to the next, less in a short soak."""
-
 VISITORS = 8
 STAYS = (20.0, 120.0)
 """In s: how long a visitor stays, at least and at most; another one comes then."""
 
 ROUND = 4.0
-"""Minutes for which the page is used until all have left it, and it is looked at; less in a short
+"""Minutes for which a front end is used until all is closed, and it is looked at; less in a short
 soak."""
 
 SOON = "from ftddm_viewer.web import limits; limits.GRACE = limits.UNTAKEN = 5.0"
@@ -136,20 +134,23 @@ class Course:
     moves: int = 0
 
     def __post_init__(self) -> None:
-        self._start = self._last = time.monotonic()
+        self._start = time.monotonic()
 
     @property
     def goes_on(self) -> bool:
         """Whether it is not over yet."""
         return not self.faults and time.monotonic() - self._start < 60 * self.minutes
 
-    def sample(self, look: Callable[[], Sample], *, now: bool = False) -> None:
-        """Take a sample if it is time to, or now, and print it."""
-        if now or time.monotonic() - self._last >= 60 * min(BETWEEN, self.minutes / 8):
-            self._last = time.monotonic()
-            self.samples.append(look())
-            minute = (self._last - self._start) / 60
-            print(f"{minute:6.1f} min, {self.moves} moves: {self.samples[-1]}", flush=True)
+    @property
+    def round_ends(self) -> float:
+        """When the round ends that begins now, by `time.monotonic`."""
+        return time.monotonic() + 60 * min(ROUND, self.minutes / 8)
+
+    def add(self, sample: Sample) -> None:
+        """Take up a sample, and print it."""
+        self.samples.append(sample)
+        minute = (time.monotonic() - self._start) / 60
+        print(f"{minute:6.1f} min, {self.moves} moves: {sample}", flush=True)
 
     def outcome(self) -> list[str]:
         """Return what is wrong, nothing if all is well."""
@@ -181,23 +182,38 @@ def soak_window(course: Course, folder: Path, seed: int) -> None:
         random_moves.answered(hand, patch)
         _noting(course.faults, patch)
         while course.goes_on:
-            move = random_moves.step(hand)
-            course.moves += 1
-            settle()
-            if hand.rng.random() < 0.3 and hand.widget is not None:
-                finish(hand.widget)
-            if course.faults:
-                course.faults.append(f"after {course.moves} moves, the last: {move}")
-            course.sample(lambda: _of_window(temporary))
-        if hand.widget is not None:
-            finish(hand.widget)
+            end = course.round_ends
+            while course.goes_on and time.monotonic() < end:
+                move = random_moves.step(hand)
+                course.moves += 1
+                settle()
+                if hand.rng.random() < 0.3 and hand.widget is not None:
+                    finish(hand.widget)
+                if course.faults:
+                    course.faults.append(f"after {course.moves} moves, the last: {move}")
+            print(f"in use: {Sample.of(os.getpid(), temporary)}", flush=True)
+            _close_all(hand)
+            course.add(Sample.of(os.getpid(), temporary))
+            random_moves.open_panel(hand)
+        _close_all(hand)
         viewer.close()
         settle()
 
 
-def _of_window(temporary: Path) -> Sample:
+def _close_all(hand: Any) -> None:
+    """Close what a hand opened, as a user who goes on with something else."""
+    from windows import finish, settle
+
+    if hand.widget is not None:
+        finish(hand.widget)
+        hand.viewer.window.remove_dock_widget(hand.widget)
+        hand.widget = None
+    while hand.docks:
+        hand.viewer.window.remove_dock_widget(hand.docks.popitem()[1])
+    hand.viewer.layers.clear()
+    settle()
     gc.collect()
-    return Sample.of(os.getpid(), temporary)
+    give_back()
 
 
 def _noting(faults: list[str], patch: pytest.MonkeyPatch) -> None:
@@ -269,12 +285,12 @@ async def soak_page(course: Course, page: Served, seed: int) -> None:
         config = (await client.get("config")).json()
         rngs = [random.Random(f"{seed} {number}") for number in range(VISITORS)]
         while course.goes_on:
-            end = time.monotonic() + 60 * min(ROUND, course.minutes / 8)
+            end = course.round_ends
             visits = (_visited(course, client, config, rng, end) for rng in rngs)
             await asyncio.gather(*visits)
             print(f"in use: {Sample.of(page.process, page.temporary)}", flush=True)
             await _left(course, page)
-            course.sample(lambda: Sample.of(page.process, page.temporary), now=True)
+            course.add(Sample.of(page.process, page.temporary))
             if any(fault in page.logged() for fault in FAULTS):
                 course.faults.append(page.logged())
 

@@ -205,6 +205,20 @@ def test_the_unit_is_that_of_the_sidecar_else_of_the_study(make, own, of_study, 
     assert study.mask.unit == study.t1.unit == ""
 
 
+def test_a_sidecar_that_cannot_be_read_is_named(make):
+    folder = make(MET, "sub-7_mask")
+    usual = open_study(folder).notes
+    for name, content in ((MET, "{damaged"), ("sub-7", "[3]")):
+        (folder / f"{name}.json").write_text(content)
+    more = [note for note in open_study(folder).notes if note not in usual]
+    assert [note.partition(" could")[0] for note in more] == [f"{MET}.json", "sub-7.json"]
+    assert "is not used. Mend or remove it." in more[0]
+    assert str(folder) not in " ".join(more)
+    (folder / "sub-7.json").unlink()
+    (folder / "sub-7.json").mkdir()
+    assert "sub-7.json could not be read (Is a directory)" in " ".join(open_study(folder).notes)
+
+
 def test_a_plain_name_has_no_study_level_sidecar(make):
     folder = make("tNAA", "tCr")
     (folder / "tNAA.json").write_text('{"Unit": "mM"}')

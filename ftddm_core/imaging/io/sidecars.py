@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,44 @@ LEAST_FIELD_T, LARGEST_FIELD_T = 0.2, 25.0
 def sidecars(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the content of the JSON files of a map and of its study, if they exist.
 
-    That of the map has its name, that of the study the part of it before `_met-`. An invalid file
-    is ignored.
+    That of the map has its name, that of the study the part of it before `_met-`. One that cannot
+    be read is left out; see `damaged`.
     """
+    for place in _places(path):
+        with suppress(OSError, ValueError, RecursionError):
+            yield _content(place)
+
+
+def damaged(paths: Iterable[Path]) -> tuple[str, ...]:
+    """Return a note for every sidecar of maps that is there and cannot be read."""
+    found = {}
+    for place in dict.fromkeys(place for path in paths for place in _places(path)):
+        try:
+            _content(place)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, RecursionError) as error:
+            why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+            why = (isinstance(error, OSError) and error.strerror) or why  # without the path
+            found[place] = (
+                f"{place.name} could not be read ({why}): what it states of units, field strength "
+                "and the voxels outside the mask is not used. Mend or remove it."
+            )
+    return tuple(found.values())
+
+
+def _places(path: Path) -> list[Path]:
+    """Return where the sidecars of a map are, if they exist."""
     stem = stem_of(path)
     study = re.match(r"(.+)_met-", stem, re.IGNORECASE)
-    for name in (stem, study[1]) if study else (stem,):
-        try:
-            content = json.loads(path.with_name(f"{name}.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(content, dict):
-            yield content
+    return [path.with_name(f"{name}.json") for name in ((stem, study[1]) if study else (stem,))]
+
+
+def _content(place: Path) -> dict[str, Any]:
+    content = json.loads(place.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError('it is not an object, as in {"Unit": "mM"}')
+    return content
 
 
 def metabolites_of(path: Path) -> list[Any]:

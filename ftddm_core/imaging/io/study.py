@@ -22,7 +22,7 @@ from ftddm_core.imaging.io.choices import FRACTION, Choices
 from ftddm_core.imaging.io.judging import judge
 from ftddm_core.imaging.io.limits import OWN, Limits
 from ftddm_core.imaging.io.roles import MASKS, Role
-from ftddm_core.imaging.io.sidecars import field_of, outside_of, unit_of
+from ftddm_core.imaging.io.sidecars import damaged, field_of, outside_of, unit_of
 from ftddm_core.imaging.io.source import Source, source_of
 from ftddm_core.imaging.io.surveyed import (
     CHOSEN,
@@ -151,6 +151,7 @@ class _Reading:
                 maps[name] = replace(volume, unit=volume.unit or unit_of(entry.path))
                 self.source[name] = str(entry.path)
         self._note_space("maps", maps.values())
+        self.notes += damaged(owner.values())
         return maps, list(owner.values())
 
     def _note_space(self, what: str, volumes: Iterable[Volume]) -> None:
