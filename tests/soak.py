@@ -55,6 +55,9 @@ SOON = "from ftddm_viewer.web import limits; limits.GRACE = limits.UNTAKEN = 5.0
 CLOSED_WITHIN = 300.0
 """In s."""
 
+CALM = 20.0
+"""In s: how long a page is at rest before it is looked at."""
+
 FAULTS = ("Traceback", "Error", "A call failed", "Exception")
 """What no log may hold."""
 
@@ -290,6 +293,7 @@ async def soak_page(course: Course, page: Served, seed: int) -> None:
             await asyncio.gather(*visits)
             print(f"in use: {Sample.of(page.process, page.temporary)}", flush=True)
             await _left(course, page)
+            await asyncio.sleep(min(CALM, course.minutes))
             course.add(Sample.of(page.process, page.temporary))
             if any(fault in page.logged() for fault in FAULTS):
                 course.faults.append(page.logged())

@@ -308,12 +308,16 @@ class Tabs:
     # ---- what is not used any more
 
     def _sweep(self) -> None:
+        before = 0
         while not self._ended.wait(min(30.0, limits.UNTAKEN)):
             self.remove_untaken()
-            self.close_lost()
+            closed = self.close_lost()
+            if closed or before:  # what they computed last may have ended since
+                give_back()
+            before = closed
 
-    def close_lost(self) -> None:
-        """End the tabs whose connection has been lost for too long."""
+    def close_lost(self) -> int:
+        """End the tabs whose connection has been lost for too long; return how many."""
         now = monotonic()
         with self._lock:
             gone = [
@@ -323,8 +327,7 @@ class Tabs:
             ]
         for key in gone:
             self.close(key)
-        if gone:
-            give_back()
+        return len(gone)
 
     def remove_untaken(self) -> None:
         """Remove files that were uploaded some minutes ago: tabs have copies of theirs."""

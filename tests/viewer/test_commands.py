@@ -138,6 +138,7 @@ def test_sweep(simulated: Path, weights: Path, ftddm: Ftddm) -> None:
     ]
 
 
+@pytest.mark.long  # `make demo` itself is part of the continuous integration
 def test_demo(weights: Path, tmp_path: Path, ftddm: Ftddm) -> None:
     """Table, image and maps; a second time it replaces its own files by the same."""
     words = ["demo", "--out", tmp_path / "out", "--weights", weights, "--steps", 1]
@@ -156,7 +157,14 @@ def test_demo(weights: Path, tmp_path: Path, ftddm: Ftddm) -> None:
     assert files_in(tmp_path / "out") == files
 
 
-@pytest.mark.parametrize(("truncation", "steps"), [("100", 10), ("4", 4), ("0", None)])
+@pytest.mark.parametrize(
+    ("truncation", "steps"),
+    [
+        pytest.param("100", 10, marks=pytest.mark.long),
+        pytest.param("4", 4, marks=pytest.mark.long),
+        ("0", None),
+    ],
+)
 def test_demo_is_quick_at_any_truncation(
     truncation: str,
     steps: int | None,

@@ -111,7 +111,7 @@ def test_a_disk_that_fills_up_meanwhile(
 # ---------------------------------------------------------------- encodings
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", [pytest.param("ascii", marks=pytest.mark.long), "cp1252"])
 def test_every_table_prints_in_any_encoding(
     encoding: str,
     weights: Path,

@@ -185,7 +185,7 @@ def test_nothing_can_be_called_from_outside_the_page(weights: Path) -> None:
 @pytest.mark.parametrize(
     "ends",
     [
-        ["SIGINT"],
+        pytest.param(["SIGINT"], marks=LONG),
         ["SIGTERM", "SIGHUP", "SIGINT"],
         pytest.param(["SIGTERM"], marks=LONG),
         pytest.param(["SIGHUP"], marks=LONG),
