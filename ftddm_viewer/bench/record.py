@@ -9,8 +9,8 @@ Times are in seconds, memory in bytes; what was not measured is None.
 - `case`: `matrix`, `slices` and number of `metabolites` of the study, the `metabolite` and the
   slice `k` that one slice stands for, and by how much it is degraded, `upscale`;
 - `devices`: for each, its name as `device` and what was measured: `memory` (`memory.memory`),
-  `calls` (`calls.calls`), `moves`, `mri_weights` and `drag` (`live`), `sweeps` (`sweeps.sweeps`),
-  `comparisons`, `volumes` and `growth` (`growth`), and `targets`;
+  `calls` (`calls.calls`), `moves`, `mri_weights` and `drag` (`live`), `sweeps` (`sweeps.sweeps`;
+  not in every record), `comparisons`, `volumes` and `growth` (`growth`), and `targets`;
 - `tradeoff` (`tradeoff.tradeoff`): on the first device, since the metrics are the same on all of
   them;
 - `web`: of many visitors of the page (`visits.visits`), where `ftddm bench --web` added it: it has
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 4
+FORMAT = 3
 """Version of the record; a change that an older page cannot show raises it."""
 
 Record = dict[str, Any]

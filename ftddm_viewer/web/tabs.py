@@ -86,6 +86,7 @@ class Tabs:
         self._beating: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._uploaded: list[tuple[float, str, int]] = []
         self._stored = (0.0, 0)
+        self._closed = False
         self._lock = RLock()
         self._ended = Event()
         Thread(target=self._sweep, daemon=True, name="uploads").start()
@@ -308,16 +309,15 @@ class Tabs:
     # ---- what is not used any more
 
     def _sweep(self) -> None:
-        before = 0
         while not self._ended.wait(min(30.0, limits.UNTAKEN)):
             self.remove_untaken()
-            closed = self.close_lost()
-            if closed or before:  # what they computed last may have ended since
-                give_back()
-            before = closed
+            self.close_lost()
 
-    def close_lost(self) -> int:
-        """End the tabs whose connection has been lost for too long; return how many."""
+    def close_lost(self) -> None:
+        """End the tabs whose connection has been lost for too long.
+
+        Their memory is given back now and once more the next time, when their last work has ended.
+        """
         now = monotonic()
         with self._lock:
             gone = [
@@ -327,7 +327,9 @@ class Tabs:
             ]
         for key in gone:
             self.close(key)
-        return len(gone)
+        if gone or self._closed:
+            give_back()
+        self._closed = bool(gone)
 
     def remove_untaken(self) -> None:
         """Remove files that were uploaded some minutes ago: tabs have copies of theirs."""

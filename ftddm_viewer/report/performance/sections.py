@@ -117,6 +117,8 @@ def _drag(run: Record, record: Record, images: Images) -> str:
 
 
 def _sweeps(run: Record, record: Record, images: Images) -> str:
+    if "sweeps" not in run:  # of an earlier version
+        return ""
     text = (
         "Sweeps of the trade-off explorer, in a session whose live images they are compared with. "
         "Points that differ in temperatures are drawn in one batch. Without a reference every "
