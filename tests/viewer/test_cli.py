@@ -121,13 +121,13 @@ def test_an_interrupted_run_writes_nothing(
     study: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = SuperResolver._batches
+    real = SuperResolver._drawn
 
-    def batch(*args: Any) -> Any:
+    def drawn(*args: Any) -> Any:
         yield next(real(*args))
         raise error
 
-    monkeypatch.setattr(SuperResolver, "_batches", batch)
+    monkeypatch.setattr(SuperResolver, "_drawn", drawn)
     outcome = ftddm(*quick)
     assert outcome == (130, "", "ftddm: cancelled, nothing was written.\n")
     assert {path.name for path in study.parent.iterdir()} == {"patient"}
