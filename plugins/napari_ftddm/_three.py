@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import napari
     from napari import Viewer
 
-LEAST = 150
+LEAST = 100
 """Height of the planes in pixels, at least."""
 
 GAP = 4

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from napari_ftddm._parts import say
 from panels import layer, letters
 from windows import finish, settle
 
@@ -44,6 +46,23 @@ def click(three: Any, view: int, x: float, y: float) -> None:
     point = QPoint(place.left() + round(x * place.width()), round(y * place.height()))
     QTest.mouseClick(three.planes, Qt.MouseButton.LeftButton, pos=point)
     settle()
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_the_text_does_not_lie_on_the_planes(opened: Any, viewer: Any, lines: int) -> None:
+    viewer.window.show()
+    viewer.window.resize(1280, 800)
+    opened.panel.toolbar.buttons["three"].click()
+    settle()
+    three = dock_of(viewer)
+    three.setFixedHeight(200)  # what a screen of 800 pixels leaves
+    say(three.caption, "\n".join(["what is shown"] * lines))
+    settle()
+    parts = [part.geometry() for part in (three.planes, three.place, three.caption)]
+    for above, below in pairwise(parts):
+        assert above.bottom() < below.top()
+    assert parts[-1].bottom() <= three.inside.height()
+    assert parts[0].height() >= 90
 
 
 def test_a_click_moves_the_point_in_all_views(three: Any, opened: Any, viewer: Any) -> None:
