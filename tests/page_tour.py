@@ -19,7 +19,7 @@ from typing import Any
 
 from browser import FLAGS, SCREEN, program
 from tour import THEMES
-from visiting import READY, enter, open_tab, ready
+from visiting import enter, open_tab, ready
 
 PATIENCE = 600.0
 """In s: longest time that a stage may compute."""
@@ -184,9 +184,7 @@ class PageTour:
             other = fresh.new_page()
             other.set_default_timeout(PATIENCE * 1000)
             other.goto(link)
-            # Automatic weights are those of the self-check, which each visitor's session makes.
-            other.wait_for_function(READY, arg={"#check": "Self-check:"})
-            ready(other)
+            ready(other)  # at once with the self-check that was made here
             assert other.locator("#image-output").get_attribute("href") == before
             fresh.close()
 
