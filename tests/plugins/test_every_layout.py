@@ -36,7 +36,7 @@ GRIDS = {
 }
 
 
-@pytest.fixture(params=GRIDS)
+@pytest.fixture(params=[pytest.param("aligned", marks=pytest.mark.long), "oblique"])
 def sided(request: Any, panel: Any, viewer: Any, tmp_path: Path) -> Any:
     """Return the widget on random maps with a reference, and an oblique T1; drawn on the screen."""
     angles, flip = GRIDS[request.param]

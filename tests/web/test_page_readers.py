@@ -24,7 +24,7 @@ FOCUS = """() => {
     ("theme", "width"),
     [
         ("dark", 1280),
-        ("light", 390),
+        pytest.param("light", 390, marks=pytest.mark.long),
         pytest.param("light", 1280, marks=pytest.mark.long),
         pytest.param("dark", 390, marks=pytest.mark.long),
     ],
