@@ -99,7 +99,7 @@ class PageTour:
     def difference(self) -> None:
         """What is new in the output."""
         open_tab(self.page, "Difference")
-        self.page.locator("#drawn-difference svg.drawing").first.wait_for()
+        self.page.locator("#drawn-difference svg.drawing:visible").first.wait_for()
         self.shot("4-difference")
 
     def sample(self) -> None:
@@ -107,7 +107,7 @@ class PageTour:
         self.enter("tau_flow", 1)
         self.enter("samples", self.samples)
         open_tab(self.page, "Deviation")
-        self.page.locator("#spread svg.drawing").first.wait_for()
+        self.page.locator("#spread svg.drawing:visible").first.wait_for()
         self.shot("5-deviation")
 
     def ratio(self) -> None:
@@ -116,7 +116,7 @@ class PageTour:
         self.page.locator("#ratio input").click()
         self.page.get_by_role("option").nth(1).click()
         self.finish()
-        self.page.locator("#drawn-ratio svg.drawing").first.wait_for()
+        self.page.locator("#drawn-ratio svg.drawing:visible").first.wait_for()
         self.shot("6-ratio")
         self.page.locator("#ratio input").click()
         self.page.get_by_role("option", name="none", exact=True).click()
@@ -125,7 +125,7 @@ class PageTour:
     def read(self) -> None:
         """A region is drawn by keys, and read with its mirror image."""
         open_tab(self.page, "Regions")
-        self.page.locator("#drawn-regions svg.drawing").first.wait_for()
+        self.page.locator("#drawn-regions svg.drawing:visible").first.wait_for()
         self.page.locator("#drawn-regions .hands").focus()
         for key in ("Enter", "ArrowLeft", "ArrowLeft", "ArrowUp", "Enter"):
             self.page.keyboard.press(key)
@@ -139,7 +139,7 @@ class PageTour:
         for name in ("tau_flow", "tau_diffusion"):
             self.enter(name, 0)
         open_tab(self.page, "A|B")
-        self.page.locator("#beside svg.drawing").first.wait_for()
+        self.page.locator("#beside svg.drawing:visible").first.wait_for()
         self.shot("8-pinned")
 
     def sweep(self) -> None:
