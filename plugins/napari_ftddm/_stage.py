@@ -65,7 +65,6 @@ class Stage:
         self._applied: dict[str, LayerSpec] = {}
         self._case: Case | None = None
         self._framed: Case | None = None
-        self._position: tuple[Case, float] | None = None
         self._limits: dict[tuple[str, str], tuple[float, float]] = {}
         self._links, self._ratio_links = Links(), Links()
         self._guests: list[Image] = []
@@ -247,7 +246,7 @@ class Stage:
         self._layers = {role: each for role, each in self._layers.items() if id(each) in there}
         if not self._layers:
             self._applied.clear()
-            self._framed = self._position = None
+            self._framed = None
 
     # ---- colours
 
@@ -329,13 +328,10 @@ class Stage:
         if self._framed is not case:
             self._framed = case
             turn_to(viewer, case, scene.position)
-            self._position = (case, scene.position)
             self.frame()
-        if self._position != (case, scene.position):
-            axis = layer_axis(scene.axis, ndim)
-            if case.slice_at(viewer.dims.point[axis]) != state.slice_index:
-                viewer.dims.set_point(axis, scene.position)
-            self._position = (case, scene.position)
+        axis = layer_axis(scene.axis, ndim)
+        if case.slice_at(viewer.dims.point[axis]) != state.slice_index:
+            viewer.dims.set_point(axis, scene.position)
 
     def frame(self) -> None:
         """Let the maps fill the canvas, but for the room that letters and words need."""
