@@ -68,6 +68,24 @@ def test_slider_and_words_say_the_same_slice(
     assert number(viewer)[1] == "5"
 
 
+def test_a_slider_that_left_the_session_s_slice_returns_to_it(
+    panel: Any, viewer: Any, tmp_path: Path
+) -> None:
+    """As where napari changes the range: what moved the slider was not the user."""
+    opened_with_t1(panel, tmp_path / "head")
+    session = panel.session
+    session.choose(slice_index=1)
+    finish(panel)
+    with panel.engine._stage._changing():
+        viewer.dims.set_current_step(0, 5)
+    assert number(viewer)[0] == "5"
+    session.update(detail=0.5)
+    finish(panel)
+    assert session.state.slice_index == 1
+    assert number(viewer)[0] == "2"
+    assert "slice 2 of 5" in said(viewer, "title")
+
+
 def test_the_step_before_the_first_slice_leads_back(
     panel: Any, viewer: Any, tmp_path: Path
 ) -> None:
